@@ -1,0 +1,80 @@
+//! What a name stands for: files on disk, generated files, and names that are known to be absent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tftp_ebpf::stage::Stage;
+
+/// One immutable version of one file. A transfer keeps the version it began with.
+#[derive(Clone)]
+pub struct Version {
+    /// Normalised: lower case, `/` between segments.
+    pub name: Arc<str>,
+    pub stage: Stage,
+    /// Grows with every change of any file; never used twice.
+    pub generation: u64,
+    pub bytes: Bytes,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Version")
+            .field("name", &self.name)
+            .field("generation", &self.generation)
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the catalog says to a requested name.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    Found(Arc<Version>),
+    /// The file is there and is being read; [`Catalog::when_ready`] tells when to ask again.
+    Loading,
+    /// There is no such file: ERROR 1.
+    Absent,
+    /// There is something under that name that must not be served (a directory, a device, a file
+    /// that cannot be read, a link out of the root, a name with dot segments): ERROR 2.
+    Refused,
+}
+
+/// Answers names. Implementations never block: they are asked from the packet loops.
+pub trait Catalog: Send + Sync + 'static {
+    /// `raw` is the name as the client wrote it.
+    fn lookup(&self, raw: &[u8]) -> Lookup;
+
+    /// After [`Lookup::Loading`]: runs `wake` once, from any thread, when the answer has changed.
+    fn when_ready(&self, raw: &[u8], wake: Box<dyn FnOnce() + Send>);
+}
+
+/// What a name has become.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// There is a new version, in memory.
+    Published(Arc<Version>),
+    /// The file exists but only on disk (large firmware nobody has asked for yet).
+    OnDisk,
+    /// The name is known to be absent: worth an ERROR 1 without asking further.
+    Absent,
+    /// Nothing is known about the name any more.
+    Forgotten,
+}
+
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Normalised.
+    pub name: Arc<str>,
+    pub stage: Stage,
+    pub state: State,
+}
+
+/// Hears of every change, in order; the kernel's cache is one. Called from one thread at a time.
+pub trait Listener: Send + Sync + 'static {
+    fn changed(&self, changes: &[Change]);
+
+    /// All changes so far have been handed out: the content is complete.
+    fn settled(&self) {}
+}

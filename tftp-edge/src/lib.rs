@@ -1,0 +1,11 @@
+//! The tftp-edge daemon, as a library so that the lab can drive its parts.
+//!
+//! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`.
+
+pub mod content;
+pub mod inventory;
+pub mod kernel;
+pub mod ops;
+pub mod phonefile;
+pub mod stats;
+pub mod tftp;

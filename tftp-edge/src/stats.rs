@@ -1,0 +1,127 @@
+//! What was counted, in one shape for all three rungs: the kernel's maps are read into it, and the
+//! socket path counts in it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::verdict::Reason;
+
+/// What is counted for each stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum StageCounter {
+    /// Read requests, repeats not counted.
+    Requests = 0,
+    /// Transfers whose last block was acknowledged.
+    Complete = 1,
+    /// Requests answered with ERROR 1.
+    NotFound = 2,
+    /// DATA packets sent, resends included.
+    Blocks = 3,
+    /// Payload bytes sent, resends included.
+    Bytes = 4,
+    /// DATA or OACK packets sent again.
+    Resent = 5,
+    /// Transfers given up: timeout, ICMP, or an ERROR from the client in mid-transfer.
+    Failed = 6,
+}
+
+impl StageCounter {
+    pub const COUNT: usize = 7;
+}
+
+/// Buckets of the log2 histograms: bucket `n` counts values below `2^n`, the last one all others.
+pub const LOG2_BUCKETS: usize = 32;
+
+/// The counters of one rung at one moment.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    pub reasons: [u64; Reason::COUNT],
+    pub stages: [[u64; StageCounter::COUNT]; Stage::COUNT],
+    /// Microseconds from RRQ to the last ACK, for each stage.
+    pub transfer_us: [[u64; LOG2_BUCKETS]; Stage::COUNT],
+    /// Microseconds in total, for each stage: the sum to [`Tally::transfer_us`].
+    pub transfer_us_sum: [u64; Stage::COUNT],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            reasons: [0; Reason::COUNT],
+            stages: [[0; StageCounter::COUNT]; Stage::COUNT],
+            transfer_us: [[0; LOG2_BUCKETS]; Stage::COUNT],
+            transfer_us_sum: [0; Stage::COUNT],
+        }
+    }
+}
+
+impl Tally {
+    pub fn reason(&self, reason: Reason) -> u64 {
+        self.reasons[reason as usize]
+    }
+
+    pub fn stage(&self, stage: Stage, counter: StageCounter) -> u64 {
+        self.stages[stage as usize][counter as usize]
+    }
+}
+
+/// The bucket of a log2 histogram that a value falls into.
+pub const fn log2_bucket(value: u64) -> usize {
+    let bucket = (u64::BITS - value.leading_zeros()) as usize;
+    if bucket < LOG2_BUCKETS {
+        bucket
+    } else {
+        LOG2_BUCKETS - 1
+    }
+}
+
+/// Live counters of the socket path; one for each worker would be faster, but a relaxed add on a
+/// line few cores share is far below the cost of a datagram.
+#[derive(Debug)]
+pub struct Counters {
+    reasons: [AtomicU64; Reason::COUNT],
+    stages: [[AtomicU64; StageCounter::COUNT]; Stage::COUNT],
+    transfer_us: [[AtomicU64; LOG2_BUCKETS]; Stage::COUNT],
+    transfer_us_sum: [AtomicU64; Stage::COUNT],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            reasons: [const { AtomicU64::new(0) }; Reason::COUNT],
+            stages: [const { [const { AtomicU64::new(0) }; StageCounter::COUNT] }; Stage::COUNT],
+            transfer_us: [const { [const { AtomicU64::new(0) }; LOG2_BUCKETS] }; Stage::COUNT],
+            transfer_us_sum: [const { AtomicU64::new(0) }; Stage::COUNT],
+        }
+    }
+}
+
+impl Counters {
+    pub fn count(&self, reason: Reason) {
+        self.reasons[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn add(&self, stage: Stage, counter: StageCounter, amount: u64) {
+        self.stages[stage as usize][counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub fn completed(&self, stage: Stage, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.add(stage, StageCounter::Complete, 1);
+        self.transfer_us[stage as usize][log2_bucket(us)].fetch_add(1, Ordering::Relaxed);
+        self.transfer_us_sum[stage as usize].fetch_add(us, Ordering::Relaxed);
+    }
+
+    pub fn tally(&self) -> Tally {
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        Tally {
+            reasons: std::array::from_fn(|at| read(&self.reasons[at])),
+            stages: std::array::from_fn(|s| std::array::from_fn(|at| read(&self.stages[s][at]))),
+            transfer_us: std::array::from_fn(|s| {
+                std::array::from_fn(|at| read(&self.transfer_us[s][at]))
+            }),
+            transfer_us_sum: std::array::from_fn(|at| read(&self.transfer_us_sum[at])),
+        }
+    }
+}
