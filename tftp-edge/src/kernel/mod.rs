@@ -1,1 +1,5 @@
-//! kernel.
+//! The kernel side: loading, attaching, publishing, sweeping. The only place that names `aya`.
+
+mod snapshot;
+
+pub use snapshot::{InterfaceStatus, Mode, Snapshot};

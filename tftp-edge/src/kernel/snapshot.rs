@@ -1,0 +1,85 @@
+//! What the kernel side looks like at one moment: for metrics, `status` and the log.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{LOG2_BUCKETS, Tally};
+
+/// The best rung of the ladder that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Native XDP, and TC behind it for frames XDP cannot grow.
+    Xdp,
+    /// TC ingress alone.
+    Tc,
+    /// Sockets only.
+    Off,
+}
+
+impl Mode {
+    pub const ALL: [Self; 3] = [Self::Xdp, Self::Tc, Self::Off];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Tc => "tc",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// One interface the kernel program was to be attached to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    pub name: String,
+    pub mode: Mode,
+    /// Why a better rung is not in use, and what to do.
+    pub problem: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Why the kernel side is off altogether, if it is.
+    pub problem: Option<String>,
+    pub xdp: Tally,
+    pub tc: Tally,
+    /// Resends and ends of transfers that the sweeper saw; XDP and TC share them.
+    pub sweeper: Tally,
+    /// Nanoseconds in the program, sampled, as log2 buckets; XDP, then TC.
+    pub latency_ns: [[u64; LOG2_BUCKETS]; 2],
+    /// Names in the directory, and how many of them stand for content.
+    pub names: u64,
+    pub files: u64,
+    /// Payload bytes of the published files.
+    pub content_bytes: u64,
+    /// Bytes of slabs allocated, and the most that may be.
+    pub slab_bytes: u64,
+    pub slab_bytes_limit: u64,
+    /// Bytes of all maps, as the kernel accounts them.
+    pub map_bytes: u64,
+    pub transfers: u64,
+    pub transfers_limit: u64,
+    /// Files taken out to make room, and files that found none.
+    pub evicted: u64,
+    pub refused: u64,
+    pub events_lost: u64,
+}
+
+impl Snapshot {
+    /// The best rung over all interfaces.
+    pub fn mode(&self) -> Mode {
+        let has = |mode| {
+            self.interfaces
+                .iter()
+                .any(|interface| interface.mode == mode)
+        };
+        if has(Mode::Xdp) {
+            Mode::Xdp
+        } else if has(Mode::Tc) {
+            Mode::Tc
+        } else {
+            Mode::Off
+        }
+    }
+}
