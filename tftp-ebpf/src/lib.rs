@@ -7,7 +7,13 @@
 
 #![cfg_attr(target_arch = "bpf", no_std)]
 
+pub mod abi;
+pub mod answer;
+pub mod checksum;
+pub mod frame;
 pub mod name;
+pub mod packet;
+pub mod plan;
 pub mod stage;
 pub mod verdict;
 pub mod wire;

@@ -59,7 +59,7 @@ impl Fold {
     pub fn step(&mut self, byte: u8) -> Result<Step, NameError> {
         let position = self.raw;
         self.raw += 1;
-        if byte < 0x20 || byte > 0x7e {
+        if !matches!(byte, 0x20..=0x7e) {
             return Err(NameError::Byte);
         }
         if byte == b'/' || byte == b'\\' {

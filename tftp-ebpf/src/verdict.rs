@@ -96,6 +96,8 @@ reasons! {
     DuplicateAck => Drop "duplicate_ack",
     /// ACK of any other block that is not outstanding.
     StrayAck => Drop "stray_ack",
+    /// Neither ACK nor ERROR, to the port of a transfer.
+    Junk => Drop "junk",
     /// RRQ repeated although its transfer is under way.
     LateRequest => Drop "late_request",
     /// ACK or ERROR to a TID of ours that has no transfer with this client.

@@ -120,13 +120,28 @@ pub struct Request {
 
 /// One word of up to eight bytes, folded to lower case. Longer words keep their last eight bytes;
 /// with the length that still tells every word we know apart.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Word {
     tail: u64,
     len: u32,
 }
 
 impl Word {
+    const EMPTY: Self = Self { tail: 0, len: 0 };
+
+    #[inline(always)]
+    fn mode(self) -> Option<Mode> {
+        if self.is(OCTET) {
+            Some(Mode::Octet)
+        } else if self.is(NETASCII) {
+            Some(Mode::Netascii)
+        } else if self.is(MAIL) {
+            Some(Mode::Mail)
+        } else {
+            None
+        }
+    }
+
     #[inline(always)]
     fn push(&mut self, byte: u8) {
         self.tail = self.tail << 8 | byte.to_ascii_lowercase() as u64;
@@ -154,7 +169,7 @@ impl Word {
 }
 
 /// A decimal number as an option value; anything but digits spoils it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Decimal {
     value: u64,
     digits: u32,
@@ -162,6 +177,12 @@ struct Decimal {
 }
 
 impl Decimal {
+    const EMPTY: Self = Self {
+        value: 0,
+        digits: 0,
+        spoiled: false,
+    };
+
     /// Past any value an option may have; digits beyond it no longer change the meaning.
     const CEILING: u64 = 1 << 40;
 
@@ -196,11 +217,162 @@ const TIMEOUT: Word = Word::of(b"timeout");
 const TSIZE: Word = Word::of(b"tsize");
 const WINDOWSIZE: Word = Word::of(b"windowsize");
 
-/// Which of an option pair the parser is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pair {
+/// What the next byte of a request belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
     Name,
+    Mode,
+    Option,
     Value,
+}
+
+/// Reads a request byte by byte; all state between two bytes is in here, and lies where the caller
+/// puts it. In the kernel that is map memory, whose values the verifier does not follow: with the
+/// state in registers it would walk every way of cutting a request into words.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Parser {
+    word: Word,
+    value: Decimal,
+    name_len: u32,
+    fold: Fold,
+    options: Options,
+    seen: Seen,
+    phase: Phase,
+    mode: Option<Mode>,
+    error: Option<RequestError>,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Parser {
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self {
+            word: Word::EMPTY,
+            value: Decimal::EMPTY,
+            name_len: 0,
+            fold: Fold::new(),
+            options: Options {
+                blksize: 0,
+                windowsize: 0,
+                timeout: 0,
+                tsize: false,
+            },
+            seen: Seen::NONE,
+            phase: Phase::Name,
+            mode: None,
+            error: None,
+        }
+    }
+
+    /// Takes the next byte behind the opcode; `false` when the rest does not matter. Never inlined:
+    /// the compiler would move the state into registers.
+    #[inline(never)]
+    pub fn feed(&mut self, byte: u8, name: &mut NameKey) -> bool {
+        match self.phase {
+            Phase::Name => self.feed_name(byte, name),
+            Phase::Mode => self.feed_mode(byte),
+            Phase::Option => self.feed_option(byte),
+            Phase::Value => self.feed_value(byte),
+        }
+    }
+
+    /// The request, after its last byte. An option without its value, or without the closing NUL,
+    /// is ignored.
+    #[inline(always)]
+    pub fn finish(&self) -> Result<Request, RequestError> {
+        match (self.error, self.mode) {
+            (Some(error), _) => Err(error),
+            (None, Some(mode)) => Ok(Request {
+                mode,
+                options: self.options,
+            }),
+            (None, None) => Err(RequestError::Unterminated),
+        }
+    }
+
+    #[inline(always)]
+    fn fail(&mut self, error: RequestError) -> bool {
+        self.error = Some(error);
+        false
+    }
+
+    #[inline(always)]
+    fn feed_name(&mut self, byte: u8, name: &mut NameKey) -> bool {
+        if byte == 0 {
+            if self.name_len == 0 {
+                return self.fail(RequestError::Name(NameError::Empty));
+            }
+            self.phase = Phase::Mode;
+            return true;
+        }
+        match self.fold.step(byte) {
+            Err(error) => return self.fail(RequestError::Name(error)),
+            Ok(Step::Skip) => {}
+            Ok(Step::Restart) => {
+                // The drive letter that was emitted is the only byte so far.
+                name[0] = 0;
+                self.name_len = 0;
+            }
+            Ok(Step::Emit(byte)) => {
+                let at = self.name_len as usize;
+                if at >= KEY_LEN {
+                    return self.fail(RequestError::Name(NameError::TooLong));
+                }
+                name[at] = byte;
+                self.name_len += 1;
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn feed_mode(&mut self, byte: u8) -> bool {
+        if byte != 0 {
+            self.word.push(byte);
+            return true;
+        }
+        self.mode = self.word.mode();
+        if self.mode.is_none() {
+            return self.fail(RequestError::Mode);
+        }
+        self.word = Word::EMPTY;
+        self.phase = Phase::Option;
+        true
+    }
+
+    #[inline(always)]
+    fn feed_option(&mut self, byte: u8) -> bool {
+        if byte != 0 {
+            self.word.push(byte);
+            return true;
+        }
+        // Phones of old end with a NUL too many.
+        if self.word.len == 0 {
+            return false;
+        }
+        self.value = Decimal::EMPTY;
+        self.phase = Phase::Value;
+        true
+    }
+
+    #[inline(always)]
+    fn feed_value(&mut self, byte: u8) -> bool {
+        if byte != 0 {
+            self.value.push(byte);
+            return true;
+        }
+        self.options.take(&mut self.seen, self.word, self.value);
+        self.word = Word::EMPTY;
+        self.phase = Phase::Option;
+        true
+    }
 }
 
 impl Request {
@@ -215,127 +387,29 @@ impl Request {
         len: usize,
         name: &mut NameKey,
     ) -> Result<Self, RequestError> {
-        let mut at = Self::parse_name(packet, len, name)?;
-        let mode = Self::parse_mode(packet, len, &mut at)?;
-        Ok(Self {
-            mode,
-            options: Options::parse(packet, len, at),
-        })
+        Self::parse_with(&mut Parser::new(), packet, len, name)
     }
 
-    /// Returns the offset behind the name's NUL.
+    /// [`Request::parse`] with the parser's state in memory of the caller's choice.
     #[inline(always)]
-    fn parse_name<const N: usize>(
+    pub fn parse_with<const N: usize>(
+        parser: &mut Parser,
         packet: &[u8; N],
         len: usize,
         name: &mut NameKey,
-    ) -> Result<usize, RequestError> {
+    ) -> Result<Self, RequestError> {
+        *parser = Parser::new();
         *name = [0; KEY_LEN];
-        let mut fold = Fold::new();
-        let mut written = 0;
-        for at in 2..N {
-            if at >= len {
-                return Err(RequestError::Unterminated);
-            }
-            let byte = packet[at];
-            if byte == 0 {
-                return if written == 0 {
-                    Err(RequestError::Name(NameError::Empty))
-                } else {
-                    Ok(at + 1)
-                };
-            }
-            match fold.step(byte) {
-                Err(error) => return Err(RequestError::Name(error)),
-                Ok(Step::Skip) => {}
-                Ok(Step::Restart) => {
-                    // The drive letter that was emitted is the only byte so far.
-                    name[0] = 0;
-                    written = 0;
-                }
-                Ok(Step::Emit(byte)) => {
-                    if written >= KEY_LEN {
-                        return Err(RequestError::Name(NameError::TooLong));
-                    }
-                    name[written] = byte;
-                    written += 1;
-                }
+        for (at, &byte) in packet.iter().enumerate().skip(2) {
+            if at >= len || !parser.feed(byte, name) {
+                break;
             }
         }
-        Err(RequestError::Unterminated)
-    }
-
-    #[inline(always)]
-    fn parse_mode<const N: usize>(
-        packet: &[u8; N],
-        len: usize,
-        at: &mut usize,
-    ) -> Result<Mode, RequestError> {
-        let mut word = Word::default();
-        // The longest mode has eight letters; one more byte for its NUL.
-        for _ in 0..9 {
-            let index = *at;
-            if index >= len || index >= N {
-                return Err(RequestError::Unterminated);
-            }
-            *at = index + 1;
-            let byte = packet[index];
-            if byte != 0 {
-                word.push(byte);
-                continue;
-            }
-            if word.is(OCTET) {
-                return Ok(Mode::Octet);
-            }
-            if word.is(NETASCII) {
-                return Ok(Mode::Netascii);
-            }
-            if word.is(MAIL) {
-                return Ok(Mode::Mail);
-            }
-            return Err(RequestError::Mode);
-        }
-        Err(RequestError::Mode)
+        parser.finish()
     }
 }
 
 impl Options {
-    #[inline(always)]
-    fn parse<const N: usize>(packet: &[u8; N], len: usize, mut at: usize) -> Self {
-        let mut options = Self::default();
-        let mut seen = Seen::default();
-        let mut pair = Pair::Name;
-        let mut word = Word::default();
-        let mut value = Decimal::default();
-        for _ in 0..N {
-            if at >= len || at >= N {
-                break;
-            }
-            let byte = packet[at];
-            at += 1;
-            if byte != 0 {
-                match pair {
-                    Pair::Name => word.push(byte),
-                    Pair::Value => value.push(byte),
-                }
-                continue;
-            }
-            match pair {
-                Pair::Name if word.len == 0 => break,
-                Pair::Name => {
-                    pair = Pair::Value;
-                    value = Decimal::default();
-                }
-                Pair::Value => {
-                    options.take(&mut seen, word, value);
-                    pair = Pair::Name;
-                    word = Word::default();
-                }
-            }
-        }
-        options
-    }
-
     #[inline(always)]
     fn take(&mut self, seen: &mut Seen, word: Word, value: Decimal) {
         let number = value.get().unwrap_or(0);
@@ -364,12 +438,21 @@ impl Options {
 }
 
 /// Options already met, good or bad: RFC 2347 forbids a second, so the first counts.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     blksize: bool,
     timeout: bool,
     tsize: bool,
     windowsize: bool,
+}
+
+impl Seen {
+    const NONE: Self = Self {
+        blksize: false,
+        timeout: false,
+        tsize: false,
+        windowsize: false,
+    };
 }
 
 /// What a server lets a client have.
@@ -430,70 +513,89 @@ impl Granted {
         }
     }
 
-    /// Writes the OACK packet, opcode and all; returns its length. Options stand in a fixed order,
-    /// so that every rung sends the same bytes.
-    #[inline(always)]
-    pub fn encode_oack(&self, out: &mut [u8; OACK_MAX]) -> usize {
-        let mut writer = Writer { out, at: 0 };
-        writer.bytes(&opcode::OACK.to_be_bytes());
+    /// Writes the OACK packet, opcode and all. Options stand in a fixed order, so that every rung
+    /// sends the same bytes.
+    #[inline(never)]
+    pub fn encode_oack(&self, out: &mut Oack) {
+        *out = Oack::EMPTY;
+        out.push(0);
+        out.push(opcode::OACK as u8);
         if self.blksize != 0 {
-            writer.bytes(b"blksize\0");
-            writer.decimal(self.blksize as u64);
+            out.option(b"blksize\0", self.blksize as u64);
         }
         if self.timeout != 0 {
-            writer.bytes(b"timeout\0");
-            writer.decimal(self.timeout as u64);
+            out.option(b"timeout\0", self.timeout as u64);
         }
         if let Some(tsize) = self.tsize {
-            writer.bytes(b"tsize\0");
-            writer.decimal(tsize);
+            out.option(b"tsize\0", tsize);
         }
         if self.windowsize != 0 {
-            writer.bytes(b"windowsize\0");
-            writer.decimal(self.windowsize as u64);
+            out.option(b"windowsize\0", self.windowsize as u64);
         }
-        writer.at
     }
 }
 
 /// Room for an OACK with all four options and a size of up to ten digits.
 pub const OACK_MAX: usize = 72;
 
-struct Writer<'out> {
-    out: &'out mut [u8; OACK_MAX],
-    at: usize,
+/// An OACK packet under construction; zero behind its end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Oack {
+    bytes: [u8; OACK_MAX],
+    len: u32,
 }
 
-impl Writer<'_> {
+impl Oack {
+    pub const EMPTY: Self = Self {
+        bytes: [0; OACK_MAX],
+        len: 0,
+    };
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+
+    /// The whole buffer: the part behind the end is zero, and so does not change a checksum.
     #[inline(always)]
-    fn byte(&mut self, byte: u8) {
-        if self.at < OACK_MAX {
-            self.out[self.at] = byte;
-            self.at += 1;
-        }
+    pub const fn buffer(&self) -> &[u8; OACK_MAX] {
+        &self.bytes
     }
 
     #[inline(always)]
-    fn bytes<const N: usize>(&mut self, bytes: &[u8; N]) {
-        for &byte in bytes {
-            self.byte(byte);
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an OACK has its opcode at least"
+    )]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Never inlined: in registers the length would have one value the verifier knows for each way
+    /// of putting options together.
+    #[inline(never)]
+    fn push(&mut self, byte: u8) {
+        let at = self.len as usize;
+        if at < OACK_MAX {
+            self.bytes[at] = byte;
+            self.len += 1;
         }
     }
 
-    /// Digits and the closing NUL. Ten digits are enough: no file of ours has more bytes.
+    /// Name and value with their NULs. Ten digits are enough: no file of ours has more bytes.
     #[inline(always)]
-    fn decimal(&mut self, value: u64) {
+    fn option<const N: usize>(&mut self, name: &[u8; N], value: u64) {
+        for &byte in name {
+            self.push(byte);
+        }
         let mut divisor = 1_000_000_000;
-        let mut started = false;
         for _ in 0..10 {
-            let digit = value / divisor % 10;
-            if digit != 0 || started || divisor == 1 {
-                started = true;
-                self.byte(b'0' + digit as u8);
+            if value >= divisor || divisor == 1 {
+                self.push(b'0' + (value / divisor % 10) as u8);
             }
             divisor /= 10;
         }
-        self.byte(0);
+        self.push(0);
     }
 }
 
@@ -640,10 +742,10 @@ mod tests {
             tsize: true,
         };
         let granted = Granted::new(&asked, &limits, Some(4_294_967_295));
-        let mut out = [0; OACK_MAX];
-        let len = granted.encode_oack(&mut out);
+        let mut out = Oack::EMPTY;
+        granted.encode_oack(&mut out);
         assert_eq!(
-            &out[..len],
+            out.as_bytes(),
             b"\0\x06blksize\x001468\0timeout\x003\0tsize\x004294967295\0windowsize\x0064\0"
         );
         assert!(Granted::new(&Options::default(), &limits, Some(7)).is_empty());
@@ -659,9 +761,9 @@ mod tests {
             tsize: true,
             ..Options::default()
         };
-        let mut out = [0; OACK_MAX];
-        let len = Granted::new(&asked, &limits, Some(0)).encode_oack(&mut out);
-        assert_eq!(&out[..len], b"\0\x06tsize\x000\0");
+        let mut out = Oack::EMPTY;
+        Granted::new(&asked, &limits, Some(0)).encode_oack(&mut out);
+        assert_eq!(out.as_bytes(), b"\0\x06tsize\x000\0");
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! From a frame to its verdict: parse, decide, grow, write, in that order.
+//!
+//! Nothing is written before the frame has its new size: a frame that cannot be grown goes on to
+//! the next rung as it came. After that point it can only be answered or dropped.
+//!
+//! Every function here ends in a [`Reason`]; `Err` is the one that ends the work early, `Ok` the
+//! one that ends it in an answer.
+
+mod reply;
+mod request;
+mod write;
+
+use crate::abi::{Event, StageCounter, Transfer, TransferKey, is_link_local};
+use crate::frame::{Frame, Maps, REQUEST_MAX};
+use crate::packet::Packet;
+use crate::stage::Stage;
+use crate::verdict::{Reason, Rung};
+use crate::wire::tftp;
+
+/// Handles one frame. The reason tells what became of it.
+#[inline(always)]
+pub fn handle<F: Frame, M: Maps>(frame: &mut F, maps: &M, now: u64) -> Reason {
+    match route(frame, maps, now) {
+        Ok(reason) | Err(reason) => reason,
+    }
+}
+
+#[inline(always)]
+fn route<F: Frame, M: Maps>(frame: &mut F, maps: &M, now: u64) -> Result<Reason, Reason> {
+    let mut scratch = maps.scratch().ok_or(Reason::NotReady)?;
+    // SAFETY: the scratch memory is this CPU's own, and the program is not re-entered on it.
+    let scratch = unsafe { scratch.as_mut() };
+    scratch.packet.parse(frame)?;
+    let policy = maps.policy().ok_or(Reason::NotReady)?;
+    let port = u16::from_be_bytes(scratch.packet.udp.destination_port());
+    let is_request = port == tftp::PORT;
+    if !is_request && port.wrapping_sub(policy.tid_first) >= policy.tid_count {
+        return Err(Reason::NotOurs);
+    }
+    if policy.enabled == 0 {
+        return Err(Reason::NotReady);
+    }
+    if is_request {
+        request::handle(frame, maps, policy, scratch, now)
+    } else {
+        reply::handle(frame, maps, policy, scratch, now)
+    }
+}
+
+/// Reads a payload into the scratch buffer, and checks the UDP checksum over it.
+#[inline(always)]
+fn load_payload<F: Frame, M: Maps>(
+    frame: &F,
+    maps: &M,
+    packet: &Packet,
+    buffer: &mut [u8; REQUEST_MAX],
+) -> Result<(), Reason> {
+    if packet.payload_len > REQUEST_MAX - 4 {
+        return Err(Reason::LongRequest);
+    }
+    if !frame.load_request(packet.payload, packet.payload_len, buffer) {
+        return Err(Reason::Length);
+    }
+    let sum = maps
+        .sum_request(buffer, packet.payload_len)
+        .ok_or(Reason::Length)?;
+    packet.check_sum(sum)
+}
+
+/// The key of the transfer between the packet's sender and `our_port`.
+#[inline(always)]
+fn set_key<F: Frame>(key: &mut TransferKey, frame: &F, packet: &Packet, our_port: [u8; 2]) {
+    key.client = packet.source;
+    key.scope = if is_link_local(&packet.source) {
+        frame.ifindex()
+    } else {
+        0
+    };
+    key.client_port = packet.udp.source_port();
+    key.our_port = our_port;
+}
+
+/// Tells the daemon about a transfer.
+#[inline(always)]
+fn announce<M: Maps>(
+    maps: &M,
+    event: &mut Event,
+    transfer: &Transfer,
+    key: &TransferKey,
+    outcome: (Reason, Rung),
+    now: u64,
+) {
+    event.at_ns = now;
+    event.took_ns = now.saturating_sub(transfer.started_ns);
+    event.client = key.client;
+    event.client_port = key.client_port;
+    event.our_port = key.our_port;
+    event.file_id = transfer.file_id;
+    event.length = transfer.length;
+    event.resends = transfer.resends;
+    event.reason = outcome.0 as u8;
+    event.rung = outcome.1 as u8;
+    event.stage = transfer.stage;
+    maps.event(event);
+}
+
+#[inline(always)]
+fn count_data<M: Maps>(maps: &M, rung: Rung, stage: Stage, data_len: usize) {
+    maps.count_stage(rung, stage, StageCounter::Blocks, 1);
+    maps.count_stage(rung, stage, StageCounter::Bytes, data_len as u64);
+}
+
+#[inline(always)]
+fn written(done: bool) -> Result<(), Reason> {
+    if done {
+        Ok(())
+    } else {
+        Err(Reason::WriteFailed)
+    }
+}

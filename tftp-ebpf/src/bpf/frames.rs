@@ -1,0 +1,238 @@
+//! Frames under XDP and under TC.
+
+use aya_ebpf::helpers::generated::{
+    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_xdp_adjust_tail,
+    bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use tftp_ebpf::abi::{MAX_BLOCK, SLAB_BYTES, SLAB_STRIDE, Slab};
+use tftp_ebpf::frame::{Frame, REQUEST_MAX};
+use tftp_ebpf::verdict::Rung;
+use tftp_ebpf::wire::tftp::{OACK_MAX, Oack};
+
+/// A number below a power of two, in a form whose bound the verifier follows: the mask is applied
+/// to 64 bits, and the compiler may not look through it.
+#[inline(always)]
+pub(crate) fn below<const POWER: usize>(value: usize) -> usize {
+    const { assert!(POWER.is_power_of_two()) };
+    let masked = value & (POWER - 1);
+    // SAFETY: a reference to a local is valid to read.
+    unsafe { core::ptr::read_volatile(&masked) }
+}
+
+/// Checks that a block lies in its slab, in terms of the verifier; returns offset and length.
+#[inline(always)]
+pub(crate) fn in_slab(offset: usize, len: usize) -> Option<(usize, usize)> {
+    let offset = below::<SLAB_BYTES>(offset);
+    let len = below::<2048>(len);
+    if offset >= SLAB_STRIDE || len == 0 || len > MAX_BLOCK as usize {
+        return None;
+    }
+    Some((offset, len))
+}
+
+pub(crate) struct XdpFrame<'ctx> {
+    ctx: &'ctx XdpContext,
+}
+
+impl<'ctx> XdpFrame<'ctx> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'ctx XdpContext) -> Self {
+        Self { ctx }
+    }
+}
+
+impl Frame for XdpFrame<'_> {
+    const RUNG: Rung = Rung::Xdp;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        // SAFETY: the context is the one the kernel passed.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the context is the one the kernel passed.
+        unsafe { (*self.ctx.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn outer_tag(&self) -> Option<[u8; 4]> {
+        None
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool {
+        // SAFETY: the kernel checks the range in the frame; `out` has `N` bytes.
+        unsafe {
+            bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), N as u32) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool {
+        let len = below::<REQUEST_MAX>(len);
+        if len == 0 || len > REQUEST_MAX - 4 {
+            return false;
+        }
+        for index in len..len + 4 {
+            out[index & (REQUEST_MAX - 1)] = 0;
+        }
+        // SAFETY: the kernel checks the range in the frame; `out` has more than `len` bytes.
+        unsafe {
+            bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), len as u32) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, len: usize) -> bool {
+        let delta = len as i32 - self.len() as i32;
+        // SAFETY: no pointer into the frame is held anywhere: all access is by helper.
+        delta == 0 || unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, delta) == 0 }
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool {
+        // SAFETY: the kernel checks the range in the frame; `bytes` has `N` bytes.
+        unsafe {
+            bpf_xdp_store_bytes(self.ctx.ctx, at as u32, bytes.as_ptr() as *mut _, N as u32) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn store_oack(&mut self, at: usize, oack: &Oack) -> bool {
+        let len = below::<128>(oack.len());
+        if len == 0 || len > OACK_MAX {
+            return false;
+        }
+        // SAFETY: the kernel checks the range in the frame; `oack` has at least `len` bytes.
+        unsafe {
+            bpf_xdp_store_bytes(
+                self.ctx.ctx,
+                at as u32,
+                oack.buffer().as_ptr() as *mut _,
+                len as u32,
+            ) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn store_content(&mut self, at: usize, slab: &Slab, offset: usize, len: usize) -> bool {
+        let Some((offset, len)) = in_slab(offset, len) else {
+            return false;
+        };
+        // SAFETY: `in_slab` keeps the source inside the slab; the kernel checks the frame.
+        unsafe {
+            let source = slab.as_ptr().add(offset);
+            bpf_xdp_store_bytes(self.ctx.ctx, at as u32, source as *mut _, len as u32) == 0
+        }
+    }
+}
+
+pub(crate) struct TcFrame<'ctx> {
+    ctx: &'ctx TcContext,
+}
+
+impl<'ctx> TcFrame<'ctx> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'ctx TcContext) -> Self {
+        Self { ctx }
+    }
+}
+
+impl Frame for TcFrame<'_> {
+    const RUNG: Rung = Rung::Tc;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.ctx.len() as usize
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the context is the one the kernel passed.
+        unsafe { (*self.ctx.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn outer_tag(&self) -> Option<[u8; 4]> {
+        // SAFETY: the context is the one the kernel passed.
+        let (present, protocol, tci) = unsafe {
+            let skb = &*self.ctx.skb.skb;
+            (skb.vlan_present, skb.vlan_proto, skb.vlan_tci)
+        };
+        if present == 0 {
+            return None;
+        }
+        let tci = (tci as u16).to_be_bytes();
+        // `vlan_proto` holds the EtherType as it stood on the wire.
+        let kind = (protocol as u16).to_ne_bytes();
+        Some([kind[0], kind[1], tci[0], tci[1]])
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool {
+        // SAFETY: the kernel checks the range in the frame; `out` has `N` bytes.
+        unsafe {
+            let skb = self.ctx.skb.skb.cast();
+            bpf_skb_load_bytes(skb, at as u32, out.as_mut_ptr().cast(), N as u32) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool {
+        let len = below::<REQUEST_MAX>(len);
+        if len == 0 || len > REQUEST_MAX - 4 {
+            return false;
+        }
+        for index in len..len + 4 {
+            out[index & (REQUEST_MAX - 1)] = 0;
+        }
+        // SAFETY: the kernel checks the range in the frame; `out` has more than `len` bytes.
+        unsafe {
+            let skb = self.ctx.skb.skb.cast();
+            bpf_skb_load_bytes(skb, at as u32, out.as_mut_ptr().cast(), len as u32) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, len: usize) -> bool {
+        // SAFETY: no pointer into the frame is held anywhere: all access is by helper.
+        len == self.len() || unsafe { bpf_skb_change_tail(self.ctx.skb.skb, len as u32, 0) == 0 }
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool {
+        // SAFETY: the kernel checks the range in the frame; `bytes` has `N` bytes.
+        unsafe {
+            let skb = self.ctx.skb.skb;
+            bpf_skb_store_bytes(skb, at as u32, bytes.as_ptr().cast(), N as u32, 0) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn store_oack(&mut self, at: usize, oack: &Oack) -> bool {
+        let len = below::<128>(oack.len());
+        if len == 0 || len > OACK_MAX {
+            return false;
+        }
+        // SAFETY: the kernel checks the range in the frame; `oack` has at least `len` bytes.
+        unsafe {
+            let skb = self.ctx.skb.skb;
+            bpf_skb_store_bytes(skb, at as u32, oack.buffer().as_ptr().cast(), len as u32, 0) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn store_content(&mut self, at: usize, slab: &Slab, offset: usize, len: usize) -> bool {
+        let Some((offset, len)) = in_slab(offset, len) else {
+            return false;
+        };
+        // SAFETY: `in_slab` keeps the source inside the slab; the kernel checks the frame.
+        unsafe {
+            let source = slab.as_ptr().add(offset).cast();
+            bpf_skb_store_bytes(self.ctx.skb.skb, at as u32, source, len as u32, 0) == 0
+        }
+    }
+}

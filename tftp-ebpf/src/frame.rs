@@ -1,0 +1,114 @@
+//! What the packet logic needs from a frame and from the maps.
+//!
+//! The kernel program implements both traits over BPF helpers, twice for frames (XDP, TC); tests
+//! on the host implement them over plain memory and so run the very same logic.
+
+use core::ptr::NonNull;
+
+use crate::abi::{
+    Address, Event, FileEntry, Interface, Policy, Slab, Source, StageCounter, Transfer, TransferKey,
+};
+use crate::checksum::Sum;
+use crate::name::NameKey;
+use crate::packet::Packet;
+use crate::stage::Stage;
+use crate::verdict::Rung;
+use crate::wire::tftp::{Oack, Parser};
+
+/// Longest request the kernel reads; longer ones are the daemon's.
+pub const REQUEST_MAX: usize = 256;
+
+/// A frame that came in and may become the answer.
+pub trait Frame {
+    const RUNG: Rung;
+
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Index of the interface it came in on.
+    fn ifindex(&self) -> u32;
+
+    /// The VLAN tag (EtherType and control field) that was taken out of the frame before we saw
+    /// it, and will be put back when it leaves.
+    fn outer_tag(&self) -> Option<[u8; 4]>;
+
+    /// Copies `N` bytes out of the frame; `false` if it does not have them.
+    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool;
+
+    /// Copies `len` bytes, at most `REQUEST_MAX - 4`, and zeroes the four bytes after them.
+    fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool;
+
+    /// Grows or shrinks the frame at its end. On failure the frame is as it was: this is the last
+    /// step that may fail with the packet still fit to be passed on.
+    fn resize(&mut self, len: usize) -> bool;
+
+    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool;
+
+    fn store_oack(&mut self, at: usize, oack: &Oack) -> bool;
+
+    /// Writes `len` bytes that begin at `offset` of a slab.
+    fn store_content(&mut self, at: usize, slab: &Slab, offset: usize, len: usize) -> bool;
+}
+
+/// Working memory that would not fit a BPF stack.
+#[repr(C)]
+pub struct Scratch {
+    pub packet: Packet,
+    pub request: [u8; REQUEST_MAX],
+    pub name: NameKey,
+    pub parser: Parser,
+    pub entry: FileEntry,
+    pub oack: Oack,
+    pub transfer: Transfer,
+    /// The key of the transfer, and the bucket its source draws from.
+    pub key: TransferKey,
+    pub source: Source,
+    pub event: Event,
+}
+
+/// Which bucket of [`crate::abi::Budget`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// First packets that nobody has acknowledged.
+    First,
+    /// Requests of names that do not exist.
+    Miss,
+}
+
+/// The maps, as the packet logic sees them.
+pub trait Maps {
+    fn policy(&self) -> Option<&Policy>;
+    fn interface(&self, ifindex: u32) -> Option<&Interface>;
+    /// Whether the address is one of this host's: a bridge or router sees others pass.
+    fn is_local(&self, address: &Address) -> bool;
+    /// Whether the client is on the allow list.
+    fn is_allowed(&self, client: &Address) -> bool;
+    fn scratch(&self) -> Option<NonNull<Scratch>>;
+
+    /// Copies the entry out: the kernel may reuse its memory at any time.
+    fn file(&self, name: &NameKey, entry: &mut FileEntry) -> bool;
+    /// The slab that a position of the content space lies in, and the offset in it.
+    fn content(&self, position: u64) -> Option<(&Slab, usize)>;
+    /// Sums `len` bytes of a slab from `offset`; an odd last byte counts as padded with zero.
+    fn sum_content(&self, slab: &Slab, offset: usize, len: usize) -> Option<Sum>;
+    /// Sums the first `len` bytes of a request buffer, which is zero behind them.
+    fn sum_request(&self, request: &[u8; REQUEST_MAX], len: usize) -> Option<Sum>;
+
+    /// The transfer stays valid until the program returns; other CPUs may be at it too.
+    fn transfer(&self, key: &TransferKey) -> Option<NonNull<Transfer>>;
+    fn insert_transfer(&self, key: &TransferKey, transfer: &Transfer) -> bool;
+    fn remove_transfer(&self, key: &TransferKey);
+
+    /// Whether the source has a token left.
+    fn may_spend(&self, bucket: Bucket, source: &Address, policy: &Policy, now: u64) -> bool;
+    fn spend(&self, bucket: Bucket, source: &Address, policy: &Policy, now: u64);
+    /// A first packet was acknowledged: its token comes back, and the source is genuine.
+    fn acknowledged(&self, source: &Address, policy: &Policy, now: u64);
+
+    fn count_stage(&self, rung: Rung, stage: Stage, counter: StageCounter, amount: u64);
+    fn count_completed(&self, rung: Rung, stage: Stage, took_us: u64);
+    fn event(&self, event: &Event);
+}
