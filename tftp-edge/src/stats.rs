@@ -4,35 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use tftp_ebpf::abi::{LOG2_BUCKETS, StageCounter, log2_bucket};
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
-
-/// What is counted for each stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum StageCounter {
-    /// Read requests, repeats not counted.
-    Requests = 0,
-    /// Transfers whose last block was acknowledged.
-    Complete = 1,
-    /// Requests answered with ERROR 1.
-    NotFound = 2,
-    /// DATA packets sent, resends included.
-    Blocks = 3,
-    /// Payload bytes sent, resends included.
-    Bytes = 4,
-    /// DATA or OACK packets sent again.
-    Resent = 5,
-    /// Transfers given up: timeout, ICMP, or an ERROR from the client in mid-transfer.
-    Failed = 6,
-}
-
-impl StageCounter {
-    pub const COUNT: usize = 7;
-}
-
-/// Buckets of the log2 histograms: bucket `n` counts values below `2^n`, the last one all others.
-pub const LOG2_BUCKETS: usize = 32;
 
 /// The counters of one rung at one moment.
 #[derive(Clone, Debug)]
@@ -63,16 +37,6 @@ impl Tally {
 
     pub fn stage(&self, stage: Stage, counter: StageCounter) -> u64 {
         self.stages[stage as usize][counter as usize]
-    }
-}
-
-/// The bucket of a log2 histogram that a value falls into.
-pub const fn log2_bucket(value: u64) -> usize {
-    let bucket = (u64::BITS - value.leading_zeros()) as usize;
-    if bucket < LOG2_BUCKETS {
-        bucket
-    } else {
-        LOG2_BUCKETS - 1
     }
 }
 

@@ -1,5 +1,108 @@
 //! The kernel side: loading, attaching, publishing, sweeping. The only place that names `aya`.
+//!
+//! The rest of the daemon sees a [`Kernel`]: a [`Listener`] that takes in what changed, and a
+//! [`Snapshot`] of how it is doing. Without the kernel program it is there all the same, takes
+//! nothing in, and says why.
 
+mod attach;
+mod directory;
+mod engine;
+mod error;
+mod host;
+mod object;
+mod ports;
+mod resend;
+mod settings;
+mod slabs;
 mod snapshot;
+mod sweeper;
+mod sys;
 
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+pub use error::Error;
+pub use settings::{Ladder, PortRange, Settings};
 pub use snapshot::{InterfaceStatus, Mode, Snapshot};
+
+use crate::content::{Change, Listener};
+use engine::Engine;
+
+/// What the rest of the configuration means for the kernel side.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Prefixes of the clients that are answered at all.
+    pub clients: Vec<IpNet>,
+    /// Largest block size the daemon grants, and whether an interface's MTU limits it further.
+    pub max_blksize: u16,
+    pub mtu_clamp: bool,
+}
+
+/// The kernel side, or the reason why there is none.
+pub struct Kernel(Inner);
+
+enum Inner {
+    On(Arc<Engine>),
+    Off { problem: Option<String> },
+}
+
+impl Kernel {
+    /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
+    pub fn start(settings: &Settings, environment: &Environment) -> Self {
+        if settings.mode == Ladder::Off {
+            return Self::off(None);
+        }
+        if settings.interfaces.is_empty() {
+            return Self::off(Some(
+                "no interface is named: list those the phones are behind in kernel.interfaces"
+                    .to_owned(),
+            ));
+        }
+        match Engine::start(settings, environment) {
+            Ok(engine) => Self(Inner::On(engine)),
+            Err(error) => Self::off(Some(error.to_string())),
+        }
+    }
+
+    fn off(problem: Option<String>) -> Self {
+        Self(Inner::Off { problem })
+    }
+
+    /// Whether any interface has the program.
+    pub fn is_on(&self) -> bool {
+        matches!(self.0, Inner::On(_))
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        match &self.0 {
+            Inner::On(engine) => engine.snapshot(),
+            Inner::Off { problem } => Snapshot {
+                problem: problem.clone(),
+                ..Snapshot::default()
+            },
+        }
+    }
+
+    /// Detaches everything and gives the ports back. Transfers in flight end with their clients
+    /// asking again.
+    pub fn shutdown(&self) {
+        if let Inner::On(engine) = &self.0 {
+            engine.shutdown();
+        }
+    }
+}
+
+impl Listener for Kernel {
+    fn changed(&self, changes: &[Change]) {
+        if let Inner::On(engine) = &self.0 {
+            engine.changed(changes);
+        }
+    }
+
+    fn settled(&self) {
+        if let Inner::On(engine) = &self.0 {
+            engine.settled();
+        }
+    }
+}

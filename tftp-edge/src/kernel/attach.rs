@@ -1,0 +1,143 @@
+//! The ladder on one interface: native XDP with TC behind it, else TC alone, else nothing.
+
+use aya::Ebpf;
+use aya::programs::tc::{SchedClassifierLinkId, TcAttachType};
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{SchedClassifier, Xdp, XdpMode};
+
+use super::error::Error;
+use super::host;
+use super::object::{TC_PROGRAM, XDP_PROGRAM, program};
+use super::settings::Ladder;
+use super::snapshot::{InterfaceStatus, Mode};
+
+/// The program on one interface.
+#[derive(Debug)]
+pub struct Attachment {
+    pub status: InterfaceStatus,
+    xdp: Option<XdpLinkId>,
+    tc: Option<SchedClassifierLinkId>,
+}
+
+impl Attachment {
+    /// Climbs as far as `ladder` allows and the interface lets us.
+    pub fn climb(ebpf: &mut Ebpf, interface: &str, ladder: Ladder) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        let Some(ifindex) = host::index_of(interface) else {
+            return Ok(Self::nothing(interface, "there is no such interface"));
+        };
+        // On veth a transmitted frame is lost unless the other end runs an XDP program too, and
+        // whether it does cannot be seen from here.
+        let is_veth = host::driver_of(interface).as_deref() == Some("veth");
+        let try_xdp = match ladder {
+            Ladder::Auto if is_veth => {
+                problems.push(
+                    "veth transmits under XDP only to a peer with an XDP program: set \
+                     kernel.mode = \"xdp\" if it has one"
+                        .to_owned(),
+                );
+                false
+            }
+            Ladder::Auto | Ladder::Xdp => true,
+            Ladder::Tc | Ladder::Off => false,
+        };
+        // TC first: between the two there must be no moment in which XDP hands on what nobody
+        // behind it can grow.
+        let tc = match attach_tc(ebpf, interface)? {
+            Ok(link) => Some(link),
+            Err(problem) => {
+                problems.push(format!("TC: {problem}"));
+                None
+            }
+        };
+        let xdp = if try_xdp && tc.is_some() {
+            match attach_xdp(ebpf, ifindex)? {
+                Ok(link) => Some(link),
+                Err(problem) => {
+                    problems.push(format!("native XDP: {problem}"));
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        let mode = match (&xdp, &tc) {
+            (Some(_), _) => Mode::Xdp,
+            (None, Some(_)) => Mode::Tc,
+            (None, None) => Mode::Off,
+        };
+        let problem = (!problems.is_empty()).then(|| problems.join("; "));
+        let status = InterfaceStatus {
+            name: interface.to_owned(),
+            mode,
+            problem,
+        };
+        Ok(Self { status, xdp, tc })
+    }
+
+    fn nothing(interface: &str, problem: &str) -> Self {
+        let status = InterfaceStatus {
+            name: interface.to_owned(),
+            mode: Mode::Off,
+            problem: Some(problem.to_owned()),
+        };
+        Self {
+            status,
+            xdp: None,
+            tc: None,
+        }
+    }
+
+    /// Takes the programs off again. The order is the reverse of attaching.
+    pub fn detach(&mut self, ebpf: &mut Ebpf) {
+        if let Some(link) = self.xdp.take()
+            && let Ok(program) = program::<Xdp>(ebpf, XDP_PROGRAM)
+            && let Err(error) = program.detach(link)
+        {
+            tracing::warn!(interface = %self.status.name, %error, "XDP could not be detached");
+        }
+        if let Some(link) = self.tc.take()
+            && let Ok(program) = program::<SchedClassifier>(ebpf, TC_PROGRAM)
+            && let Err(error) = program.detach(link)
+        {
+            tracing::warn!(interface = %self.status.name, %error, "TC could not be detached");
+        }
+    }
+}
+
+/// The outer error is ours; the inner one is the kernel's reason why this rung cannot be had.
+type Rung<L> = Result<Result<L, String>, Error>;
+
+fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32) -> Rung<XdpLinkId> {
+    let program: &mut Xdp = program(ebpf, XDP_PROGRAM)?;
+    Ok(program
+        .attach_to_if_index(ifindex, XdpMode::Driver)
+        .map_err(|error| reason(&error)))
+}
+
+fn attach_tc(ebpf: &mut Ebpf, interface: &str) -> Rung<SchedClassifierLinkId> {
+    let program: &mut SchedClassifier = program(ebpf, TC_PROGRAM)?;
+    let first = match program.attach(interface, TcAttachType::Ingress) {
+        Ok(link) => return Ok(Ok(link)),
+        Err(error) => error,
+    };
+    // Before Linux 6.6 a classifier needs a clsact qdisc; that there is one already is fine.
+    if aya::programs::tc::qdisc_add_clsact(interface).is_err() {
+        return Ok(Err(reason(&first)));
+    }
+    Ok(program
+        .attach(interface, TcAttachType::Ingress)
+        .map_err(|error| reason(&error)))
+}
+
+/// The error with everything behind it, in one line.
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}

@@ -1,0 +1,543 @@
+//! The kernel side at work: one thread that sweeps, reads events and follows the host.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd as _, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf};
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use rand::RngExt as _;
+use tftp_ebpf::abi::{
+    Address, BANK_BYTES, CounterBlock, Event, FileEntry, Interface, Policy, Transfer, TransferKey,
+};
+use tftp_ebpf::name::NameKey;
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::verdict::Reason;
+
+use super::attach::Attachment;
+use super::directory::{Directory, Files};
+use super::error::Error;
+use super::object::{Counters, KernelBanks, Object, client_key, max_banks, memory_of};
+use super::ports::{self, Reservation};
+use super::resend::{self, Sender};
+use super::settings::Settings;
+use super::slabs::{Banks as _, Slabs};
+use super::snapshot::{InterfaceStatus, Snapshot};
+use super::sweeper::{Action, Sweeper};
+use super::{Environment, host, sys};
+use crate::content::Change;
+use crate::stats::{self, StageCounter, Tally};
+
+/// How often events are read: a full ring takes longer to fill at any rate we can answer.
+const TICK: Duration = Duration::from_millis(20);
+/// How often all transfers are looked at.
+const SWEEP: Duration = Duration::from_millis(100);
+/// How often addresses and MTUs are read again.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// Longer than any chain of a hash map's buckets will be.
+const BATCH: usize = 1024;
+
+/// How long a source that acknowledged a block counts as genuine.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// A request repeated during a transfer that is under way begins a new one after this long.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+type KernelFiles = BpfHashMap<MapData, NameKey, FileEntry>;
+
+impl Files for KernelFiles {
+    fn insert(&mut self, key: &NameKey, entry: FileEntry) -> Result<(), Error> {
+        Self::insert(self, key, entry, 0).map_err(|error| Error::map("FILES", "written", error))
+    }
+
+    fn remove(&mut self, key: &NameKey) {
+        // Gone already is as good.
+        let _ = Self::remove(self, key);
+    }
+}
+
+pub(super) struct Engine {
+    directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
+    policy: Mutex<(Array<MapData, Policy>, Policy)>,
+    interfaces: Vec<InterfaceStatus>,
+    counters: ReadCounters,
+    sweeper_stats: Arc<stats::Counters>,
+    transfers: Arc<AtomicU64>,
+    transfers_limit: u64,
+    slab_bytes_limit: u64,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct ReadCounters {
+    blocks: PerCpuArray<MapData, CounterBlock>,
+    latency: PerCpuArray<MapData, tftp_ebpf::abi::LatencyHistogram>,
+    events_lost: PerCpuArray<MapData, u64>,
+    descriptors: Vec<RawFd>,
+}
+
+impl Engine {
+    pub(super) fn start(
+        settings: &Settings,
+        environment: &Environment,
+    ) -> Result<Arc<Self>, Error> {
+        let sender = Sender::open().map_err(|source| Error::System {
+            what: "no raw socket for resends".into(),
+            source,
+        })?;
+        let mut object = Object::load(settings)?;
+        allow(&mut object, &environment.clients)?;
+        let policy = policy(settings);
+        object
+            .policy
+            .set(0, policy, 0)
+            .map_err(|error| Error::map("POLICY", "written", error))?;
+
+        let reservation = reserve(settings);
+        let mut follower = Follower::new(settings, environment);
+        follower.follow(&mut object.interfaces, &mut object.locals);
+        let attachments = settings
+            .interfaces
+            .iter()
+            .map(|interface| Attachment::climb(&mut object.ebpf, interface, settings.mode))
+            .collect::<Result<Vec<_>, _>>()?;
+        for attachment in &attachments {
+            tracing::info!(
+                interface = %attachment.status.name,
+                mode = attachment.status.mode.as_str(),
+                problem = attachment.status.problem.as_deref().unwrap_or("none"),
+                "kernel path"
+            );
+        }
+
+        let Counters {
+            blocks,
+            latency,
+            events_lost,
+            descriptors,
+        } = object.counters;
+        let slabs = Slabs::new(object.banks, max_banks(settings));
+        let directory = Directory::new(object.files, slabs, settings.max_names);
+        let directory = Arc::new(Mutex::new(directory));
+        let stop = Arc::new(AtomicBool::new(false));
+        let sweeper_stats = Arc::new(stats::Counters::default());
+        let transfers = Arc::new(AtomicU64::new(0));
+        let interfaces = attachments
+            .iter()
+            .map(|attachment| attachment.status.clone())
+            .collect();
+        let worker = Worker {
+            ebpf: object.ebpf,
+            attachments,
+            transfers: object.transfers,
+            interfaces: object.interfaces,
+            locals: object.locals,
+            events: object.events,
+            directory: Arc::clone(&directory),
+            follower,
+            sweeper: Sweeper::default(),
+            batch: sys::Batch::new(BATCH, TransferKey::default(), Transfer::EMPTY),
+            sender,
+            ds_field: policy.ds_field,
+            stats: Arc::clone(&sweeper_stats),
+            running: Arc::clone(&transfers),
+            stop: Arc::clone(&stop),
+            _reservation: reservation,
+        };
+        let thread = std::thread::Builder::new()
+            .name("kernel".into())
+            .spawn(move || worker.run())
+            .map_err(|source| Error::System {
+                what: "no thread for the kernel side".into(),
+                source,
+            })?;
+        Ok(Arc::new(Self {
+            directory,
+            policy: Mutex::new((object.policy, policy)),
+            interfaces,
+            counters: ReadCounters {
+                blocks,
+                latency,
+                events_lost,
+                descriptors,
+            },
+            sweeper_stats,
+            transfers,
+            transfers_limit: settings.max_transfers.into(),
+            slab_bytes_limit: max_banks(settings) as u64 * BANK_BYTES as u64,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        }))
+    }
+
+    pub(super) fn changed(&self, changes: &[Change]) {
+        if let Err(error) = self.directory.lock().apply(changes) {
+            tracing::error!(%error, "the kernel's directory is behind: it may serve old versions no more");
+            self.enable(false);
+        }
+    }
+
+    pub(super) fn settled(&self) {
+        self.enable(true);
+    }
+
+    fn enable(&self, on: bool) {
+        let mut policy = self.policy.lock();
+        let (map, value) = &mut *policy;
+        if value.enabled == u32::from(on) {
+            return;
+        }
+        value.enabled = u32::from(on);
+        if let Err(error) = map.set(0, *value, 0) {
+            tracing::error!(%error, "the kernel's policy could not be written");
+        }
+    }
+
+    pub(super) fn shutdown(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the kernel side had panicked");
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (counts, slab_bytes, bank_map_bytes) = {
+            let directory = self.directory.lock();
+            let banks = directory.slabs().banks();
+            (
+                directory.counts(),
+                banks.count() as u64 * BANK_BYTES as u64,
+                banks.map_bytes(),
+            )
+        };
+        let map_bytes: u64 = self
+            .counters
+            .descriptors
+            .iter()
+            .map(|&descriptor| memory_of(descriptor))
+            .sum();
+        Snapshot {
+            interfaces: self.interfaces.clone(),
+            problem: None,
+            xdp: self.tally(0),
+            tc: self.tally(1),
+            sweeper: self.sweeper_stats.tally(),
+            latency_ns: [self.latency(0), self.latency(1)],
+            names: counts.names,
+            files: counts.files,
+            content_bytes: counts.content_bytes,
+            slab_bytes,
+            slab_bytes_limit: self.slab_bytes_limit,
+            map_bytes: map_bytes + bank_map_bytes,
+            transfers: self.transfers.load(Ordering::Relaxed),
+            transfers_limit: self.transfers_limit,
+            evicted: counts.evicted,
+            refused: counts.refused,
+            events_lost: self
+                .counters
+                .events_lost
+                .get(&0, 0)
+                .map_or(0, |lost| lost.iter().sum()),
+        }
+    }
+
+    fn tally(&self, rung: u32) -> Tally {
+        let mut tally = Tally::default();
+        let Ok(blocks) = self.counters.blocks.get(&rung, 0) else {
+            return tally;
+        };
+        for block in blocks.iter() {
+            for (sum, count) in tally.reasons.iter_mut().zip(&block.reasons) {
+                *sum += count;
+            }
+            for stage in 0..Stage::COUNT {
+                for (sum, count) in tally.stages[stage].iter_mut().zip(&block.stages[stage]) {
+                    *sum += count;
+                }
+                for (sum, count) in tally.transfer_us[stage]
+                    .iter_mut()
+                    .zip(&block.transfer_us[stage])
+                {
+                    *sum += count;
+                }
+                tally.transfer_us_sum[stage] += block.transfer_us_sum[stage];
+            }
+        }
+        tally
+    }
+
+    fn latency(&self, rung: u32) -> [u64; stats::LOG2_BUCKETS] {
+        let mut sum = [0; stats::LOG2_BUCKETS];
+        if let Ok(histograms) = self.counters.latency.get(&rung, 0) {
+            for histogram in histograms.iter() {
+                for (sum, count) in sum.iter_mut().zip(histogram) {
+                    *sum += count;
+                }
+            }
+        }
+        sum
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let interval = |per_second: u32| 1_000_000_000 / u64::from(per_second.max(1));
+    let burst = |burst: u32, per_second: u32| u64::from(burst) * interval(per_second);
+    let mut rng = rand::rng();
+    Policy {
+        enabled: 0,
+        tid_first: settings.tid_ports.first,
+        tid_count: settings.tid_ports.count(),
+        tid_secret: [rng.random(), rng.random()],
+        resend_after_ns: settings.resend_after().as_nanos() as u64,
+        restart_after_ns: RESTART_AFTER.as_nanos() as u64,
+        first_interval_ns: interval(settings.first_per_second),
+        first_burst_ns: burst(settings.first_burst, settings.first_per_second),
+        miss_interval_ns: interval(settings.miss_per_second),
+        miss_burst_ns: burst(settings.miss_burst, settings.miss_per_second),
+        known_for_ns: KNOWN_FOR.as_nanos() as u64,
+        ds_field: settings.dscp << 2,
+        padding: [0; 7],
+    }
+}
+
+fn allow(object: &mut Object, clients: &[IpNet]) -> Result<(), Error> {
+    for net in clients {
+        // IPv4 prefixes count within the mapped form.
+        let offset = if net.addr().is_ipv4() { 96 } else { 0 };
+        let key = client_key(host::map_address(net.addr()), net.prefix_len() + offset);
+        object
+            .clients
+            .insert(&key, 1, 0)
+            .map_err(|error| Error::map("CLIENTS", "written", error))?;
+    }
+    Ok(())
+}
+
+/// That the ports cannot be reserved is said, and no reason to do without the kernel path.
+fn reserve(settings: &Settings) -> Option<Reservation> {
+    let range = settings.tid_ports;
+    let bound = ports::bound_in(range);
+    if !bound.is_empty() {
+        tracing::warn!(%range, ?bound, "some ports of kernel.tid_ports are in use; choose another range");
+    }
+    Reservation::take(range)
+        .inspect_err(|error| {
+            tracing::warn!(%range, %error, "the ports of kernel.tid_ports could not be reserved");
+        })
+        .ok()
+}
+
+/// Keeps `INTERFACES` and `LOCALS` as the host has them.
+struct Follower {
+    names: Vec<String>,
+    max_blksize: u16,
+    mtu_clamp: bool,
+    known_interfaces: HashMap<u32, (u16, u16)>,
+    known_locals: HashSet<Address>,
+}
+
+impl Follower {
+    fn new(settings: &Settings, environment: &Environment) -> Self {
+        Self {
+            names: settings.interfaces.clone(),
+            max_blksize: environment.max_blksize,
+            mtu_clamp: environment.mtu_clamp,
+            known_interfaces: HashMap::new(),
+            known_locals: HashSet::new(),
+        }
+    }
+
+    fn follow(
+        &mut self,
+        interfaces: &mut BpfHashMap<MapData, u32, Interface>,
+        locals: &mut BpfHashMap<MapData, Address, u32>,
+    ) {
+        for name in &self.names {
+            let (Some(ifindex), Some(mtu)) = (host::index_of(name), host::mtu_of(name)) else {
+                continue;
+            };
+            let sizes = (self.blksize(mtu, 32), self.blksize(mtu, 52));
+            if self.known_interfaces.insert(ifindex, sizes) == Some(sizes) {
+                continue;
+            }
+            let entry = Interface {
+                max_blksize_v4: sizes.0,
+                max_blksize_v6: sizes.1,
+                enabled: 1,
+            };
+            if let Err(error) = interfaces.insert(&ifindex, entry, 0) {
+                tracing::error!(interface = %name, %error, "the kernel could not be told of an interface");
+            }
+        }
+        let Ok(addresses) = host::local_addresses() else {
+            return;
+        };
+        for gone in self.known_locals.difference(&addresses) {
+            let _ = locals.remove(gone);
+        }
+        for new in addresses.difference(&self.known_locals) {
+            if let Err(error) = locals.insert(new, 1, 0) {
+                tracing::error!(%error, "the kernel could not be told of an address of this host");
+            }
+        }
+        self.known_locals = addresses;
+    }
+
+    /// The largest block that fits the MTU behind `overhead` bytes of headers.
+    fn blksize(&self, mtu: u32, overhead: u32) -> u16 {
+        if !self.mtu_clamp {
+            return self.max_blksize;
+        }
+        let room = u16::try_from(mtu.saturating_sub(overhead)).unwrap_or(u16::MAX);
+        room.min(self.max_blksize)
+    }
+}
+
+/// The thread's own part.
+struct Worker {
+    ebpf: aya::Ebpf,
+    attachments: Vec<Attachment>,
+    transfers: MapData,
+    interfaces: BpfHashMap<MapData, u32, Interface>,
+    locals: BpfHashMap<MapData, Address, u32>,
+    events: RingBuf<MapData>,
+    directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
+    follower: Follower,
+    sweeper: Sweeper,
+    batch: sys::Batch<TransferKey, Transfer>,
+    sender: Sender,
+    ds_field: u8,
+    stats: Arc<stats::Counters>,
+    running: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    _reservation: Option<Reservation>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let (mut swept, mut followed) = (Instant::now(), Instant::now());
+        while !self.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(TICK);
+            self.read_events();
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                self.sweep();
+            }
+            if followed.elapsed() >= FOLLOW {
+                followed = Instant::now();
+                self.follower.follow(&mut self.interfaces, &mut self.locals);
+            }
+        }
+        for attachment in &mut self.attachments {
+            attachment.detach(&mut self.ebpf);
+        }
+    }
+
+    fn read_events(&mut self) {
+        let mut directory = None;
+        while let Some(record) = self.events.next() {
+            let Some(event) = parse_event(&record) else {
+                continue;
+            };
+            let directory = directory.get_or_insert_with(|| self.directory.lock());
+            directory.used(event.file_id);
+            tracing::trace!(
+                name = directory.name_of(event.file_id).map_or("?", |name| name),
+                reason = Reason::ALL
+                    .get(usize::from(event.reason))
+                    .map_or("?", |reason| reason.as_str()),
+                resends = event.resends,
+                took_us = event.took_ns / 1000,
+                "kernel event"
+            );
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = monotonic_ns();
+        let mut rng = rand::rng();
+        let mut referred = HashSet::new();
+        let mut stalled = Vec::new();
+        let mut count = 0;
+        let sweeper = &mut self.sweeper;
+        sweeper.begin();
+        let walked = sys::for_each(
+            self.transfers.fd().as_fd(),
+            &mut self.batch,
+            |key, transfer: &Transfer| {
+                count += 1;
+                referred.insert(transfer.position);
+                if let Some(action) = sweeper.look(key, transfer, now, rng.random()) {
+                    stalled.push((*key, *transfer, action));
+                }
+            },
+        );
+        sweeper.finish();
+        self.running.store(count, Ordering::Relaxed);
+        if let Err(error) = walked {
+            tracing::error!(%error, "the kernel's transfers could not be read");
+            return;
+        }
+        for (key, transfer, action) in stalled {
+            self.act(&key, &transfer, action);
+        }
+        if let Err(error) = self.directory.lock().swept(&referred) {
+            tracing::error!(%error, "content that waits for room could not be published");
+        }
+    }
+
+    fn act(&mut self, key: &TransferKey, transfer: &Transfer, action: Action) {
+        let stage = Stage::from_index(transfer.stage);
+        match action {
+            Action::Resend => {
+                let frame =
+                    resend::frame(key, transfer, self.directory.lock().slabs(), self.ds_field);
+                let Some(frame) = frame else {
+                    return;
+                };
+                // A send that fails is made up for by the next sweep.
+                if self.sender.send(transfer.ifindex, &frame).is_ok() {
+                    self.stats.count(Reason::Repeat);
+                    self.stats.add(stage, StageCounter::Resent, 1);
+                }
+            }
+            Action::GiveUp { unconfirmed } => {
+                self.stats.count(Reason::TimedOut);
+                let counter = if unconfirmed {
+                    StageCounter::Complete
+                } else {
+                    StageCounter::Failed
+                };
+                self.stats.add(stage, counter, 1);
+                // The kernel may have ended it this very moment.
+                let _ = sys::delete(self.transfers.fd().as_fd(), key);
+            }
+        }
+    }
+}
+
+fn parse_event(record: &[u8]) -> Option<Event> {
+    if record.len() < size_of::<Event>() {
+        return None;
+    }
+    // SAFETY: the record is long enough, and every bit pattern is a valid event.
+    Some(unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) })
+}
+
+/// The clock of `bpf_ktime_get_ns`.
+fn monotonic_ns() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .expect("every Linux has this clock");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}

@@ -1,0 +1,111 @@
+//! What the host says about its interfaces and addresses.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+use nix::ifaddrs::getifaddrs;
+use tftp_ebpf::abi::{Address, address, mapped};
+
+/// An address in the form of the maps.
+pub fn map_address(address_of: IpAddr) -> Address {
+    match address_of {
+        IpAddr::V4(v4) => mapped(v4.octets()),
+        IpAddr::V6(v6) => address(&v6.octets()),
+    }
+}
+
+/// Every address of this host's interfaces.
+pub fn local_addresses() -> io::Result<HashSet<Address>> {
+    let addresses = getifaddrs().map_err(io::Error::from)?;
+    Ok(addresses
+        .filter_map(|interface| {
+            let storage = interface.address?;
+            if let Some(v4) = storage.as_sockaddr_in() {
+                Some(map_address(IpAddr::V4(v4.ip())))
+            } else {
+                storage
+                    .as_sockaddr_in6()
+                    .map(|v6| map_address(IpAddr::V6(v6.ip())))
+            }
+        })
+        .collect())
+}
+
+/// The index of an interface; `None` while there is none of that name.
+pub fn index_of(interface: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(interface).ok()
+}
+
+/// The MTU of an interface, in bytes.
+pub fn mtu_of(interface: &str) -> Option<u32> {
+    fs::read_to_string(format!("/sys/class/net/{interface}/mtu"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// The kernel driver of an interface, as ethtool names it.
+pub fn driver_of(interface: &str) -> Option<String> {
+    /// `SIOCETHTOOL` and `ETHTOOL_GDRVINFO` of `linux/sockios.h` and `linux/ethtool.h`.
+    const SIOCETHTOOL: libc::Ioctl = 0x8946;
+    const GDRVINFO: u32 = 3;
+
+    #[repr(C)]
+    struct DriverInfo {
+        command: u32,
+        driver: [u8; 32],
+        rest: [u8; 160],
+    }
+
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()?;
+    let mut info = DriverInfo {
+        command: GDRVINFO,
+        driver: [0; 32],
+        rest: [0; 160],
+    };
+    // SAFETY: all-zero is a valid value of this plain structure.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if interface.len() >= request.ifr_name.len() {
+        return None;
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut info).cast();
+    // SAFETY: the request points to a structure as large as `struct ethtool_drvinfo`, and both live
+    // past the call.
+    let result = unsafe {
+        libc::ioctl(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            SIOCETHTOOL,
+            std::ptr::from_mut(&mut request),
+        )
+    };
+    if result != 0 {
+        return None;
+    }
+    let end = info.driver.iter().position(|&byte| byte == 0)?;
+    String::from_utf8(info.driver[..end].to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_an_interface_with_an_address() {
+        assert!(index_of("lo").is_some());
+        assert!(mtu_of("lo").is_some());
+        assert!(index_of("no-such-interface").is_none());
+    }
+
+    #[test]
+    fn both_families_have_a_form_for_the_maps() {
+        let v4 = map_address("10.1.2.3".parse().unwrap());
+        assert_eq!(v4, map_address("::ffff:10.1.2.3".parse().unwrap()));
+        assert_ne!(v4, map_address("::10.1.2.3".parse().unwrap()));
+    }
+}

@@ -1,0 +1,262 @@
+//! The program object: loading it, and its maps under their types.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::ptr::NonNull;
+
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use tftp_ebpf::abi::{
+    Address, BANK_BYTES, BANK_SLABS, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy,
+    SLAB_BYTES,
+};
+use tftp_ebpf::name::NameKey;
+
+use super::error::Error;
+use super::settings::Settings;
+use super::slabs::Banks;
+use super::sys;
+
+#[cfg(bpf_object)]
+const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
+    env!("OUT_DIR"),
+    "/tftp-edge-bpf"
+)));
+#[cfg(not(bpf_object))]
+const OBJECT: Option<&[u8]> = None;
+
+pub const XDP_PROGRAM: &str = "tftp_edge_xdp";
+pub const TC_PROGRAM: &str = "tftp_edge_tc";
+
+/// `BPF_F_MMAPABLE` of `linux/bpf.h`.
+const MMAPABLE: u32 = 1 << 10;
+
+/// The loaded programs, with every map the daemon writes or reads.
+pub struct Object {
+    pub ebpf: Ebpf,
+    pub policy: Array<MapData, Policy>,
+    pub interfaces: HashMap<MapData, u32, Interface>,
+    pub locals: HashMap<MapData, Address, u32>,
+    pub clients: LpmTrie<MapData, Address, u32>,
+    pub files: HashMap<MapData, NameKey, FileEntry>,
+    pub banks: KernelBanks,
+    pub transfers: MapData,
+    pub counters: Counters,
+    pub events: RingBuf<MapData>,
+}
+
+/// The maps that are only read, at scrape time.
+pub struct Counters {
+    pub blocks: PerCpuArray<MapData, CounterBlock>,
+    pub latency: PerCpuArray<MapData, LatencyHistogram>,
+    pub events_lost: PerCpuArray<MapData, u64>,
+    /// Every map's descriptor, for what the kernel says of its memory.
+    pub descriptors: Vec<RawFd>,
+}
+
+pub fn max_banks(settings: &Settings) -> usize {
+    usize::try_from(settings.memory_limit_bytes / BANK_BYTES as u64)
+        .unwrap_or(usize::MAX)
+        .max(1)
+}
+
+impl Object {
+    /// Loads maps and programs; attaches nothing.
+    pub fn load(settings: &Settings) -> Result<Self, Error> {
+        let object = OBJECT.ok_or(Error::NoObject)?;
+        let banks = u32::try_from(max_banks(settings)).unwrap_or(u32::MAX);
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("FILES", settings.max_names)
+            .map_max_entries("TRANSFERS", settings.max_transfers)
+            .map_max_entries("SLABS", banks)
+            .load(object)
+            .map_err(|error| Error::Load(error.into()))?;
+        {
+            let program: &mut Xdp = program(&mut ebpf, XDP_PROGRAM)?;
+            program.load().map_err(|error| Error::Load(error.into()))?;
+        }
+        {
+            let program: &mut SchedClassifier = program(&mut ebpf, TC_PROGRAM)?;
+            program.load().map_err(|error| Error::Load(error.into()))?;
+        }
+        let descriptors = ebpf.maps().filter_map(|(_, map)| descriptor(map)).collect();
+        let counters = Counters {
+            blocks: take(&mut ebpf, "COUNTERS")?,
+            latency: take(&mut ebpf, "LATENCY")?,
+            events_lost: take(&mut ebpf, "EVENTS_LOST")?,
+            descriptors,
+        };
+        let transfers = match ebpf.take_map("TRANSFERS") {
+            Some(aya::maps::Map::LruHashMap(map)) => map,
+            _ => return Err(Error::Object("the map TRANSFERS")),
+        };
+        let outer_fd = match ebpf.map("SLABS") {
+            Some(aya::maps::Map::ArrayOfMaps(map)) => map
+                .fd()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|error| Error::map("SLABS", "opened again", error))?,
+            _ => return Err(Error::Object("the map SLABS")),
+        };
+        Ok(Self {
+            policy: take(&mut ebpf, "POLICY")?,
+            interfaces: take(&mut ebpf, "INTERFACES")?,
+            locals: take(&mut ebpf, "LOCALS")?,
+            clients: take(&mut ebpf, "CLIENTS")?,
+            files: take(&mut ebpf, "FILES")?,
+            banks: KernelBanks {
+                outer: take(&mut ebpf, "SLABS")?,
+                outer_fd,
+                banks: Vec::new(),
+            },
+            transfers,
+            counters,
+            events: take(&mut ebpf, "EVENTS")?,
+            ebpf,
+        })
+    }
+}
+
+fn descriptor(map: &aya::maps::Map) -> Option<RawFd> {
+    use aya::maps::Map;
+    let data = match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::LpmTrie(data)
+        | Map::PerCpuArray(data)
+        | Map::RingBuf(data)
+        | Map::ArrayOfMaps(data) => data,
+        _ => return None,
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
+
+pub fn program<'ebpf, P>(ebpf: &'ebpf mut Ebpf, name: &'static str) -> Result<&'ebpf mut P, Error>
+where
+    &'ebpf mut P: TryFrom<&'ebpf mut aya::programs::Program>,
+{
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(Error::Object(name))
+}
+
+fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, Error>
+where
+    M: TryFrom<aya::maps::Map>,
+{
+    ebpf.take_map(name)
+        .and_then(|map| map.try_into().ok())
+        .ok_or(Error::Object(name))
+}
+
+/// A key of the allow list: `prefix` counts within the 128 bits of the mapped form.
+pub fn client_key(address: Address, prefix: u8) -> Key<Address> {
+    Key::new(u32::from(prefix), address)
+}
+
+/// The banks of slabs as inner maps of `SLABS`, each mapped into this process.
+pub struct KernelBanks {
+    outer: ArrayOfMaps<MapData, MapData>,
+    /// The outer map again: its type has no way to empty a slot.
+    outer_fd: OwnedFd,
+    banks: Vec<Bank>,
+}
+
+struct Bank {
+    map: MapData,
+    memory: NonNull<u8>,
+}
+
+// SAFETY: the pointer is to a mapping that only this value owns; it is written under `&mut` only.
+unsafe impl Send for Bank {}
+
+impl Drop for Bank {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this length, and nobody borrows it any more. That it
+        // can be unmapped cannot fail.
+        let _ = unsafe { munmap(self.memory.cast(), BANK_BYTES) };
+    }
+}
+
+impl KernelBanks {
+    /// Bytes of the banks' maps, as the kernel accounts them.
+    pub fn map_bytes(&self) -> u64 {
+        self.banks
+            .iter()
+            .map(|bank| memory_of(bank.map.fd().as_fd().as_raw_fd()))
+            .sum()
+    }
+}
+
+/// What the kernel says a map occupies.
+pub fn memory_of(descriptor: RawFd) -> u64 {
+    std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}"))
+        .ok()
+        .and_then(|info| {
+            info.lines()
+                .find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
+        })
+        .unwrap_or(0)
+}
+
+impl Banks for KernelBanks {
+    type Error = Error;
+
+    fn add(&mut self) -> Result<(), Error> {
+        let descriptor = sys::create_array(SLAB_BYTES as u32, BANK_SLABS, MMAPABLE)
+            .map_err(|error| Error::map("SLABS", "extended by a bank", error))?;
+        let map = MapData::from_fd(descriptor)
+            .map_err(|error| Error::map("SLABS", "extended by a bank", error))?;
+        let length = std::num::NonZeroUsize::new(BANK_BYTES).expect("a bank has bytes");
+        // SAFETY: a new shared mapping of a map that was created to be mapped; nothing else is at
+        // that address.
+        let memory = unsafe {
+            mmap(
+                None,
+                length,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+                map.fd().as_fd(),
+                0,
+            )
+        }
+        .map_err(|errno| Error::Mmap(errno.into()))?
+        .cast();
+        let bank = Bank { map, memory };
+        let index = u32::try_from(self.banks.len()).expect("banks are bounded by the outer map");
+        self.outer
+            .set(index, &bank.map, 0)
+            .map_err(|error| Error::map("SLABS", "extended by a bank", error))?;
+        self.banks.push(bank);
+        Ok(())
+    }
+
+    fn remove(&mut self) {
+        if self.banks.pop().is_none() {
+            return;
+        }
+        // An empty bank that stays in the outer map costs memory, but is never read.
+        if let Err(error) = sys::delete(self.outer_fd.as_fd(), &(self.banks.len() as u32)) {
+            tracing::warn!(%error, "an empty bank of slabs could not be given back");
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.banks.len()
+    }
+
+    fn memory(&self, bank: usize) -> &[u8] {
+        // SAFETY: the mapping has this length and lives as long as the bank; the kernel only reads
+        // it, and we write it under `&mut self` only.
+        unsafe { std::slice::from_raw_parts(self.banks[bank].memory.as_ptr(), BANK_BYTES) }
+    }
+
+    fn memory_mut(&mut self, bank: usize) -> &mut [u8] {
+        // SAFETY: as above; `&mut self` makes us the only writer. The kernel program may read while
+        // we write, but never what it was not yet told of.
+        unsafe { std::slice::from_raw_parts_mut(self.banks[bank].memory.as_ptr(), BANK_BYTES) }
+    }
+}

@@ -1,0 +1,114 @@
+//! Sends a transfer's outstanding packet again, as the frame the kernel program would send.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+use tftp_ebpf::abi::{Transfer, TransferKey};
+use tftp_ebpf::checksum::Sum;
+use tftp_ebpf::plan;
+use tftp_ebpf::wire::eth::{self, ethertype};
+use tftp_ebpf::wire::ip;
+use tftp_ebpf::wire::tftp::{HEADER_LEN, Oack, opcode};
+use tftp_ebpf::wire::udp::Udp;
+
+use super::slabs::{Banks, Slabs};
+
+/// Builds the frame with the outstanding packet; `None` if its content is not in the slabs, which
+/// would be a mistake of ours.
+pub fn frame<B: Banks>(
+    key: &TransferKey,
+    transfer: &Transfer,
+    slabs: &Slabs<B>,
+    ds_field: u8,
+) -> Option<Vec<u8>> {
+    let payload = payload(transfer, slabs)?;
+    let v6 = key.client[..3] != tftp_ebpf::abi::mapped([0; 4])[..3];
+    let udp_len = u16::try_from(Udp::LEN + payload.len()).ok()?;
+    let (us, client) = (&transfer.server, &key.client);
+    let sum = payload.chunks(2).fold(Sum::new(), |sum, pair| {
+        sum.pair(pair[0], pair.get(1).copied().unwrap_or(0))
+    });
+    let checksum = sum
+        .pseudo_header(us, client, udp_len)
+        .pair(key.our_port[0], key.our_port[1])
+        .pair(key.client_port[0], key.client_port[1])
+        .word(udp_len)
+        .finish_udp();
+
+    let mut frame =
+        Vec::with_capacity(eth::HEADER_LEN + 8 + ip::V6::LEN + Udp::LEN + payload.len());
+    frame.extend_from_slice(&eth::addresses(transfer.client_mac, transfer.server_mac));
+    frame.extend_from_slice(&transfer.tags[..usize::from(transfer.tags_len)]);
+    if v6 {
+        frame.extend_from_slice(&ethertype::IPV6.to_be_bytes());
+        frame.extend_from_slice(&ip::V6::emit(us, client, ds_field, udp_len).0);
+    } else {
+        frame.extend_from_slice(&ethertype::IPV4.to_be_bytes());
+        frame.extend_from_slice(&ip::V4::emit(us, client, ds_field, udp_len).0);
+    }
+    frame.extend_from_slice(&Udp::emit(key.our_port, key.client_port, udp_len, checksum).0);
+    frame.extend_from_slice(&payload);
+    Some(frame)
+}
+
+fn payload<B: Banks>(transfer: &Transfer, slabs: &Slabs<B>) -> Option<Vec<u8>> {
+    if transfer.block == 0 {
+        let mut oack = Oack::EMPTY;
+        transfer.granted().encode_oack(&mut oack);
+        return Some(oack.as_bytes().to_vec());
+    }
+    let block = plan::block(transfer.length, transfer.block_len, transfer.block);
+    let mut payload = Vec::with_capacity(HEADER_LEN + usize::from(block.len));
+    payload.extend_from_slice(&opcode::DATA.to_be_bytes());
+    payload.extend_from_slice(&(transfer.block as u16).to_be_bytes());
+    if block.len > 0 {
+        payload.extend_from_slice(slabs.block(transfer.position + block.start, block.len.into())?);
+    }
+    Some(payload)
+}
+
+/// A raw socket for whole frames, on any interface.
+#[derive(Debug)]
+pub struct Sender(OwnedFd);
+
+impl Sender {
+    /// Needs CAP_NET_RAW.
+    pub fn open() -> io::Result<Self> {
+        // SAFETY: no addresses. Protocol zero: this socket is never to receive anything.
+        let descriptor = unsafe {
+            libc::socket(
+                libc::AF_PACKET,
+                libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+                0,
+            )
+        };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call returned a descriptor that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    }
+
+    pub fn send(&self, ifindex: u32, frame: &[u8]) -> io::Result<()> {
+        // SAFETY: all-zero is a valid value of this plain structure.
+        let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_ifindex = ifindex as i32;
+        // SAFETY: the buffer and the address are good to read for their lengths.
+        let sent = unsafe {
+            libc::sendto(
+                self.0.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+                std::ptr::from_ref(&to).cast(),
+                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+            )
+        };
+        if sent < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+}

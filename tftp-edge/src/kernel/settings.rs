@@ -1,0 +1,179 @@
+//! `[kernel]`: what the kernel side may do and use.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Which rungs to try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ladder {
+    /// The best that works: native XDP with TC behind it, else TC, else none.
+    #[default]
+    Auto,
+    /// Native XDP with TC behind it, also where XDP is known to need help (veth).
+    Xdp,
+    /// TC alone.
+    Tc,
+    /// Sockets alone.
+    Off,
+}
+
+/// The `[kernel]` section of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub mode: Ladder,
+    /// Interfaces the phones are behind. The kernel program answers past the host's firewall, so
+    /// there is no default: an empty list means sockets alone.
+    pub interfaces: Vec<String>,
+    /// Most bytes of slabs. What does not fit is served by the daemon.
+    pub memory_limit_bytes: u64,
+    /// Most names in the directory, absent ones included.
+    pub max_names: u32,
+    /// Most transfers at a time; beyond it the one idle longest is forgotten.
+    pub max_transfers: u32,
+    /// Ports the transfers are answered from: reserved for the kernel program, and not to overlap
+    /// with `tftp.port_range`.
+    pub tid_ports: PortRange,
+    /// Differentiated-services code point of every answer, 0 to 63.
+    pub dscp: u8,
+    /// A duplicate ACK or repeated request is answered again after this many milliseconds.
+    pub resend_after_ms: u64,
+    /// First packets a source may leave unanswered at once, and how many a second come back;
+    /// zero turns the budget off. A source that acknowledged a block within the last minute may
+    /// have any number.
+    pub first_burst: u32,
+    pub first_per_second: u32,
+    /// Names that do not exist a source may ask for at once, and how many a second come back.
+    pub miss_burst: u32,
+    pub miss_per_second: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Ladder::Auto,
+            interfaces: Vec::new(),
+            memory_limit_bytes: 256 << 20,
+            max_names: 262_144,
+            max_transfers: 65_536,
+            tid_ports: PortRange {
+                first: 57_344,
+                last: 65_535,
+            },
+            dscp: 24,
+            resend_after_ms: 250,
+            first_burst: 2_000,
+            first_per_second: 200,
+            miss_burst: 2_000,
+            miss_per_second: 50,
+        }
+    }
+}
+
+impl Settings {
+    pub fn resend_after(&self) -> Duration {
+        Duration::from_millis(self.resend_after_ms)
+    }
+
+    /// Checks what types cannot say; the message names the key.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.dscp > 63 {
+            return Err(format!(
+                "kernel.dscp is {}; a code point is at most 63",
+                self.dscp
+            ));
+        }
+        for (key, value) in [
+            ("max_names", self.max_names),
+            ("max_transfers", self.max_transfers),
+        ] {
+            if value == 0 {
+                return Err(format!(
+                    "kernel.{key} is 0; give at least 1, or set kernel.mode = \"off\""
+                ));
+            }
+        }
+        if self.memory_limit_bytes < tftp_ebpf::abi::BANK_BYTES as u64 {
+            return Err(format!(
+                "kernel.memory_limit_bytes is {}; the smallest useful amount is one bank, {}",
+                self.memory_limit_bytes,
+                tftp_ebpf::abi::BANK_BYTES
+            ));
+        }
+        for (burst, rate, name) in [
+            (self.first_burst, self.first_per_second, "first"),
+            (self.miss_burst, self.miss_per_second, "miss"),
+        ] {
+            if burst > 0 && rate == 0 {
+                return Err(format!(
+                    "kernel.{name}_per_second is 0 while kernel.{name}_burst is {burst}: tokens would never come back"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ports from the first to the last, written `"57344-65535"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl PortRange {
+    pub fn count(self) -> u16 {
+        self.last - self.first + 1
+    }
+}
+
+impl std::fmt::Display for PortRange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}-{}", self.first, self.last)
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let expected =
+            || format!("'{text}' is no port range: expected FIRST-LAST, such as 57344-65535");
+        let (first, last) = text.split_once('-').ok_or_else(expected)?;
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| expected());
+        let range = Self {
+            first: port(first)?,
+            last: port(last)?,
+        };
+        if range.first < 1024 || range.last < range.first {
+            return Err(format!(
+                "'{text}' is no port range: it must begin at 1024 or above and end after it begins"
+            ));
+        }
+        Ok(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_range_is_two_ports() {
+        let range = PortRange::try_from("57344-65535".to_owned()).unwrap();
+        assert_eq!(range.count(), 8192);
+        assert_eq!(range.to_string(), "57344-65535");
+        for text in ["57344", "a-b", "9000-8000", "69-80", "1-99999"] {
+            let error = PortRange::try_from(text.to_owned()).unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Settings::default().validate(), Ok(()));
+    }
+}

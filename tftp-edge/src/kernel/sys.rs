@@ -1,0 +1,159 @@
+//! The `bpf(2)` calls that `aya` has no function for: arrays made at run time, batched reads, and
+//! emptying the slot of an outer map.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+/// `enum bpf_cmd` of `linux/bpf.h`.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum Command {
+    MapCreate = 0,
+    MapDeleteElem = 3,
+    MapLookupBatch = 24,
+}
+
+const ARRAY: u32 = 2;
+
+/// The beginning of `union bpf_attr` for `BPF_MAP_CREATE`.
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// `union bpf_attr` for `BPF_MAP_*_ELEM`.
+#[repr(C)]
+#[derive(Default)]
+struct MapElem {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// `union bpf_attr` for `BPF_MAP_*_BATCH`.
+#[repr(C)]
+#[derive(Default)]
+struct MapBatch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// # Safety
+/// `attr` must be the part of `union bpf_attr` that belongs to the command, and every address in
+/// it must be good for what the command reads or writes there.
+unsafe fn bpf<T>(command: Command, attr: &mut T) -> io::Result<i32> {
+    // SAFETY: the caller's promise.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as u32,
+            std::ptr::from_mut(attr),
+            size_of::<T>(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result as i32)
+    }
+}
+
+/// A new array map.
+pub fn create_array(value_size: u32, max_entries: u32, map_flags: u32) -> io::Result<OwnedFd> {
+    let mut attr = MapCreate {
+        map_type: ARRAY,
+        key_size: 4,
+        value_size,
+        max_entries,
+        map_flags,
+    };
+    // SAFETY: the attributes hold no addresses.
+    let descriptor = unsafe { bpf(Command::MapCreate, &mut attr)? };
+    // SAFETY: the call returned a descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Removes an element, or empties a slot of an outer map.
+pub fn delete<K>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
+    let mut attr = MapElem {
+        map_fd: map.as_raw_fd() as u32,
+        key: std::ptr::from_ref(key) as u64,
+        ..MapElem::default()
+    };
+    // SAFETY: the key is good to read for as long as the map's keys are, which is the caller's type.
+    unsafe { bpf(Command::MapDeleteElem, &mut attr).map(drop) }
+}
+
+/// Copies out the elements of a hash map, `keys.len()` at a time, and calls `each` with them. An
+/// element that is there from beginning to end is seen; the walk takes no lock for longer than a
+/// bucket.
+pub fn for_each<K: Copy, V: Copy>(
+    map: BorrowedFd<'_>,
+    buffer: &mut Batch<K, V>,
+    mut each: impl FnMut(&K, &V),
+) -> io::Result<()> {
+    let mut position = 0_u32;
+    let mut next = 0_u32;
+    let mut begun = false;
+    loop {
+        let mut attr = MapBatch {
+            in_batch: if begun {
+                std::ptr::from_mut(&mut position) as u64
+            } else {
+                0
+            },
+            out_batch: std::ptr::from_mut(&mut next) as u64,
+            keys: buffer.keys.as_mut_ptr() as u64,
+            values: buffer.values.as_mut_ptr() as u64,
+            count: buffer.keys.len() as u32,
+            map_fd: map.as_raw_fd() as u32,
+            ..MapBatch::default()
+        };
+        // SAFETY: both buffers have room for `count` elements of the map's sizes, which are those
+        // of `K` and `V`; the positions are words, as hash maps want them.
+        let result = unsafe { bpf(Command::MapLookupBatch, &mut attr) };
+        let done = match result {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(error) => return Err(error),
+        };
+        let count = attr.count as usize;
+        for (key, value) in buffer.keys.iter().zip(&buffer.values).take(count) {
+            each(key, value);
+        }
+        if done {
+            return Ok(());
+        }
+        position = next;
+        begun = true;
+    }
+}
+
+/// Room for one batch.
+pub struct Batch<K, V> {
+    keys: Vec<K>,
+    values: Vec<V>,
+}
+
+impl<K: Copy, V: Copy> Batch<K, V> {
+    /// `len` must not be smaller than the longest chain of the map's buckets.
+    pub fn new(len: usize, key: K, value: V) -> Self {
+        Self {
+            keys: vec![key; len],
+            values: vec![value; len],
+        }
+    }
+}
