@@ -148,6 +148,14 @@ impl Compiler {
         command(&self.name, program)
     }
 
+    /// `cargo clippy` of this toolchain. Called by its own name: cargo would look for it in the
+    /// user's `~/.cargo/bin` first, and there find rustup's for another toolchain.
+    pub(crate) fn clippy(&self) -> Command {
+        let mut command = self.command("cargo-clippy");
+        command.arg("clippy");
+        command
+    }
+
     /// What `RUSTC_BOOTSTRAP` must be for this compiler, if anything.
     ///
     /// `aya-ebpf` asks for `asm_experimental_arch`. Naming the crate, and not `1`, opens that

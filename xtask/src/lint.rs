@@ -60,26 +60,22 @@ fn kernel_program(
         return Ok(());
     };
     let compiler = &toolchain.compiler;
-    let clippy = setup::tools::answers(compiler.command("cargo").args(["clippy", "--version"]));
-    let (program, lints) = if clippy {
-        ("clippy", "clippy")
-    } else {
-        ("check", "rustc")
-    };
-    step.doing(&format!("cargo {program} for {}", toolchain::bpf_target()));
+    let clippy = setup::tools::answers(compiler.clippy().arg("--version"));
+    let lints = if clippy { "clippy" } else { "rustc" };
+    step.doing(&format!("{lints} for {}", toolchain::bpf_target()));
 
     let arch = std::env::consts::ARCH;
     let mut flags = format!("--cfg=bpf_target_arch=\"{arch}\"");
-    let mut cargo = compiler.command("cargo");
+    let mut cargo = if clippy {
+        compiler.clippy()
+    } else {
+        compiler.command("cargo")
+    };
+    if !clippy {
+        cargo.arg("check");
+    }
     cargo
-        .args([
-            program,
-            "--quiet",
-            "--package",
-            "tftp-ebpf",
-            "--bins",
-            "--lib",
-        ])
+        .args(["--quiet", "--package", "tftp-ebpf", "--bins", "--lib"])
         .args(["--target", toolchain::bpf_target(), "--target-dir"])
         .arg(workspace.target.join("bpf-lint"))
         .current_dir(&workspace.root);

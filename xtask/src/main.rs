@@ -5,6 +5,10 @@ mod lint;
 mod setup;
 mod suite;
 mod test;
+#[allow(
+    dead_code,
+    reason = "shared with the build scripts, which use more of it"
+)]
 #[path = "../../tftp-ebpf/build/toolchain.rs"]
 mod toolchain;
 mod ui;

@@ -116,12 +116,7 @@ fn install_lints(toolchain: Option<&Toolchain>, step: &Step) -> anyhow::Result<b
     let Some(toolchain) = toolchain else {
         return Ok(installed);
     };
-    if !answers(
-        toolchain
-            .compiler
-            .command("cargo")
-            .args(["clippy", "--version"]),
-    ) {
+    if !answers(toolchain.compiler.clippy().arg("--version")) {
         let name = &toolchain.compiler.name;
         step.doing(&format!("clippy of `{name}`"));
         if name == SYSTEM && apt::available() {
