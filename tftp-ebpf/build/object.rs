@@ -47,6 +47,7 @@ pub(crate) fn build(package: &str, root_dir: &str, bin: &str) -> anyhow::Result<
     let toolchain = match Toolchain::find(&tools) {
         Ok(toolchain) => toolchain,
         Err(missing) => {
+            forget(&tools);
             println!(
                 "cargo::warning={package}: {missing}; building without the kernel program \
                  (`cargo xtask setup` puts it right)"
@@ -127,15 +128,20 @@ fn tools_dir(out_dir: &Path) -> PathBuf {
 /// Has cargo run the script again once setup has changed its record.
 fn watch(tools: &Path) {
     let record = tools.join(RECORD);
-    // cargo takes a watched file that is missing for one that changed, and would rebuild every
-    // time. An empty record means the same as none; it is dated back so as not to look new.
-    if !record.exists()
-        && fs::create_dir_all(tools).is_ok()
-        && let Ok(file) = File::create_new(&record)
-    {
-        // On failure the next build runs the script once more, which is all it costs.
-        let _ = file.set_modified(SystemTime::UNIX_EPOCH);
+    // cargo takes a watched file that is missing for one that changed, and would rebuild every time.
+    if !record.exists() {
+        forget(tools);
     }
     println!("cargo::rerun-if-changed={}", record.display());
     println!("cargo::rerun-if-changed=build.rs");
+}
+
+/// Leaves an empty record, which means none: setup writes a new one when the toolchain is whole,
+/// and that is the change cargo waits for.
+fn forget(tools: &Path) {
+    // On failure the next build runs the script once more, which is all it costs.
+    let _ = fs::create_dir_all(tools)
+        .and_then(|()| File::create(tools.join(RECORD)))
+        // Dated back, so as not to look like that change itself.
+        .and_then(|record| record.set_modified(SystemTime::UNIX_EPOCH));
 }
