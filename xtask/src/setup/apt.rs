@@ -33,16 +33,20 @@ pub(crate) fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Installs `packages`, or fails with the command the user should run.
+/// Installs `packages`, or fails with what the user should do instead.
 pub(crate) fn install(packages: &[&str], step: &Step) -> anyhow::Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    if !is_root() {
+    if !available() {
         bail!(
-            "needs root; run: apt-get install --no-install-recommends {}",
+            "missing; install with your package manager: {}",
             packages.join(" ")
         );
+    }
+    if !is_root() {
+        let packages = packages.join(" ");
+        bail!("missing; run as root: apt-get install --no-install-recommends {packages}");
     }
     refresh(packages, step)?;
     step.doing(&format!("apt-get install {}", packages.join(" ")));
