@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, what: &str, args: &[String]) -> anyhow:
     let mut steps = Steps::new(1);
     let step = steps.next("release build of daemon and lab");
     step.doing("cargo build --release");
-    ui::run(&mut workspace.cargo(&[
+    step.run(&mut workspace.cargo(&[
         "build",
         "--release",
         "--package",

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::setup::{self, bpf};
 use crate::toolchain::{self, Core, Toolchain};
-use crate::ui::{self, Step, Steps};
+use crate::ui::{Step, Steps};
 use crate::workspace::Workspace;
 
 /// The version `deny.toml` is written for.
@@ -29,7 +29,7 @@ pub(crate) fn code(
 ) -> anyhow::Result<()> {
     let step = steps.next("rustfmt");
     if installed(workspace, "fmt") {
-        ui::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+        step.run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
             .context("run `cargo fmt --all`")?;
         step.done("formatted");
     } else {
@@ -39,8 +39,8 @@ pub(crate) fn code(
     let step = steps.next("clippy");
     if installed(workspace, "clippy") {
         step.doing("every crate");
-        let mut clippy = workspace.cargo(&["clippy", "--workspace", "--all-targets", "--quiet"]);
-        ui::run(clippy.args(["--", "-Dwarnings"]))?;
+        let mut clippy = workspace.cargo(&["clippy", "--workspace", "--all-targets"]);
+        step.run(clippy.args(["--", "-Dwarnings"]))?;
         step.done("no warnings");
     } else {
         step.warn("not checked: no clippy");
@@ -83,7 +83,7 @@ fn kernel_program(
         cargo.arg("check");
     }
     cargo
-        .args(["--quiet", "--package", "tftp-ebpf", "--bins", "--lib"])
+        .args(["--package", "tftp-ebpf", "--bins", "--lib"])
         .args(["--target", toolchain::bpf_target(), "--target-dir"])
         .arg(workspace.target.join("bpf-lint"))
         .current_dir(&workspace.root);
@@ -99,7 +99,7 @@ fn kernel_program(
     if let Some(bootstrap) = compiler.bootstrap() {
         cargo.env("RUSTC_BOOTSTRAP", bootstrap);
     }
-    ui::run(&mut cargo)?;
+    step.run(&mut cargo)?;
     step.done(&format!(
         "no warnings from {lints} for {}",
         toolchain::bpf_target()
@@ -109,8 +109,8 @@ fn kernel_program(
 
 fn documentation(workspace: &Workspace, step: Step) -> anyhow::Result<()> {
     step.doing("cargo doc");
-    let mut cargo = workspace.cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
-    ui::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))?;
+    let mut cargo = workspace.cargo(&["doc", "--workspace", "--no-deps"]);
+    step.run(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))?;
     step.done("no warnings");
     Ok(())
 }
@@ -122,12 +122,12 @@ fn documentation(workspace: &Workspace, step: Step) -> anyhow::Result<()> {
 pub(crate) fn dependencies(workspace: &Workspace, step: Step) -> anyhow::Result<()> {
     if workspace.tool("cargo-deny").is_none() {
         step.doing(&format!("building {CARGO_DENY}, about three minutes, once"));
-        if let Err(error) = bpf::cargo_install(workspace, CARGO_DENY, &[], None) {
+        if let Err(error) = bpf::cargo_install(workspace, CARGO_DENY, &[], None, &step) {
             step.warn(&format!("not checked: {error:#}"));
             return Ok(());
         }
     }
-    ui::run(&mut deny(workspace, &["bans", "licenses", "sources"]))?;
+    step.run(&mut deny(workspace, &["bans", "licenses", "sources"]))?;
     step.done("as deny.toml allows");
     Ok(())
 }
@@ -139,7 +139,7 @@ fn advisories(workspace: &Workspace, step: Step) -> anyhow::Result<()> {
         return Ok(());
     }
     step.doing("fetching the advisory database");
-    let fetched = ui::run(
+    let fetched = step.run(
         workspace
             .cargo(&["deny", "fetch", "db"])
             .env("GIT_TERMINAL_PROMPT", "0"),
@@ -152,7 +152,7 @@ fn advisories(workspace: &Workspace, step: Step) -> anyhow::Result<()> {
         ));
         return Ok(());
     }
-    ui::run(&mut deny(workspace, &["advisories"]))?;
+    step.run(&mut deny(workspace, &["advisories"]))?;
     step.done("none against our dependencies");
     Ok(())
 }

@@ -1,11 +1,8 @@
 //! Runs `cargo test` and adds up what its test binaries report.
 
-use std::io::{self, BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::Context as _;
-
-use crate::ui::{Step, paint, shown};
+use crate::ui::{Step, paint, run_lines, shown};
 
 /// Tests over all binaries of a run.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,21 +24,10 @@ impl Tally {
 /// killed) counts as one failure, with everything it wrote shown.
 pub(crate) fn run(command: &mut Command, step: Step) -> anyhow::Result<Tally> {
     let name = shown(command);
-    // One pipe for both: cargo names the binaries on stderr, the binaries report on stdout, and
-    // the order of the two is what ties them together.
-    let (reader, writer) = io::pipe()?;
-    command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start `{name}`"))?;
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-
     let mut report = Report::default();
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
+    // cargo names the binaries on stderr, the binaries report on stdout: only their order ties the
+    // two together.
+    let status = run_lines(command, |line| {
         if let Some(section) = report.read(line) {
             step.line(&section);
         }
@@ -49,8 +35,7 @@ pub(crate) fn run(command: &mut Command, step: Step) -> anyhow::Result<Tally> {
             "{} passed {}",
             report.tally.passed, report.current
         ));
-    }
-    let status = child.wait()?;
+    })?;
     let mut tally = report.tally;
     if !status.success() && tally.failed == 0 {
         step.line(&report.lines.join("\n"));
@@ -86,13 +71,14 @@ impl Report {
             self.current.clear();
             return None;
         }
-        if let Some(test) = trimmed
-            .strip_prefix("test ")
-            .and_then(|rest| rest.split(' ').next())
-        {
-            self.current = test.to_owned();
-        }
         let result = result(trimmed);
+        if trimmed.starts_with("Compiling ") {
+            self.current = trimmed.to_owned();
+        } else if result.is_none()
+            && let Some(test) = trimmed.strip_prefix("test ")
+        {
+            self.current = test.split(' ').next().unwrap_or(test).to_owned();
+        }
         self.lines.push(line);
         let result = result?;
         self.tally.add(result);

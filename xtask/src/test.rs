@@ -36,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> any
     if run_lab {
         let step = steps.next("daemon for the lab");
         step.doing("cargo build");
-        ui::run(&mut workspace.cargo(&["build", "--package", "tftp-edge"]))?;
+        step.run(&mut workspace.cargo(&["build", "--package", "tftp-edge"]))?;
         step.done("built");
 
         // They share the machine's processors and measure time, so one at a time.

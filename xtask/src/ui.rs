@@ -1,7 +1,7 @@
 //! What the user sees: numbered steps, a spinner on a terminal, output only when it matters.
 
-use std::io::{self, IsTerminal as _, Read as _};
-use std::process::Command;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -40,7 +40,7 @@ impl Step {
     fn open(title: String) -> Self {
         let spinner = io::stderr().is_terminal().then(|| {
             let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}");
+            let style = ProgressStyle::with_template("{spinner:.cyan} {elapsed:.dim} {wide_msg}");
             spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             spinner.set_message(title.clone());
             spinner.enable_steady_tick(Duration::from_millis(120));
@@ -67,6 +67,21 @@ impl Step {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(format!("{}: {what}", self.title));
         }
+    }
+
+    /// Runs a command, with the line it last wrote beside the spinner; on failure its last lines
+    /// are the error.
+    pub(crate) fn run(&self, command: &mut Command) -> anyhow::Result<()> {
+        let mut output = String::new();
+        let status = run_lines(command, |line| {
+            self.ticking(line.trim());
+            output.push_str(&line);
+            output.push('\n');
+        })?;
+        if !status.success() {
+            bail!("`{}` failed ({status}):\n{}", shown(command), tail(&output));
+        }
+        Ok(())
     }
 
     /// Prints a line without disturbing the spinner.
@@ -136,29 +151,25 @@ pub(crate) fn paint(colour: &str, text: &str) -> String {
     }
 }
 
-/// Runs a command quietly; on failure its last lines are the error.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
-    let shown = shown(command);
-    let (mut reader, writer) = io::pipe()?;
+/// Runs a command and hands over every line it writes, of either stream, in the order written.
+pub(crate) fn run_lines(
+    command: &mut Command,
+    mut on_line: impl FnMut(String),
+) -> anyhow::Result<ExitStatus> {
+    let (reader, writer) = io::pipe()?;
     command
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer);
     let mut child = command
         .spawn()
-        .with_context(|| format!("cannot start `{shown}`"))?;
-    // The command still holds the writing end, and the read below would never see it close.
-    command
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null());
-    let mut output = Vec::new();
-    reader.read_to_end(&mut output)?;
-    let output = String::from_utf8_lossy(&output).into_owned();
-    let status = child.wait()?;
-    if status.success() {
-        return Ok(output);
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    // The command still holds the writing end, and the reading one would never see it close.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    for line in BufReader::new(reader).split(b'\n') {
+        on_line(String::from_utf8_lossy(&line?).into_owned());
     }
-    bail!("`{shown}` failed ({status}):\n{}", tail(&output));
+    Ok(child.wait()?)
 }
 
 /// Runs a command with its output going straight to the user.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::bail;
 
-use crate::ui::{self, Step};
+use crate::ui::Step;
 use crate::workspace::{is_root, on_path};
 
 /// Whether this machine takes its packages from apt.
@@ -50,7 +50,7 @@ pub(crate) fn install(packages: &[&str], step: &Step) -> anyhow::Result<()> {
     }
     refresh(packages, step)?;
     step.doing(&format!("apt-get install {}", packages.join(" ")));
-    ui::run(
+    step.run(
         apt_get()
             .args(["install", "--yes", "--no-install-recommends"])
             .args(packages),
@@ -72,9 +72,9 @@ pub(crate) fn unpack(package: &str, folder: &Path, step: &Step) -> anyhow::Resul
     // apt's own unprivileged user cannot write to a folder of ours, and warns about it.
     get.args(["-o", "APT::Sandbox::User=root", "download", package])
         .current_dir(&download);
-    ui::run(&mut get)?;
+    step.run(&mut get)?;
     for entry in std::fs::read_dir(&download)? {
-        ui::run(
+        step.run(
             Command::new("dpkg-deb")
                 .arg("--extract")
                 .arg(entry?.path())
@@ -110,7 +110,7 @@ fn refresh(packages: &[&str], step: &Step) -> anyhow::Result<()> {
         |package: &&str| !has_candidate(package) || (*package == "rustc-web" && !recent_rustc());
     if packages.iter().any(stale) {
         step.doing("apt-get update");
-        ui::run(apt_get().arg("update"))?;
+        step.run(apt_get().arg("update"))?;
     }
     match packages.iter().find(|package| stale(package)) {
         None => Ok(()),

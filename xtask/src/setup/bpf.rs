@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::apt;
 use crate::toolchain::{self, Compiler, Core, Missing, NIGHTLY, RECORD, SYSTEM, Toolchain};
-use crate::ui::{self, Step};
+use crate::ui::Step;
 use crate::workspace::{Workspace, is_root, on_path};
 
 /// Debian's compiler, its core for BPF, and what `bpf-linker` links against.
@@ -65,7 +65,7 @@ fn install_compiler(step: &Step) -> anyhow::Result<Compiler> {
         step.doing("rustup toolchain install nightly --component rust-src");
         let mut rustup = Command::new("rustup");
         rustup.args(["toolchain", "install", NIGHTLY, "--profile", "minimal"]);
-        ui::run(rustup.args(["--component", "rust-src"]))?;
+        step.run(rustup.args(["--component", "rust-src"]))?;
         NIGHTLY
     } else {
         bail!(
@@ -131,7 +131,7 @@ fn install_linker(
         prefix = Some(DEBIAN_LLVM);
     }
     step.doing(&format!("building {BPF_LINKER}, about three minutes"));
-    cargo_install(workspace, BPF_LINKER, extra, prefix).context(
+    cargo_install(workspace, BPF_LINKER, extra, prefix, step).context(
         "bpf-linker did not build; it needs the LLVM it links, or take a ready-made one with: \
          cargo binstall bpf-linker",
     )?;
@@ -146,6 +146,7 @@ pub(crate) fn cargo_install(
     package: &str,
     extra: &[&str],
     llvm_prefix: Option<&str>,
+    step: &Step,
 ) -> anyhow::Result<()> {
     let scratch = workspace.tools.join("build");
     let mut cargo = workspace.cargo(&["install", "--locked", "--force", package]);
@@ -158,7 +159,7 @@ pub(crate) fn cargo_install(
     if let Some(prefix) = llvm_prefix {
         cargo.env("LLVM_PREFIX", prefix);
     }
-    let result = ui::run(&mut cargo);
+    let result = step.run(&mut cargo);
     // Half a gigabyte nobody needs again; what stays after a failure is only disk space.
     let _ = fs::remove_dir_all(&scratch);
     result.map(drop)

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::apt;
 use crate::toolchain::{SYSTEM, Toolchain};
-use crate::ui::{self, Step};
+use crate::ui::Step;
 use crate::workspace::{Workspace, on_path};
 
 /// The Debian package of each program the tests call.
@@ -107,7 +107,7 @@ fn install_lints(toolchain: Option<&Toolchain>, step: &Step) -> anyhow::Result<b
         }
         step.doing(component);
         if on_path("rustup").is_some() {
-            ui::run(Command::new("rustup").args(["component", "add", component]))?;
+            step.run(Command::new("rustup").args(["component", "add", component]))?;
         } else {
             apt::install(&[package], step)?;
         }
@@ -123,7 +123,7 @@ fn install_lints(toolchain: Option<&Toolchain>, step: &Step) -> anyhow::Result<b
             apt::install(&["rust-web-clippy"], step)?;
         } else {
             let mut rustup = Command::new("rustup");
-            ui::run(rustup.args(["component", "add", "clippy", "--toolchain", name]))?;
+            step.run(rustup.args(["component", "add", "clippy", "--toolchain", name]))?;
         }
         installed = true;
     }
