@@ -12,6 +12,9 @@ use crate::workspace::Workspace;
 /// The version `deny.toml` is written for.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
+/// The packages whose binaries are BPF objects. Their libraries are checked along with them.
+const BPF_PACKAGES: &[&str] = &["tftp-ebpf"];
+
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let toolchain = setup::run(workspace)?;
     let mut steps = Steps::new(6);
@@ -83,7 +86,12 @@ fn kernel_program(
         cargo.arg("check");
     }
     cargo
-        .args(["--package", "tftp-ebpf", "--bins", "--lib"])
+        .arg("--bins")
+        .args(
+            BPF_PACKAGES
+                .iter()
+                .flat_map(|package| ["--package", package]),
+        )
         .args(["--target", toolchain::bpf_target(), "--target-dir"])
         .arg(workspace.target.join("bpf-lint"))
         .current_dir(&workspace.root);

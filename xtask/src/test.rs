@@ -55,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> any
     ui::note(&format!("took {}", ui::seconds(started.elapsed())));
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed > 0 {
-        bail!("{} tests failed", tally.failed);
+        bail!("tests failed: {}", tally.failed);
     }
     Ok(())
 }
