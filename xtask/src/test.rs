@@ -1,0 +1,61 @@
+//! `cargo xtask test`: lints, host tests, lab tests, and one line that sums them up.
+
+use std::time::Instant;
+
+use anyhow::bail;
+
+use crate::lint;
+use crate::setup;
+use crate::suite::{self, Tally};
+use crate::ui::{self, Steps};
+use crate::workspace::{Workspace, is_root};
+
+/// The package with the lab and the end-to-end tests.
+const LAB: &str = "tftp-edge-tests";
+/// Names the daemon to the lab's tests, which start it as a process.
+const DAEMON_VARIABLE: &str = "TFTP_EDGE_DAEMON";
+
+pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let toolchain = setup::run(workspace)?;
+    let run_lab = lab && is_root();
+
+    // A filter is for the one test somebody works on.
+    let lints = if filter.is_none() { 4 } else { 0 };
+    let mut steps = Steps::new(lints + if run_lab { 3 } else { 2 });
+    if filter.is_none() {
+        lint::code(workspace, toolchain.as_ref(), &mut steps)?;
+        lint::dependencies(workspace, steps.next("licences, sources, bans"))?;
+    }
+
+    let mut tally = Tally::default();
+    let mut host = workspace.cargo(&["test", "--workspace", "--exclude", LAB, "--no-fail-fast"]);
+    host.args(filter);
+    tally.add(suite::run(&mut host, steps.next("host tests"))?);
+
+    if run_lab {
+        let step = steps.next("daemon for the lab");
+        step.doing("cargo build");
+        step.run(&mut workspace.cargo(&["build", "--package", "tftp-edge"]))?;
+        step.done("built");
+
+        // They share the machine's processors and measure time, so one at a time.
+        let mut lab = workspace.cargo(&["test", "--package", LAB, "--no-fail-fast"]);
+        lab.args(filter).args(["--", "--test-threads=1"]);
+        lab.env(DAEMON_VARIABLE, workspace.target.join("debug/tftp-edge"));
+        tally.add(suite::run(&mut lab, steps.next("lab tests"))?);
+    } else {
+        let mut units = workspace.cargo(&["test", "--package", LAB, "--no-fail-fast"]);
+        units.args(["--lib", "--bins"]).args(filter);
+        tally.add(suite::run(&mut units, steps.next("the lab's own tests"))?);
+        let why = if lab { "they need root" } else { "--no-lab" };
+        ui::note(&format!("end-to-end tests left out: {why}"));
+    }
+
+    ui::note(&format!("took {}", ui::seconds(started.elapsed())));
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        bail!("tests failed: {}", tally.failed);
+    }
+    Ok(())
+}
