@@ -2,7 +2,9 @@
 //!
 //! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`.
 
+pub mod config;
 pub mod content;
+pub mod edge;
 pub mod inventory;
 pub mod kernel;
 pub mod ops;

@@ -1,0 +1,265 @@
+//! The configuration: one TOML file, one section for each module, every key optional.
+//!
+//! Relative paths are resolved against the directory of the file, not the working directory, so
+//! that a configuration means the same whoever reads it. An unknown key is an error: a misspelt
+//! key that is ignored is a setting that silently does not hold.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+
+use crate::ops::{control, http, log};
+
+/// Where the configuration is when `--config` does not say otherwise.
+pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
+
+/// All settings. The default is what an empty file means.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub metrics: http::Settings,
+    pub control: control::Settings,
+    pub log: log::Settings,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        let absolute = std::path::absolute(file).map_err(|source| ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        let mut config = Self::parse(file, &text)?;
+        config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
+        config.validate().map_err(|(section, key, problem)| {
+            ConfigError::Invalid(Box::new(Fault::of_value(
+                file, &text, section, key, problem,
+            )))
+        })?;
+        Ok(config)
+    }
+
+    /// Reads a text as if it were in `file`; paths stay as they are written.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text)
+            .map_err(|error| ConfigError::Invalid(Box::new(Fault::new(file, text, &error))))
+    }
+
+    /// What the types cannot say: the section, the key in it, and what is wrong.
+    fn validate(&self) -> Result<(), (&'static str, &'static str, String)> {
+        self.control
+            .validate()
+            .map_err(|(key, problem)| ("control", key, problem))
+    }
+
+    /// Every path of every section goes through here.
+    fn resolve_paths(&mut self, directory: &Path) {
+        let Self { control, .. } = self;
+        control.socket = directory.join(&control.socket);
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: cannot read the configuration: {source}; {}", file.display(), read_advice(source))]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Invalid(Box<Fault>),
+}
+
+fn read_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "name the file with --config, or begin with the commented tftp-edge.toml that comes \
+             with the program"
+        }
+        io::ErrorKind::PermissionDenied => "run as the user the file belongs to",
+        io::ErrorKind::InvalidData => "save it as UTF-8",
+        _ => "check the path",
+    }
+}
+
+/// What is wrong with a file: where, what, and what to do.
+#[derive(Debug)]
+pub struct Fault {
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The key as it would be written with dots; empty when the fault is in no key.
+    pub key: String,
+    pub what: String,
+    pub advice: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, line, column) = (self.file.display(), self.line, self.column);
+        write!(formatter, "{file}:{line}:{column}: ")?;
+        if !self.key.is_empty() {
+            write!(formatter, "{}: ", self.key)?;
+        }
+        write!(formatter, "{}", self.what)?;
+        if !self.advice.is_empty() {
+            write!(formatter, "; {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    fn new(file: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let (line, column) = position(text, at);
+        let (table, syntax) = DeTable::parse_recoverable(text);
+        let table = table.get_ref();
+        let (key, (what, advice)) = if syntax.is_empty() {
+            (key_at(table, at), explain(error.message()))
+        } else {
+            let key = section_at(table, at).map(|section| vec![section]);
+            (key, explain_syntax(error.message()))
+        };
+        Self {
+            file: file.to_owned(),
+            line,
+            column,
+            key: key.unwrap_or_default().join("."),
+            what,
+            advice,
+        }
+    }
+}
+
+impl Fault {
+    /// A fault of a value that is of the right type. `key` is inside the section, with dots.
+    fn of_value(file: &Path, text: &str, section: &str, key: &str, problem: String) -> Self {
+        let path: Vec<&str> = [section].into_iter().chain(key.split('.')).collect();
+        let (table, _) = DeTable::parse_recoverable(text);
+        let (line, column) = position(text, find(table.get_ref(), &path).unwrap_or(0));
+        Self {
+            file: file.to_owned(),
+            line,
+            column,
+            key: path.join("."),
+            what: problem,
+            advice: String::new(),
+        }
+    }
+}
+
+/// Line and column of a byte, both from 1.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
+}
+
+/// Where a key is written, or as much of it as there is.
+fn find(table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
+    let (first, rest) = path.split_first()?;
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    let inner = match value.get_ref() {
+        DeValue::Table(inner) => find(inner, rest),
+        _ => None,
+    };
+    Some(inner.unwrap_or(key.span().start))
+}
+
+/// The keys that lead to a position in the file. The table of a `[header]` spans its header only,
+/// so what is inside is looked at first.
+fn key_at(table: &DeTable<'_>, at: usize) -> Option<Vec<String>> {
+    let holds = |span: Range<usize>| span.contains(&at) || span.start == at;
+    table.iter().find_map(|(key, value)| {
+        let name = || key.get_ref().to_string();
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => key_at(inner, at),
+            DeValue::Array(items) => items.iter().find_map(|item| match item.get_ref() {
+                DeValue::Table(inner) => key_at(inner, at),
+                _ => None,
+            }),
+            _ => None,
+        };
+        match inner {
+            Some(mut path) => {
+                path.insert(0, name());
+                Some(path)
+            }
+            None if holds(key.span()) || holds(value.span()) => Some(vec![name()]),
+            None => None,
+        }
+    })
+}
+
+/// The section a line belongs to, where the file is too broken to tell the key.
+fn section_at(table: &DeTable<'_>, at: usize) -> Option<String> {
+    let before = table.iter().filter(|(key, _)| key.span().start <= at);
+    let nearest = before.max_by_key(|(key, _)| key.span().start)?;
+    Some(nearest.0.get_ref().to_string())
+}
+
+fn explain_syntax(message: &str) -> (String, String) {
+    let advice = if message.starts_with("duplicate key") {
+        "set it once"
+    } else {
+        "this is not TOML: see https://toml.io"
+    };
+    (message.to_owned(), advice.to_owned())
+}
+
+/// Turns serde's message into what is wrong and what to do.
+fn explain(message: &str) -> (String, String) {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let [wrong, known @ ..] = quoted.as_slice() {
+        if message.starts_with("unknown field") {
+            return ("there is no such key".to_owned(), choose(wrong, known));
+        }
+        if message.starts_with("unknown variant") {
+            return (
+                format!("\"{wrong}\" is no value of this key"),
+                choose(wrong, known),
+            );
+        }
+    }
+    let quoted_value = message.starts_with("invalid type: string");
+    let advice = if message.contains("socket address") {
+        "write ADDRESS:PORT in quotes, as in \"127.0.0.1:9466\" or \"[::1]:9466\""
+    } else if quoted_value && (message.contains("a boolean") || message.contains("expected u")) {
+        "write it without quotes"
+    } else if message.starts_with("invalid type") && message.contains("expected a string")
+        || message.contains("expected path string")
+    {
+        "write it in quotes"
+    } else if message.contains("expected struct") {
+        "write a section, as in [metrics]"
+    } else {
+        ""
+    };
+    (message.to_owned(), advice.to_owned())
+}
+
+fn choose(wrong: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .min()
+        // Further than a third of the word is another word.
+        .filter(|(distance, name)| *distance <= name.len().max(wrong.len()).div_ceil(3));
+    match nearest {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => "remove it".to_owned(),
+        None => format!("choose one of: {}", known.join(", ")),
+    }
+}
