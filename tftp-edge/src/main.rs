@@ -30,6 +30,7 @@ enum Command {
     /// Check the configuration and say what is wrong with it.
     Check,
     /// Ask the daemon that runs how it is.
+    #[command(after_help = exit::HELP)]
     Status {
         /// One JSON object instead of text.
         #[arg(long)]

@@ -1,5 +1,8 @@
 //! The command line, by running the program.
 
+// Clippy's leave for tests does not reach helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

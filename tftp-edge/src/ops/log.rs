@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// `[log]`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -76,8 +77,9 @@ impl TryFrom<String> for Level {
 /// Begins to log to standard error. Called once; a second call changes nothing.
 pub fn init(settings: &Settings) {
     let colour = io::stderr().is_terminal();
-    // A subscriber that is there already belongs to a test, and stays.
-    let _ = tracing::subscriber::set_global_default(subscriber(settings, colour, io::stderr));
+    // Takes what libraries write through the `log` crate, too. A subscriber that is there already
+    // belongs to a test, and stays.
+    let _ = subscriber(settings, colour, io::stderr).try_init();
 }
 
 fn subscriber<W>(
