@@ -2,6 +2,7 @@
 //!
 //! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`.
 
+pub mod access;
 pub mod config;
 pub mod content;
 pub mod edge;

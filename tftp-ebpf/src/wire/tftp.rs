@@ -223,6 +223,20 @@ impl Request {
         })
     }
 
+    /// Reads mode and options, which begin at `at`, behind the name's NUL: for the daemon, which
+    /// also takes names that have no key in the kernel's directory.
+    pub fn parse_behind_name<const N: usize>(
+        packet: &[u8; N],
+        len: usize,
+        mut at: usize,
+    ) -> Result<Self, RequestError> {
+        let mode = Self::parse_mode(packet, len, &mut at)?;
+        Ok(Self {
+            mode,
+            options: Options::parse(packet, len, at),
+        })
+    }
+
     /// Returns the offset behind the name's NUL.
     #[inline(always)]
     fn parse_name<const N: usize>(
@@ -537,6 +551,17 @@ mod tests {
         assert!(parse(b"\0\x01OS79XX.TXT\0octet\0\0").0.is_ok());
         assert!(parse(b"\0\x01OS79XX.TXT\0octet\0\0\0\0").0.is_ok());
         assert_eq!(options(b"\0\0blksize\x001024\0"), Options::default());
+    }
+
+    #[test]
+    fn mode_and_options_are_read_alike_with_and_without_the_name() {
+        let payload = b"\0\x01f\0OCTET\0blksize\x001024\0";
+        let mut packet = [0xaa; 64];
+        packet[..payload.len()].copy_from_slice(payload);
+        assert_eq!(
+            Request::parse_behind_name(&packet, payload.len(), 4),
+            parse(payload).0
+        );
     }
 
     #[test]
