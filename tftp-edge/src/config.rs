@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
+use crate::access::Access;
 use crate::ops::{control, http, log};
+use crate::{inventory, tftp};
 
 /// Where the configuration is when `--config` does not say otherwise.
 pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
@@ -21,9 +23,19 @@ pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    pub tftp: tftp::settings::Settings,
+    pub access: AccessSettings,
+    pub inventory: inventory::Settings,
     pub metrics: http::Settings,
     pub control: control::Settings,
     pub log: log::Settings,
+}
+
+/// `[access]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSettings {
+    pub allow: Access,
 }
 
 impl Config {
@@ -55,6 +67,9 @@ impl Config {
 
     /// What the types cannot say: the section, the key in it, and what is wrong.
     fn validate(&self) -> Result<(), (&'static str, &'static str, String)> {
+        self.tftp
+            .validate()
+            .map_err(|error| ("tftp", error.key, error.problem))?;
         self.control
             .validate()
             .map_err(|(key, problem)| ("control", key, problem))
@@ -62,8 +77,9 @@ impl Config {
 
     /// Every path of every section goes through here.
     fn resolve_paths(&mut self, directory: &Path) {
-        let Self { control, .. } = self;
-        control.socket = directory.join(&control.socket);
+        for path in [&mut self.inventory.database, &mut self.control.socket] {
+            *path = directory.join(&*path);
+        }
     }
 }
 
@@ -124,7 +140,11 @@ impl Fault {
         let (table, syntax) = DeTable::parse_recoverable(text);
         let table = table.get_ref();
         let (key, (what, advice)) = if syntax.is_empty() {
-            (key_at(table, at), explain(error.message()))
+            let key = key_at(table, at);
+            if let Some((key, at, problem)) = named_key(table, key.as_deref(), error.message()) {
+                return Self::at(file, text, at, key, problem);
+            }
+            (key, explain(error.message()))
         } else {
             let key = section_at(table, at).map(|section| vec![section]);
             (key, explain_syntax(error.message()))
@@ -145,16 +165,44 @@ impl Fault {
     fn of_value(file: &Path, text: &str, section: &str, key: &str, problem: String) -> Self {
         let path: Vec<&str> = [section].into_iter().chain(key.split('.')).collect();
         let (table, _) = DeTable::parse_recoverable(text);
-        let (line, column) = position(text, find(table.get_ref(), &path).unwrap_or(0));
+        let at = find(table.get_ref(), &path).unwrap_or(0);
+        Self::at(file, text, at, path.join("."), problem)
+    }
+
+    fn at(file: &Path, text: &str, at: usize, key: String, problem: String) -> Self {
+        let (line, column) = position(text, at);
         Self {
             file: file.to_owned(),
             line,
             column,
-            key: path.join("."),
+            key,
             what: problem,
             advice: String::new(),
         }
     }
+}
+
+/// A section that reads its keys by itself is blamed as a whole; where its message begins with one
+/// of the keys written in it, the fault is there.
+fn named_key(
+    table: &DeTable<'_>,
+    section: Option<&[String]>,
+    message: &str,
+) -> Option<(String, usize, String)> {
+    let (key, problem) = message.split_once(": ")?;
+    let section = section?.iter().map(String::as_str);
+    let path: Vec<&str> = section.chain([key]).collect();
+    let mut inner = table;
+    for step in &path[..path.len() - 1] {
+        inner = inner
+            .iter()
+            .find(|(key, _)| key.get_ref() == step)?
+            .1
+            .get_ref()
+            .as_table()?;
+    }
+    let (written, _) = inner.iter().find(|(written, _)| written.get_ref() == key)?;
+    Some((path.join("."), written.span().start, problem.to_owned()))
 }
 
 /// Line and column of a byte, both from 1.
@@ -236,6 +284,8 @@ fn explain(message: &str) -> (String, String) {
     let quoted_value = message.starts_with("invalid type: string");
     let advice = if message.contains("socket address") {
         "write ADDRESS:PORT in quotes, as in \"127.0.0.1:9466\" or \"[::1]:9466\""
+    } else if message.contains("IP address syntax") || message.contains("prefix length") {
+        "write networks as in \"10.0.0.0/8\" or \"fd00::/8\""
     } else if quoted_value && (message.contains("a boolean") || message.contains("expected u")) {
         "write it without quotes"
     } else if message.starts_with("invalid type") && message.contains("expected a string")

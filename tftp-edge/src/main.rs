@@ -1,13 +1,15 @@
 //! `tftp-edge`: the command line.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::edge;
+use tftp_edge::inventory::StoreError;
+use tftp_edge::inventory::command::{CommandError, InventoryCommand};
 use tftp_edge::ops::control::{self, ClientError};
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
@@ -39,6 +41,9 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
     },
+    /// Read, show and change the phones of the inventory.
+    #[command(subcommand)]
+    Inventory(InventoryCommand),
 }
 
 /// An error and the code it ends with.
@@ -82,10 +87,11 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let ended = match &cli.command {
-        Command::Run => run(&cli),
-        Command::Check => check(&cli),
-        Command::Status { json, socket } => status(&cli, *json, socket.clone()),
+    let ended = match cli.command {
+        Command::Run => run(&cli.config),
+        Command::Check => check(&cli.config),
+        Command::Status { json, socket } => status(&cli.config, json, socket),
+        Command::Inventory(command) => inventory(&cli.config, command),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -108,23 +114,23 @@ fn told(error: &anyhow::Error) -> String {
     line
 }
 
-fn run(cli: &Cli) -> Result<Exit, Failure> {
-    let config = Config::load(&cli.config)?;
+fn run(file: &Path) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
     log::init(&config.log);
     edge::run(&config).map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
 
-fn check(cli: &Cli) -> Result<Exit, Failure> {
-    Config::load(&cli.config)?;
-    writeln!(io::stdout(), "{}: ok", cli.config.display())?;
+fn check(file: &Path) -> Result<Exit, Failure> {
+    Config::load(file)?;
+    writeln!(io::stdout(), "{}: ok", file.display())?;
     Ok(Exit::Ok)
 }
 
-fn status(cli: &Cli, json: bool, socket: Option<PathBuf>) -> Result<Exit, Failure> {
+fn status(file: &Path, json: bool, socket: Option<PathBuf>) -> Result<Exit, Failure> {
     let socket = match socket {
         Some(socket) => socket,
-        None => Config::load(&cli.config)?.control.socket,
+        None => Config::load(file)?.control.socket,
     };
     let status = control::status(&socket).map_err(|error| {
         let exit = match error {
@@ -141,4 +147,32 @@ fn status(cli: &Cli, json: bool, socket: Option<PathBuf>) -> Result<Exit, Failur
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(status.exit())
+}
+
+fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    command
+        .run(&config.inventory, &mut io::stdout())
+        .map_err(|error| Failure::new(command_exit(&error), error))?;
+    Ok(Exit::Ok)
+}
+
+fn command_exit(error: &CommandError) -> Exit {
+    match error {
+        CommandError::File { source, .. } => Exit::of_io(source),
+        CommandError::Import { .. }
+        | CommandError::NoSuchFile { .. }
+        | CommandError::NotThere(_)
+        | CommandError::Store(
+            StoreError::TooNew { .. } | StoreError::Row { .. } | StoreError::Site { .. },
+        ) => Exit::Data,
+        CommandError::Setting { .. }
+        | CommandError::SiteName(..)
+        | CommandError::UnknownModel(_)
+        | CommandError::Load(_)
+        | CommandError::WrongProtocol(..) => Exit::Usage,
+        CommandError::Store(StoreError::Create { source, .. }) => Exit::of_io(source),
+        CommandError::Store(_) | CommandError::Output(_) => Exit::Io,
+    }
 }

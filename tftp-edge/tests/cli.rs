@@ -33,7 +33,8 @@ fn stderr(output: &Output) -> String {
 /// A configuration that touches nothing outside its directory.
 fn configure(directory: &Path) -> PathBuf {
     let file = directory.join("tftp-edge.toml");
-    let text = "[control]\nsocket = \"control.sock\"\n[metrics]\naddress = \"127.0.0.1:0\"\n";
+    let text = "[control]\nsocket = \"control.sock\"\n[metrics]\naddress = \"127.0.0.1:0\"\n\
+                [inventory]\ndatabase = \"inventory.db\"\n";
     std::fs::write(&file, text).unwrap();
     file
 }
@@ -151,6 +152,60 @@ fn a_missing_configuration_ends_with_78_and_says_where_to_begin() {
          directory (os error 2); name the file with --config, or begin with the commented \
          tftp-edge.toml that comes with the program\n"
     );
+}
+
+#[test]
+fn an_inventory_is_imported_and_listed_with_the_database_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let config = file.to_str().unwrap();
+    let csv = directory.path().join("phones.csv");
+    let import = || {
+        tftp_edge(&[
+            "inventory",
+            "--config",
+            config,
+            "import",
+            csv.to_str().unwrap(),
+        ])
+    };
+
+    // Missing, wrong, right.
+    assert_eq!(code(&import()), 66);
+    std::fs::write(
+        &csv,
+        "name,model,protocol,lines\nSEP00112233445,7941,sip,100\n",
+    )
+    .unwrap();
+    let output = import();
+    assert_eq!(code(&output), 65);
+    assert!(
+        stderr(&output).starts_with("tftp-edge: "),
+        "{}",
+        stderr(&output)
+    );
+    std::fs::write(
+        &csv,
+        "name,model,protocol,lines\nSEP001122334455,7941,sip,100\n",
+    )
+    .unwrap();
+    let output = import();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("1 added"));
+
+    assert!(directory.path().join("inventory.db").exists());
+    let output = tftp_edge(&["--config", config, "inventory", "list"]);
+    assert!(stdout(&output).starts_with("SEP001122334455  7941"));
+    let output = tftp_edge(&[
+        "--config",
+        config,
+        "inventory",
+        "model",
+        "set",
+        "1234",
+        "sip=x",
+    ]);
+    assert_eq!(code(&output), 64);
 }
 
 #[test]

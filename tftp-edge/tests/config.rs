@@ -1,8 +1,12 @@
 //! The configuration file: what it accepts, and what it says about what it does not.
 
+// Clippy's leave for tests does not reach helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use tftp_edge::config::Config;
+use tftp_edge::inventory::KEYS;
 
 const SHIPPED: &str = include_str!("../tftp-edge.toml");
 
@@ -33,22 +37,30 @@ fn the_shipped_file_is_the_defaults_with_and_without_its_comments() {
 
 #[test]
 fn the_shipped_file_names_every_key_there_is() {
-    let table: toml::Table = uncommented().parse().unwrap();
-    // Each section is asked for a key it cannot have: the answer lists those it has.
-    for (section, keys) in &table {
-        let refused = parse(&format!("[{section}]\n\"?????????????????????\" = 1")).unwrap_err();
-        let (_, known) = refused.split_once("choose one of: ").unwrap();
-        for key in known.split(", ") {
-            assert!(
-                keys.as_table().unwrap().contains_key(key),
-                "{section}.{key} is not in tftp-edge.toml"
-            );
-        }
+    let file: toml::Table = uncommented().parse().unwrap();
+    assert_complete(&file, "");
+    let defaults = file["inventory"]["defaults"].as_table().unwrap();
+    for (key, _) in KEYS {
+        assert!(defaults.contains_key(*key), "inventory.defaults.{key}");
     }
-    let refused = parse("[\"?????????????????????\"]").unwrap_err();
-    let (_, known) = refused.split_once("choose one of: ").unwrap();
-    for section in known.split(", ") {
-        assert!(table.contains_key(section), "[{section}] is missing");
+}
+
+/// Asks each section for a key it cannot have: the answer lists those it has.
+fn assert_complete(table: &toml::Table, path: &str) {
+    let dotted = |key: &str| format!("{path}{key}");
+    let refused = parse(&format!("{} = 1", dotted("\"?????????????????????\""))).unwrap_err();
+    // The site's own keys are a list of their own.
+    let Some((_, known)) = refused.split_once("choose one of: ") else {
+        assert_eq!(path, "inventory.defaults.", "{refused}");
+        return;
+    };
+    for key in known.split(", ") {
+        let Some(value) = table.get(key) else {
+            panic!("{} is not in tftp-edge.toml", dotted(key));
+        };
+        if let Some(inner) = value.as_table() {
+            assert_complete(inner, &dotted(&format!("{key}.")));
+        }
     }
 }
 
@@ -96,6 +108,20 @@ fn a_fault_is_told_with_its_place_its_key_and_what_to_do() {
              in quotes, as in \"127.0.0.1:9466\" or \"[::1]:9466\"",
         ),
         (
+            "[access]\nallow = [\"10.0.0.0/8\", \"10.1.0.0/33\"]\n",
+            "edge.toml:2:24: access.allow: invalid IP address syntax; write networks as in \
+             \"10.0.0.0/8\" or \"fd00::/8\"",
+        ),
+        (
+            "[tftp.resend]\nmin_sm = 1\n",
+            "edge.toml:2:1: tftp.resend.min_sm: there is no such key; did you mean `min_ms`?",
+        ),
+        (
+            "[inventory.defaults]\n\nidle_timeout_s = 90000\n",
+            "edge.toml:3:1: inventory.defaults.idle_timeout_s: \"90000\" is not a number in that \
+             range; expected 0 to 86400 seconds",
+        ),
+        (
             "metrics = true\n",
             "edge.toml:1:11: metrics: invalid type: boolean `true`, expected struct Settings; \
              write a section, as in [metrics]",
@@ -131,6 +157,30 @@ fn a_relative_path_is_taken_from_the_directory_of_the_file() {
     std::fs::write(&file, "").unwrap();
     let config = Config::load(&file).unwrap();
     assert_eq!(config.control.socket, Config::default().control.socket);
+}
+
+#[test]
+fn a_value_out_of_its_range_is_told_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("edge.toml");
+    std::fs::write(&file, "[tftp]\ndscp = 64\nresend.max_ms = 1\n").unwrap();
+    let told = Config::load(&file).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!(
+            "{}:2:1: tftp.dscp: 64 is not a DSCP, which is from 0 to 63",
+            file.display()
+        )
+    );
+    std::fs::write(&file, "[tftp]\ndscp = 63\nresend.max_ms = 1\n").unwrap();
+    let told = Config::load(&file).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!(
+            "{}:3:8: tftp.resend.max_ms: must be from resend.min_ms (300) to 2000",
+            file.display()
+        )
+    );
 }
 
 #[test]
