@@ -149,7 +149,11 @@ fn process(reading: &Reading) -> Vec<Family> {
 }
 
 fn tftp(reading: &Reading) -> Vec<Family> {
-    let mut requests = Family::counter("tftp_requests_total", "Requests, repeats not counted.");
+    let mut requests = Family::counter(
+        "tftp_requests_total",
+        "Read requests, repeats not counted. Write requests are refused before they have a class: see \
+         tftp_packets_total.",
+    );
     let mut responses = Family::counter(
         "tftp_responses_total",
         "Ends of requests: the last block acknowledged, ERROR 1, or a transfer given up.",
@@ -197,14 +201,6 @@ fn tftp(reading: &Reading) -> Vec<Family> {
             bytes.add(&[class, path], count(StageCounter::Bytes));
             blocks.add(&[class, path], count(StageCounter::Blocks));
             resent.add(&[class, path], count(StageCounter::Resent));
-        }
-        // A write request is refused before its name is looked at; on the kernel's rungs it goes
-        // on to the socket, and would be counted twice.
-        if rung == Rung::Socket {
-            requests.add(
-                &[("op", "write"), ("class", Stage::Other.as_str()), path],
-                tally.reason(Reason::Write) as f64,
-            );
         }
         for reason in Reason::ALL {
             let action = match reason.verdict() {
