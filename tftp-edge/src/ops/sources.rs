@@ -29,20 +29,24 @@ pub struct Sockets {
 pub struct Content {
     /// The tree was read and the inventory rendered once.
     pub settled: bool,
-    pub files: u64,
+    /// Files on disk that can be served.
+    pub on_disk: u64,
+    /// Files generated from the inventory.
+    pub generated: u64,
     /// Names that are known to be absent.
     pub absent: u64,
-    /// Payload bytes held in memory.
+    /// Names on disk that must not be served.
+    pub refused: u64,
+    /// Files left out because their name differs from another one's only in case.
+    pub clashes: u64,
+    /// Payload bytes held in memory, and the most there may be.
     pub memory_bytes: u64,
-    /// Of the files, those generated from the inventory.
-    pub generated: u64,
-    /// Files rendered since the start.
-    pub renders: u64,
-    /// Files that could not be rendered or read; the version before stays.
-    pub failures: u64,
+    pub memory_limit_bytes: u64,
+    /// Files dropped from memory to make room, since the start.
+    pub evicted: u64,
     /// How long the last regeneration took, from the change to its last file.
     pub last_regeneration: Duration,
-    /// How many files it rendered.
+    /// How many files it changed.
     pub last_regeneration_files: u64,
 }
 

@@ -63,15 +63,16 @@ pub struct Served {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Files {
-    pub total: u64,
-    /// Of these, generated from the inventory.
+    pub on_disk: u64,
     pub generated: u64,
-    /// Of these, in the kernel.
+    /// Of these two, in the kernel.
     pub in_kernel: u64,
     /// Names that are known to be absent.
     pub absent: u64,
-    /// Files that could not be rendered or read.
-    pub failures: u64,
+    /// Names on disk that must not be served.
+    pub refused: u64,
+    /// Files left out because their name differs from another one's only in case.
+    pub clashes: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,11 +113,12 @@ impl Status {
                 .map(|&rung| Served::new(rung, &reading.tally(rung)))
                 .collect(),
             files: Files {
-                total: content.files,
+                on_disk: content.on_disk,
                 generated: content.generated,
                 in_kernel: kernel.files,
                 absent: content.absent,
-                failures: content.failures,
+                refused: content.refused,
+                clashes: content.clashes,
             },
             devices: Devices {
                 sip: reading.devices.sip,
@@ -226,14 +228,14 @@ impl fmt::Display for Status {
         let files = &self.files;
         writeln!(
             out,
-            "files: {}, of these {} generated and {} in the kernel; {} names known to be absent",
-            files.total, files.generated, files.in_kernel, files.absent
+            "files: {} on disk, {} generated; {} of them in the kernel; {} names known to be absent",
+            files.on_disk, files.generated, files.in_kernel, files.absent
         )?;
-        if files.failures > 0 {
+        if files.refused > 0 || files.clashes > 0 {
             writeln!(
                 out,
-                "  {} could not be rendered or read: see the log",
-                files.failures
+                "  not served: {} names that must not be, {} that differ from another only in case",
+                files.refused, files.clashes
             )?;
         }
         writeln!(
@@ -283,7 +285,8 @@ mod tests {
         reading.uptime = Duration::from_secs(3_725);
         reading.sockets.bound = vec![([0, 0, 0, 0], 69).into()];
         reading.content.settled = true;
-        reading.content.files = 12;
+        reading.content.on_disk = 12;
+        reading.content.clashes = 1;
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Requests as usize] = 5_000;
         reading.kernel.xdp.stages[Stage::Trust as usize][StageCounter::Requests as usize] = 10_000;
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Bytes as usize] =

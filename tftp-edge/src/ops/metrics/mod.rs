@@ -323,34 +323,40 @@ fn kernel(reading: &Reading) -> Vec<Family> {
 fn content(reading: &Reading) -> Vec<Family> {
     let content = &reading.content;
     let gauge = |name, help, value: f64| Family::gauge(name, help).with(&[], value);
-    let counter = |name, help, value: u64| Family::counter(name, help).with(&[], value as f64);
     vec![
-        gauge(
-            "content_files",
-            "Files that can be served.",
-            content.files as f64,
-        ),
-        gauge(
-            "content_generated_files",
-            "Of the files, those generated from the inventory.",
-            content.generated as f64,
-        ),
+        Family::gauge("content_files", "Files that can be served.")
+            .with(&[("origin", "disk")], content.on_disk as f64)
+            .with(&[("origin", "generated")], content.generated as f64),
         gauge(
             "content_absent_names",
             "Names that are known to be absent.",
             content.absent as f64,
         ),
         gauge(
+            "content_refused_names",
+            "Names on disk that must not be served.",
+            content.refused as f64,
+        ),
+        gauge(
+            "content_clashing_files",
+            "Files left out because their name differs from another one's only in case.",
+            content.clashes as f64,
+        ),
+        gauge(
             "content_memory_bytes",
             "Payload held in the daemon's memory.",
             content.memory_bytes as f64,
         ),
-        counter("renders_total", "Files rendered.", content.renders),
-        counter(
-            "content_failures_total",
-            "Files that could not be rendered or read; the version before is still served.",
-            content.failures,
+        gauge(
+            "content_memory_limit_bytes",
+            "Most payload held in the daemon's memory.",
+            content.memory_limit_bytes as f64,
         ),
+        Family::counter(
+            "content_evicted_files_total",
+            "Files dropped from the daemon's memory to make room.",
+        )
+        .with(&[], content.evicted as f64),
         gauge(
             "regeneration_last_duration_seconds",
             "Time the last regeneration took.",
@@ -358,7 +364,7 @@ fn content(reading: &Reading) -> Vec<Family> {
         ),
         gauge(
             "regeneration_last_files",
-            "Files the last regeneration rendered.",
+            "Files the last regeneration changed.",
             content.last_regeneration_files as f64,
         ),
         Family::gauge("inventory_devices", "Devices in the inventory.")
