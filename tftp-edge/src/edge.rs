@@ -12,10 +12,14 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
+use crate::content::{ContentError, Library};
+use crate::inventory::{Inventory, StoreError};
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self, HttpError};
-use crate::ops::sources::Sources;
+use crate::ops::sources::{self, Sources};
+use crate::stats::Counters;
+use crate::tftp;
 
 /// For scrapes and status requests; they wait for nothing but the system.
 const RUNTIME_THREADS: usize = 2;
@@ -29,6 +33,12 @@ pub enum StartError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Inventory(#[from] StoreError),
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error(transparent)]
+    Tftp(#[from] tftp::StartError),
     #[error("the control socket does not answer: {0}")]
     Control(#[source] io::Error),
     #[error(transparent)]
@@ -45,6 +55,18 @@ impl StartError {
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Http(error) => Exit::of_io(&error.source),
+            Self::Inventory(error) | Self::Content(ContentError::Inventory(error)) => error.into(),
+            Self::Content(
+                ContentError::Root { source, .. }
+                | ContentError::Openat2 { source }
+                | ContentError::Thread(source),
+            ) => Exit::of_io(source),
+            Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
+            Self::Tftp(tftp::StartError::Taken { .. }) => Exit::Unavailable,
+            Self::Tftp(tftp::StartError::Permission { .. }) => Exit::NoPermission,
+            Self::Tftp(tftp::StartError::Socket(error) | tftp::StartError::Thread(error)) => {
+                Exit::of_io(error)
+            }
         }
     }
 }
@@ -70,14 +92,44 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Starts every part. When one fails, those before it are stopped.
+/// Starts every part, each after what it needs: content before the sockets that serve it, and last
+/// who tells about them. When one fails, those before it are stopped.
 fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
+    let started = Instant::now();
+    let configured = SystemTime::now();
+
+    let inventory = Inventory::open(&config.inventory)?;
+    let library = Library::start(&config.content, inventory, Vec::new())?;
+    let watched = Arc::clone(&library);
+    parts.push_with("content", move || watched.shutdown());
+
+    let counters = Arc::new(Counters::default());
+    let server = Arc::new(tftp::Server::start(
+        &config.tftp,
+        Arc::new(config.access.allow.clone()),
+        Arc::clone(&library) as Arc<_>,
+        Arc::clone(&counters),
+    )?);
+    tracing::info!(addresses = ?server.local_addrs(), "TFTP");
+    let listening = Arc::downgrade(&server);
+    parts.push("tftp", server);
+
+    let counted = Arc::clone(&library);
     let sources = Arc::new(Sources {
-        started: Instant::now(),
-        configured: SystemTime::now(),
+        started,
+        configured,
+        socket: Arc::new(move || counters.tally()),
+        sockets: Arc::new(move || {
+            listening
+                .upgrade()
+                .map(|it| sockets(&it))
+                .unwrap_or_default()
+        }),
+        content: Arc::new(move || content(&counted)),
+        devices: Arc::new(move || devices(&library)),
         ..Sources::default()
     });
 
@@ -95,6 +147,42 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     };
     parts.push("control", control);
     Ok(parts)
+}
+
+fn sockets(server: &tftp::Server) -> sources::Sockets {
+    let gauges = server.gauges();
+    sources::Sockets {
+        bound: server.local_addrs().to_vec(),
+        transfers: gauges.transfers,
+        transfers_limit: gauges.limit,
+        receive_errors: gauges.receive_overflows,
+    }
+}
+
+fn content(library: &Library) -> sources::Content {
+    let counts = library.counts();
+    sources::Content {
+        // The library starts with everything read.
+        settled: true,
+        on_disk: counts.files,
+        generated: counts.generated,
+        absent: counts.absent,
+        refused: counts.refused,
+        clashes: counts.clashes,
+        memory_bytes: counts.bytes,
+        memory_limit_bytes: counts.bytes_limit,
+        evicted: counts.evicted,
+        last_regeneration: counts.last_regeneration.took,
+        last_regeneration_files: counts.last_regeneration.files,
+    }
+}
+
+fn devices(library: &Library) -> sources::Devices {
+    let counts = library.counts();
+    sources::Devices {
+        sip: counts.sip_devices,
+        sccp: counts.sccp_devices,
+    }
 }
 
 /// What has been started, in order. Dropping it stops the parts in reverse, so that no part ever
@@ -186,6 +274,9 @@ mod tests {
         let mut config = Config::default();
         config.control.socket = directory.path().join("control.sock");
         config.metrics.address = taken.local_addr().unwrap();
+        config.inventory.database = directory.path().join("inventory.db");
+        config.content.root = directory.path().to_owned();
+        config.tftp.listen = vec![([127, 0, 0, 1], 0).into()];
         let error = run(&config).unwrap_err();
         assert_eq!(error.exit(), Exit::Unavailable);
         assert!(!config.control.socket.exists());

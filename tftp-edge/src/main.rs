@@ -8,8 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::edge;
-use tftp_edge::inventory::StoreError;
-use tftp_edge::inventory::command::{CommandError, InventoryCommand};
+use tftp_edge::inventory::command::{CommandError, InventoryCommand, RenderArgs};
 use tftp_edge::ops::control::{self, ClientError};
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
@@ -44,6 +43,8 @@ enum Command {
     /// Read, show and change the phones of the inventory.
     #[command(subcommand)]
     Inventory(InventoryCommand),
+    /// Print a generated file as a phone would get it.
+    Render(RenderArgs),
 }
 
 /// An error and the code it ends with.
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Command::Check => check(&cli.config),
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
+        Command::Render(arguments) => render(&cli.config, &arguments),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -158,21 +160,27 @@ fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    arguments
+        .run(&config.inventory, &config.content.root, &mut io::stdout())
+        .map_err(|error| Failure::new(command_exit(&error), error))?;
+    Ok(Exit::Ok)
+}
+
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::File { source, .. } => Exit::of_io(source),
         CommandError::Import { .. }
         | CommandError::NoSuchFile { .. }
-        | CommandError::NotThere(_)
-        | CommandError::Store(
-            StoreError::TooNew { .. } | StoreError::Row { .. } | StoreError::Site { .. },
-        ) => Exit::Data,
+        | CommandError::NotThere(_) => Exit::Data,
         CommandError::Setting { .. }
         | CommandError::SiteName(..)
         | CommandError::UnknownModel(_)
         | CommandError::Load(_)
         | CommandError::WrongProtocol(..) => Exit::Usage,
-        CommandError::Store(StoreError::Create { source, .. }) => Exit::of_io(source),
-        CommandError::Store(_) | CommandError::Output(_) => Exit::Io,
+        CommandError::Store(error) => error.into(),
+        CommandError::Output(_) => Exit::Io,
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Read;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -33,9 +34,13 @@ fn stderr(output: &Output) -> String {
 /// A configuration that touches nothing outside its directory.
 fn configure(directory: &Path) -> PathBuf {
     let file = directory.join("tftp-edge.toml");
-    let text = "[control]\nsocket = \"control.sock\"\n[metrics]\naddress = \"127.0.0.1:0\"\n\
-                [inventory]\ndatabase = \"inventory.db\"\n";
+    let text = "control.socket = \"control.sock\"\n\
+                metrics.address = \"127.0.0.1:0\"\n\
+                inventory.database = \"inventory.db\"\n\
+                content.root = \"files\"\n\
+                tftp = { listen = [\"127.0.0.1:0\"], workers = 1 }\n";
     std::fs::write(&file, text).unwrap();
+    std::fs::create_dir_all(directory.join("files")).unwrap();
     file
 }
 
@@ -242,6 +247,62 @@ fn a_daemon_runs_answers_and_ends_in_order_on_either_signal() {
         );
         assert!(!socket.exists());
     }
+}
+
+#[test]
+fn a_daemon_serves_disk_and_inventory_and_tells_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let config = file.to_str().unwrap();
+    std::fs::write(
+        directory.path().join("files/dialplan.xml"),
+        "<DIALTEMPLATE/>",
+    )
+    .unwrap();
+    let csv = directory.path().join("phones.csv");
+    std::fs::write(
+        &csv,
+        "name,model,protocol,lines\nSEP001122334455,7941,sip,100\n",
+    )
+    .unwrap();
+    tftp_edge(&[
+        "--config",
+        config,
+        "inventory",
+        "import",
+        csv.to_str().unwrap(),
+    ]);
+
+    let daemon = Daemon::start(&file);
+    let output = daemon.status(&["--json"]);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["devices"]["sip"], 1);
+    let server = status["sockets"][0].as_str().unwrap();
+    assert_eq!(
+        fetch_first_block(server, "DialPlan.xml"),
+        b"<DIALTEMPLATE/>"
+    );
+    let rendered = tftp_edge(&["--config", config, "render", "SEP001122334455"]);
+    let served = fetch_first_block(server, "SEP001122334455.cnf.xml");
+    assert_eq!(served, &rendered.stdout[..512]);
+
+    let status: serde_json::Value =
+        serde_json::from_slice(&daemon.status(&["--json"]).stdout).unwrap();
+    assert_eq!(status["rungs"][2]["requests"], 2);
+}
+
+/// DATA 1 of a read request without options (RFC 1350); the ERROR ends the transfer.
+fn fetch_first_block(server: &str, name: &str) -> Vec<u8> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = [b"\0\x01", name.as_bytes(), b"\0octet\0"].concat();
+    socket.send_to(&request, server).unwrap();
+    let mut packet = [0; 1024];
+    let (len, from) = socket.recv_from(&mut packet).unwrap();
+    socket.send_to(b"\0\x05\0\0\0", from).unwrap();
+    assert_eq!(&packet[..4], b"\0\x03\0\x01");
+    packet[4..len].to_vec()
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::inventory::StoreError;
+
 /// How a command ended. [`HELP`] is the same table for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -46,6 +48,18 @@ impl Exit {
             io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Self::Unavailable,
             io::ErrorKind::NotFound => Self::NoInput,
             _ => Self::Os,
+        }
+    }
+}
+
+impl From<&StoreError> for Exit {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::TooNew { .. } | StoreError::Row { .. } | StoreError::Site { .. } => {
+                Self::Data
+            }
+            StoreError::Create { source, .. } => Self::of_io(source),
+            StoreError::Open { .. } | StoreError::Database(_) => Self::Io,
         }
     }
 }
