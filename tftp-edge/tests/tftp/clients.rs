@@ -69,7 +69,10 @@ fn atftp_reads_files_of_all_sizes_with_all_options() {
 #[test]
 fn curl_reads_files_of_all_sizes() {
     for options in [&["--tftp-blksize", "1428"][..], &["--tftp-no-options"], &[]] {
-        check(&SIZES, |server, name, directory| {
+        // With options curl 7.88 fails on an empty file from any server: it is done before it has
+        // connected its socket.
+        let from = usize::from(options != ["--tftp-no-options"]);
+        check(&SIZES[from..], |server, name, directory| {
             let url = format!("tftp://127.0.0.1:{}/{name}", server.port());
             let get = ["-s", "-S", "-o", name, &url];
             run("curl", "curl", &[options, &get].concat(), directory)
