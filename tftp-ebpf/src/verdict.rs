@@ -90,6 +90,8 @@ reasons! {
     TimedOut => Drop "timed_out",
     /// ICMP said that the client's port or host is not there.
     Unreachable => Drop "unreachable",
+    /// The client asked for something else from the same port: its old transfer is over.
+    Superseded => Drop "superseded",
 
     // Dropped.
     /// ACK of the block before the outstanding one, within the resend time (RFC 1123 4.2.3.1).

@@ -2,7 +2,10 @@
 //!
 //! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`.
 
+pub mod access;
+pub mod config;
 pub mod content;
+pub mod edge;
 pub mod inventory;
 pub mod kernel;
 pub mod ops;

@@ -1,1 +1,186 @@
-fn main() {}
+//! `tftp-edge`: the command line.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
+use tftp_edge::edge;
+use tftp_edge::inventory::command::{CommandError, InventoryCommand, RenderArgs};
+use tftp_edge::ops::control::{self, ClientError};
+use tftp_edge::ops::exit::{self, Exit};
+use tftp_edge::ops::log;
+
+/// Serves sites of IP phones over TFTP, from the kernel where it can.
+#[derive(Parser)]
+#[command(version, after_help = exit::HELP)]
+struct Cli {
+    /// The configuration.
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground, until SIGTERM or SIGINT.
+    Run,
+    /// Check the configuration and say what is wrong with it.
+    Check,
+    /// Ask the daemon that runs how it is.
+    #[command(after_help = exit::HELP)]
+    Status {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+        /// The daemon's control socket; taken from the configuration when it is not given.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Read, show and change the phones of the inventory.
+    #[command(subcommand)]
+    Inventory(InventoryCommand),
+    /// Print a generated file as a phone would get it.
+    Render(RenderArgs),
+}
+
+/// An error and the code it ends with.
+struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit,
+            error: error.into(),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Config, error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Io, error)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap itself would end with 2 on wrong usage.
+            let exit = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+                _ => Exit::Usage,
+            };
+            // Nowhere is left to report that the message could not be written.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let ended = match cli.command {
+        Command::Run => run(&cli.config),
+        Command::Check => check(&cli.config),
+        Command::Status { json, socket } => status(&cli.config, json, socket),
+        Command::Inventory(command) => inventory(&cli.config, command),
+        Command::Render(arguments) => render(&cli.config, &arguments),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, error }) => {
+            eprintln!("tftp-edge: {}", told(&error));
+            exit.into()
+        }
+    }
+}
+
+/// The error and its causes on one line. Messages of ours that name their cause already are not
+/// followed by it once more.
+fn told(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+fn run(file: &Path) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    edge::run(&config).map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn check(file: &Path) -> Result<Exit, Failure> {
+    Config::load(file)?;
+    writeln!(io::stdout(), "{}: ok", file.display())?;
+    Ok(Exit::Ok)
+}
+
+fn status(file: &Path, json: bool, socket: Option<PathBuf>) -> Result<Exit, Failure> {
+    let socket = match socket {
+        Some(socket) => socket,
+        None => Config::load(file)?.control.socket,
+    };
+    let status = control::status(&socket).map_err(|error| {
+        let exit = match error {
+            ClientError::NotAllowed { .. } => Exit::NoPermission,
+            ClientError::NoDaemon { .. } | ClientError::Broken { .. } => Exit::Unavailable,
+            ClientError::Refused { .. } | ClientError::Answer { .. } => Exit::Software,
+        };
+        Failure::new(exit, error)
+    })?;
+    let text = if json {
+        serde_json::to_string_pretty(&status).map_err(io::Error::from)? + "\n"
+    } else {
+        status.to_string()
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(status.exit())
+}
+
+fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    command
+        .run(&config.inventory, &mut io::stdout())
+        .map_err(|error| Failure::new(command_exit(&error), error))?;
+    Ok(Exit::Ok)
+}
+
+fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    arguments
+        .run(&config.inventory, &config.content.root, &mut io::stdout())
+        .map_err(|error| Failure::new(command_exit(&error), error))?;
+    Ok(Exit::Ok)
+}
+
+fn command_exit(error: &CommandError) -> Exit {
+    match error {
+        CommandError::File { source, .. } => Exit::of_io(source),
+        CommandError::Import { .. }
+        | CommandError::NoSuchFile { .. }
+        | CommandError::NotThere(_) => Exit::Data,
+        CommandError::Setting { .. }
+        | CommandError::SiteName(..)
+        | CommandError::UnknownModel(_)
+        | CommandError::Load(_)
+        | CommandError::WrongProtocol(..) => Exit::Usage,
+        CommandError::Store(error) => error.into(),
+        CommandError::Output(_) => Exit::Io,
+    }
+}

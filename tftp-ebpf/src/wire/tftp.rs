@@ -271,6 +271,23 @@ impl Parser {
         }
     }
 
+    /// Takes the bytes from `from` to `len`, and says what they were.
+    #[inline(always)]
+    fn feed_all<const N: usize>(
+        &mut self,
+        packet: &[u8; N],
+        len: usize,
+        from: usize,
+        name: &mut NameKey,
+    ) -> Result<Request, RequestError> {
+        for (at, &byte) in packet.iter().enumerate().skip(from) {
+            if at >= len || !self.feed(byte, name) {
+                break;
+            }
+        }
+        self.finish()
+    }
+
     /// Takes the next byte behind the opcode; `false` when the rest does not matter. Never inlined:
     /// the compiler would move the state into registers.
     #[inline(never)]
@@ -390,6 +407,20 @@ impl Request {
         Self::parse_with(&mut Parser::new(), packet, len, name)
     }
 
+    /// Reads mode and options, which begin at `at`, behind the name's NUL: for the daemon, which
+    /// also takes names that have no key in the kernel's directory.
+    pub fn parse_behind_name<const N: usize>(
+        packet: &[u8; N],
+        len: usize,
+        at: usize,
+    ) -> Result<Self, RequestError> {
+        let mut parser = Parser {
+            phase: Phase::Mode,
+            ..Parser::new()
+        };
+        parser.feed_all(packet, len, at, &mut [0; KEY_LEN])
+    }
+
     /// [`Request::parse`] with the parser's state in memory of the caller's choice.
     #[inline(always)]
     pub fn parse_with<const N: usize>(
@@ -400,12 +431,7 @@ impl Request {
     ) -> Result<Self, RequestError> {
         *parser = Parser::new();
         *name = [0; KEY_LEN];
-        for (at, &byte) in packet.iter().enumerate().skip(2) {
-            if at >= len || !parser.feed(byte, name) {
-                break;
-            }
-        }
-        parser.finish()
+        parser.feed_all(packet, len, 2, name)
     }
 }
 
@@ -639,6 +665,17 @@ mod tests {
         assert!(parse(b"\0\x01OS79XX.TXT\0octet\0\0").0.is_ok());
         assert!(parse(b"\0\x01OS79XX.TXT\0octet\0\0\0\0").0.is_ok());
         assert_eq!(options(b"\0\0blksize\x001024\0"), Options::default());
+    }
+
+    #[test]
+    fn mode_and_options_are_read_alike_with_and_without_the_name() {
+        let payload = b"\0\x01f\0OCTET\0blksize\x001024\0";
+        let mut packet = [0xaa; 64];
+        packet[..payload.len()].copy_from_slice(payload);
+        assert_eq!(
+            Request::parse_behind_name(&packet, payload.len(), 4),
+            parse(payload).0
+        );
     }
 
     #[test]

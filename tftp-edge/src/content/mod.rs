@@ -1,10 +1,24 @@
 //! What a name stands for: files on disk, generated files, and names that are known to be absent.
 
+mod byte_size;
+mod curator;
+mod generated;
+mod library;
+mod loader;
+mod root;
+mod settings;
+mod table;
+mod tree;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tftp_ebpf::stage::Stage;
+
+pub use byte_size::{ByteSize, ByteSizeError};
+pub use library::{Counts, Library, Regeneration};
+pub use settings::{ContentError, Settings};
 
 /// One immutable version of one file. A transfer keeps the version it began with.
 #[derive(Clone)]
@@ -78,3 +92,6 @@ pub trait Listener: Send + Sync + 'static {
     /// All changes so far have been handed out: the content is complete.
     fn settled(&self) {}
 }
+
+#[cfg(test)]
+mod tests;

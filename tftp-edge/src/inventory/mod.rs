@@ -1,1 +1,91 @@
-//! inventory.
+//! The phones of the site: devices, their lines, the sites they belong to and the firmware of
+//! their models, kept in a database that the command line writes and the daemon watches.
+
+pub mod command;
+mod device;
+mod import;
+mod models;
+mod names;
+mod site;
+mod snapshot;
+mod sqlite;
+mod store;
+pub(crate) mod text;
+mod watch;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use device::{Device, Line, Protocol};
+pub use import::{ImportError, RowError, parse_csv};
+pub use models::{MODELS, Model};
+pub use names::{DeviceName, Mac, NameError};
+pub use site::{DEFAULT_SITE, KEYS, Locale, Server, SettingError, Site, Transport};
+pub use snapshot::Snapshot;
+pub use sqlite::SqliteStore;
+pub use store::{Contents, ImportMode, Store, StoreError, Summary};
+pub use watch::Watch;
+
+/// The `[inventory]` table of the configuration file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The SQLite database; made when it is not there.
+    pub database: PathBuf,
+    /// What holds for every site unless the inventory says otherwise.
+    pub defaults: Site,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database: "/var/lib/tftp-edge/inventory.db".into(),
+            defaults: Site::default(),
+        }
+    }
+}
+
+/// A store, and the defaults that its sites are laid over.
+pub struct Inventory {
+    store: Box<dyn Store>,
+    defaults: Site,
+    /// A change was seen, but could not be read.
+    unread: bool,
+}
+
+impl Inventory {
+    /// Opens the database of the settings, and makes it if there is none.
+    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let store = SqliteStore::open(&settings.database)?;
+        Ok(Self::new(Box::new(store), settings.defaults.clone()))
+    }
+
+    pub fn new(store: Box<dyn Store>, defaults: Site) -> Self {
+        Self {
+            store,
+            defaults,
+            unread: false,
+        }
+    }
+
+    pub fn store(&mut self) -> &mut dyn Store {
+        self.store.as_mut()
+    }
+
+    /// Everything, as of one commit.
+    pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
+        Snapshot::new(self.store.read()?, &self.defaults)
+    }
+
+    /// The snapshot, if anything was committed since the last call; always at the first.
+    pub fn snapshot_if_changed(&mut self) -> Result<Option<Snapshot>, StoreError> {
+        self.unread |= self.store.changed()?;
+        if !self.unread {
+            return Ok(None);
+        }
+        let snapshot = self.snapshot()?;
+        self.unread = false;
+        Ok(Some(snapshot))
+    }
+}

@@ -21,16 +21,18 @@ use tftp_ebpf::verdict::Reason;
 use super::attach::Attachment;
 use super::directory::{Directory, Files};
 use super::error::Error;
-use super::object::{Counters, KernelBanks, Object, client_key, max_banks, memory_of};
+use super::object::{Counters, KernelBanks, Object, client_key, memory_of};
 use super::ports::{self, Reservation};
 use super::resend::{self, Sender};
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
 use super::snapshot::{InterfaceStatus, Snapshot};
 use super::sweeper::{Action, Sweeper};
-use super::{Environment, host, sys};
+use super::{host, sys};
+use crate::access::Access;
 use crate::content::Change;
 use crate::stats::{self, StageCounter, Tally};
+use crate::tftp;
 
 /// How often events are read: a full ring takes longer to fill at any rate we can answer.
 const TICK: Duration = Duration::from_millis(20);
@@ -82,22 +84,23 @@ struct ReadCounters {
 impl Engine {
     pub(super) fn start(
         settings: &Settings,
-        environment: &Environment,
+        tftp: &tftp::Settings,
+        access: &Access,
     ) -> Result<Arc<Self>, Error> {
         let sender = Sender::open().map_err(|source| Error::System {
             what: "no raw socket for resends".into(),
             source,
         })?;
         let mut object = Object::load(settings)?;
-        allow(&mut object, &environment.clients)?;
-        let policy = policy(settings);
+        allow(&mut object, access.nets())?;
+        let policy = policy(settings, tftp);
         object
             .policy
             .set(0, policy, 0)
             .map_err(|error| Error::map("POLICY", "written", error))?;
 
         let reservation = reserve(settings);
-        let mut follower = Follower::new(settings, environment);
+        let mut follower = Follower::new(settings, tftp);
         follower.follow(&mut object.interfaces, &mut object.locals);
         let attachments = settings
             .interfaces
@@ -119,7 +122,7 @@ impl Engine {
             events_lost,
             descriptors,
         } = object.counters;
-        let slabs = Slabs::new(object.banks, max_banks(settings));
+        let slabs = Slabs::new(object.banks, settings.max_banks());
         let directory = Directory::new(object.files, slabs, settings.max_names);
         let directory = Arc::new(Mutex::new(directory));
         let stop = Arc::new(AtomicBool::new(false));
@@ -167,7 +170,7 @@ impl Engine {
             sweeper_stats,
             transfers,
             transfers_limit: settings.max_transfers.into(),
-            slab_bytes_limit: max_banks(settings) as u64 * BANK_BYTES as u64,
+            slab_bytes_limit: settings.max_banks() as u64 * BANK_BYTES as u64,
             stop,
             thread: Mutex::new(Some(thread)),
         }))
@@ -290,23 +293,24 @@ impl Drop for Engine {
     }
 }
 
-fn policy(settings: &Settings) -> Policy {
+fn policy(settings: &Settings, tftp: &tftp::Settings) -> Policy {
     let interval = |per_second: u32| 1_000_000_000 / u64::from(per_second.max(1));
     let burst = |burst: u32, per_second: u32| u64::from(burst) * interval(per_second);
+    let budget = &tftp.budget;
     let mut rng = rand::rng();
     Policy {
         enabled: 0,
         tid_first: settings.tid_ports.first,
         tid_count: settings.tid_ports.count(),
         tid_secret: [rng.random(), rng.random()],
-        resend_after_ns: settings.resend_after().as_nanos() as u64,
+        resend_after_ns: tftp.resend.min_ms * 1_000_000,
         restart_after_ns: RESTART_AFTER.as_nanos() as u64,
-        first_interval_ns: interval(settings.first_per_second),
-        first_burst_ns: burst(settings.first_burst, settings.first_per_second),
-        miss_interval_ns: interval(settings.miss_per_second),
-        miss_burst_ns: burst(settings.miss_burst, settings.miss_per_second),
+        first_interval_ns: interval(budget.first_per_second),
+        first_burst_ns: burst(budget.first_burst, budget.first_per_second),
+        miss_interval_ns: interval(budget.miss_per_second),
+        miss_burst_ns: burst(budget.miss_burst, budget.miss_per_second),
         known_for_ns: KNOWN_FOR.as_nanos() as u64,
-        ds_field: settings.dscp << 2,
+        ds_field: tftp.dscp << 2,
         padding: [0; 7],
     }
 }
@@ -348,11 +352,11 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(settings: &Settings, environment: &Environment) -> Self {
+    fn new(settings: &Settings, tftp: &tftp::Settings) -> Self {
         Self {
             names: settings.interfaces.clone(),
-            max_blksize: environment.max_blksize,
-            mtu_clamp: environment.mtu_clamp,
+            max_blksize: tftp.max_blksize,
+            mtu_clamp: tftp.mtu_clamp,
             known_interfaces: HashMap::new(),
             known_locals: HashSet::new(),
         }
@@ -376,7 +380,7 @@ impl Follower {
                 max_blksize_v6: sizes.1,
                 enabled: 1,
             };
-            if let Err(error) = interfaces.insert(&ifindex, entry, 0) {
+            if let Err(error) = interfaces.insert(ifindex, entry, 0) {
                 tracing::error!(interface = %name, %error, "the kernel could not be told of an interface");
             }
         }

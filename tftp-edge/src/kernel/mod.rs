@@ -20,24 +20,14 @@ mod sys;
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 pub use error::Error;
 pub use settings::{Ladder, PortRange, Settings};
 pub use snapshot::{InterfaceStatus, Mode, Snapshot};
 
+use crate::access::Access;
 use crate::content::{Change, Listener};
+use crate::tftp;
 use engine::Engine;
-
-/// What the rest of the configuration means for the kernel side.
-#[derive(Clone, Debug)]
-pub struct Environment {
-    /// Prefixes of the clients that are answered at all.
-    pub clients: Vec<IpNet>,
-    /// Largest block size the daemon grants, and whether an interface's MTU limits it further.
-    pub max_blksize: u16,
-    pub mtu_clamp: bool,
-}
 
 /// The kernel side, or the reason why there is none.
 pub struct Kernel(Inner);
@@ -49,7 +39,8 @@ enum Inner {
 
 impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
-    pub fn start(settings: &Settings, environment: &Environment) -> Self {
+    /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
+    pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
         if settings.mode == Ladder::Off {
             return Self::off(None);
         }
@@ -59,7 +50,13 @@ impl Kernel {
                     .to_owned(),
             ));
         }
-        match Engine::start(settings, environment) {
+        if tftp.single_port {
+            return Self::off(Some(
+                "tftp.single_port is on: the kernel program answers from ports of its own"
+                    .to_owned(),
+            ));
+        }
+        match Engine::start(settings, tftp, access) {
             Ok(engine) => Self(Inner::On(engine)),
             Err(error) => Self::off(Some(error.to_string())),
         }

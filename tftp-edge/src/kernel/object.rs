@@ -56,17 +56,11 @@ pub struct Counters {
     pub descriptors: Vec<RawFd>,
 }
 
-pub fn max_banks(settings: &Settings) -> usize {
-    usize::try_from(settings.memory_limit_bytes / BANK_BYTES as u64)
-        .unwrap_or(usize::MAX)
-        .max(1)
-}
-
 impl Object {
     /// Loads maps and programs; attaches nothing.
     pub fn load(settings: &Settings) -> Result<Self, Error> {
         let object = OBJECT.ok_or(Error::NoObject)?;
-        let banks = u32::try_from(max_banks(settings)).unwrap_or(u32::MAX);
+        let banks = u32::try_from(settings.max_banks()).unwrap_or(u32::MAX);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("FILES", settings.max_names)
             .map_max_entries("TRANSFERS", settings.max_transfers)

@@ -1,8 +1,9 @@
 //! `[kernel]`: what the kernel side may do and use.
 
-use std::time::Duration;
-
 use serde::Deserialize;
+use tftp_ebpf::abi::BANK_BYTES;
+
+use crate::content::ByteSize;
 
 /// Which rungs to try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -27,8 +28,8 @@ pub struct Settings {
     /// Interfaces the phones are behind. The kernel program answers past the host's firewall, so
     /// there is no default: an empty list means sockets alone.
     pub interfaces: Vec<String>,
-    /// Most bytes of slabs. What does not fit is served by the daemon.
-    pub memory_limit_bytes: u64,
+    /// Most memory for content in the kernel. What does not fit is served by the daemon.
+    pub memory_limit: ByteSize,
     /// Most names in the directory, absent ones included.
     pub max_names: u32,
     /// Most transfers at a time; beyond it the one idle longest is forgotten.
@@ -36,18 +37,6 @@ pub struct Settings {
     /// Ports the transfers are answered from: reserved for the kernel program, and not to overlap
     /// with `tftp.port_range`.
     pub tid_ports: PortRange,
-    /// Differentiated-services code point of every answer, 0 to 63.
-    pub dscp: u8,
-    /// A duplicate ACK or repeated request is answered again after this many milliseconds.
-    pub resend_after_ms: u64,
-    /// First packets a source may leave unanswered at once, and how many a second come back;
-    /// zero turns the budget off. A source that acknowledged a block within the last minute may
-    /// have any number.
-    pub first_burst: u32,
-    pub first_per_second: u32,
-    /// Names that do not exist a source may ask for at once, and how many a second come back.
-    pub miss_burst: u32,
-    pub miss_per_second: u32,
 }
 
 impl Default for Settings {
@@ -55,64 +44,43 @@ impl Default for Settings {
         Self {
             mode: Ladder::Auto,
             interfaces: Vec::new(),
-            memory_limit_bytes: 256 << 20,
+            memory_limit: ByteSize(256 << 20),
             max_names: 262_144,
             max_transfers: 65_536,
             tid_ports: PortRange {
                 first: 57_344,
                 last: 65_535,
             },
-            dscp: 24,
-            resend_after_ms: 250,
-            first_burst: 2_000,
-            first_per_second: 200,
-            miss_burst: 2_000,
-            miss_per_second: 50,
         }
     }
 }
 
 impl Settings {
-    pub fn resend_after(&self) -> Duration {
-        Duration::from_millis(self.resend_after_ms)
-    }
-
-    /// Checks what types cannot say; the message names the key.
-    pub fn validate(&self) -> Result<(), String> {
-        if self.dscp > 63 {
-            return Err(format!(
-                "kernel.dscp is {}; a code point is at most 63",
-                self.dscp
-            ));
-        }
+    /// Checks what types cannot say: the key, and what is wrong with its value.
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
         for (key, value) in [
             ("max_names", self.max_names),
             ("max_transfers", self.max_transfers),
         ] {
             if value == 0 {
-                return Err(format!(
-                    "kernel.{key} is 0; give at least 1, or set kernel.mode = \"off\""
-                ));
+                let problem = "is 0; give at least 1, or set mode = \"off\"";
+                return Err((key, problem.to_owned()));
             }
         }
-        if self.memory_limit_bytes < tftp_ebpf::abi::BANK_BYTES as u64 {
-            return Err(format!(
-                "kernel.memory_limit_bytes is {}; the smallest useful amount is one bank, {}",
-                self.memory_limit_bytes,
-                tftp_ebpf::abi::BANK_BYTES
-            ));
-        }
-        for (burst, rate, name) in [
-            (self.first_burst, self.first_per_second, "first"),
-            (self.miss_burst, self.miss_per_second, "miss"),
-        ] {
-            if burst > 0 && rate == 0 {
-                return Err(format!(
-                    "kernel.{name}_per_second is 0 while kernel.{name}_burst is {burst}: tokens would never come back"
-                ));
-            }
+        if self.memory_limit.0 < BANK_BYTES as u64 {
+            let bank = ByteSize(BANK_BYTES as u64);
+            let problem = format!(
+                "is {}; the least that is of use is {bank}",
+                self.memory_limit
+            );
+            return Err(("memory_limit", problem));
         }
         Ok(())
+    }
+
+    /// Banks of slabs that the limit allows.
+    pub fn max_banks(&self) -> usize {
+        usize::try_from(self.memory_limit.0 / BANK_BYTES as u64).unwrap_or(usize::MAX)
     }
 }
 

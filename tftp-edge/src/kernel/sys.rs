@@ -8,9 +8,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum Command {
-    MapCreate = 0,
-    MapDeleteElem = 3,
-    MapLookupBatch = 24,
+    CreateMap = 0,
+    DeleteElement = 3,
+    LookupBatch = 24,
 }
 
 const ARRAY: u32 = 2;
@@ -81,7 +81,7 @@ pub fn create_array(value_size: u32, max_entries: u32, map_flags: u32) -> io::Re
         map_flags,
     };
     // SAFETY: the attributes hold no addresses.
-    let descriptor = unsafe { bpf(Command::MapCreate, &mut attr)? };
+    let descriptor = unsafe { bpf(Command::CreateMap, &mut attr)? };
     // SAFETY: the call returned a descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
@@ -94,7 +94,7 @@ pub fn delete<K>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
         ..MapElem::default()
     };
     // SAFETY: the key is good to read for as long as the map's keys are, which is the caller's type.
-    unsafe { bpf(Command::MapDeleteElem, &mut attr).map(drop) }
+    unsafe { bpf(Command::DeleteElement, &mut attr).map(drop) }
 }
 
 /// Copies out the elements of a hash map, `keys.len()` at a time, and calls `each` with them. An
@@ -124,7 +124,7 @@ pub fn for_each<K: Copy, V: Copy>(
         };
         // SAFETY: both buffers have room for `count` elements of the map's sizes, which are those
         // of `K` and `V`; the positions are words, as hash maps want them.
-        let result = unsafe { bpf(Command::MapLookupBatch, &mut attr) };
+        let result = unsafe { bpf(Command::LookupBatch, &mut attr) };
         let done = match result {
             Ok(_) => false,
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,

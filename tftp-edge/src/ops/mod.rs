@@ -1,1 +1,10 @@
-//! ops.
+//! What an operator sees of the daemon: log, metrics, health, the control socket, exit codes.
+
+mod bounded;
+pub mod control;
+pub mod exit;
+pub mod http;
+pub mod log;
+pub mod metrics;
+pub mod sources;
+pub mod status;

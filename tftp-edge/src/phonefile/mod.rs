@@ -1,1 +1,62 @@
-//! phonefile.
+//! The files a call manager would generate for its phones, written from the inventory.
+//!
+//! There is no schema for them; order and names follow the samples that phones are known to take.
+//! The same input gives the same bytes: a phone that finds its file unchanged does not restart.
+
+mod common;
+mod sep_sccp;
+mod sep_sip;
+mod xml;
+mod xml_default;
+
+use crate::inventory::{Device, Model, Protocol, Site, Snapshot};
+use xml::Xml;
+
+/// The file of phones that are not in the inventory, as they spell it.
+pub const XML_DEFAULT: &str = "XMLDefault.cnf.xml";
+
+/// What goes into the configuration of one phone.
+#[derive(Clone, Copy)]
+struct Phone<'a> {
+    device: &'a Device,
+    /// None if the database names a model that this version does not know.
+    model: Option<&'static Model>,
+    site: &'a Site,
+    load: Option<&'a str>,
+}
+
+/// Renders files one after the other into the same buffer.
+#[derive(Default)]
+pub struct Renderer {
+    buffer: Vec<u8>,
+}
+
+impl Renderer {
+    /// `SEP<MAC>.cnf.xml`.
+    pub fn device(&mut self, device: &Device, snapshot: &Snapshot) -> &[u8] {
+        let phone = Phone {
+            device,
+            model: Model::find(&device.model),
+            site: snapshot.site(&device.site),
+            load: snapshot.load(device),
+        };
+        let mut xml = Xml::new(&mut self.buffer);
+        match device.protocol {
+            Protocol::Sip => sep_sip::write(&mut xml, phone),
+            Protocol::Sccp => sep_sccp::write(&mut xml, phone),
+        }
+        xml.finish();
+        &self.buffer
+    }
+
+    /// `XMLDefault.cnf.xml`.
+    pub fn xml_default(&mut self, snapshot: &Snapshot) -> &[u8] {
+        let mut xml = Xml::new(&mut self.buffer);
+        xml_default::write(&mut xml, snapshot);
+        xml.finish();
+        &self.buffer
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The configuration: one TOML file, one section for each module, every key optional.
+//!
+//! Relative paths are resolved against the directory of the file, not the working directory, so
+//! that a configuration means the same whoever reads it. An unknown key is an error: a misspelt
+//! key that is ignored is a setting that silently does not hold.
+
+mod fault;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use self::fault::Fault;
+use crate::access::Access;
+use crate::ops::{control, http, log};
+use crate::{content, inventory, kernel, tftp};
+
+/// Where the configuration is when `--config` does not say otherwise.
+pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
+
+/// All settings. The default is what an empty file means.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub tftp: tftp::Settings,
+    pub access: AccessSettings,
+    pub content: content::Settings,
+    pub inventory: inventory::Settings,
+    pub kernel: kernel::Settings,
+    pub metrics: http::Settings,
+    pub control: control::Settings,
+    pub log: log::Settings,
+}
+
+/// `[access]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSettings {
+    pub allow: Access,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        let absolute = std::path::absolute(file).map_err(|source| ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        let mut config = Self::parse(file, &text)?;
+        config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
+        config.validate().map_err(|(section, key, problem)| {
+            ConfigError::Invalid(Box::new(Fault::of_value(
+                file, &text, section, key, problem,
+            )))
+        })?;
+        Ok(config)
+    }
+
+    /// Reads a text as if it were in `file`; paths stay as they are written.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text)
+            .map_err(|error| ConfigError::Invalid(Box::new(Fault::new(file, text, &error))))
+    }
+
+    /// What the types cannot say: the section, the key in it, and what is wrong.
+    fn validate(&self) -> Result<(), (&'static str, &'static str, String)> {
+        self.tftp
+            .validate()
+            .map_err(|error| ("tftp", error.key, error.problem))?;
+        self.kernel
+            .validate()
+            .map_err(|(key, problem)| ("kernel", key, problem))?;
+        self.control
+            .validate()
+            .map_err(|(key, problem)| ("control", key, problem))
+    }
+
+    /// Every path of every section goes through here.
+    fn resolve_paths(&mut self, directory: &Path) {
+        for path in [
+            &mut self.content.root,
+            &mut self.inventory.database,
+            &mut self.control.socket,
+        ] {
+            *path = directory.join(&*path);
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: cannot read the configuration: {source}; {}", file.display(), read_advice(source))]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Invalid(Box<Fault>),
+}
+
+fn read_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "name the file with --config, or begin with the commented tftp-edge.toml that comes \
+             with the program"
+        }
+        io::ErrorKind::PermissionDenied => "run as the user the file belongs to",
+        io::ErrorKind::InvalidData => "save it as UTF-8",
+        _ => "check the path",
+    }
+}

@@ -1,0 +1,610 @@
+//! The one thread that decides what each name stands for, and tells it.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tftp_ebpf::stage::Stage;
+
+use super::generated::{Generated, GeneratedFiles};
+use super::library::{Counts, Regeneration, Shared};
+use super::loader::{Loaded, Loader, Order};
+use super::root::{Denied, Fingerprint, Root};
+use super::table::Entry;
+use super::tree::{Found, NoContent, Tree};
+use super::{Change, Listener, Settings, State, Version};
+use crate::inventory::{Protocol, Snapshot};
+
+/// The most changes a listener gets at once.
+const BATCH: usize = 1024;
+
+/// From the first sign of a change on disk to looking: one change is often several events.
+const DISK_SETTLES: Duration = Duration::from_millis(20);
+
+/// A tree that is written to all the time is looked through a fifth of the time.
+const SCAN_SHARE: u32 = 4;
+
+/// To the next look at a file that was being written when it was read.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often the tree is looked through when it cannot be watched.
+const UNWATCHED: Duration = Duration::from_secs(5);
+
+pub(super) enum Message {
+    /// Something was written in the tree.
+    Disk,
+    Inventory(Snapshot),
+    /// A large file was asked for.
+    Want(Arc<str>),
+    Loaded(Order, Loaded),
+    Stop,
+}
+
+pub(super) type Messages = Sender<Message>;
+
+/// A name on disk.
+struct DiskFile {
+    path: PathBuf,
+    /// None for what is no file.
+    fingerprint: Option<Fingerprint>,
+    /// To be read again at the next look, whatever its fingerprint says.
+    look_again: bool,
+    content: DiskContent,
+    others: Vec<PathBuf>,
+}
+
+enum DiskContent {
+    /// Always in memory.
+    Small(Bytes),
+    /// In memory after it was asked for, until the room is needed.
+    Large(Option<Bytes>),
+    Folder,
+    Refused,
+}
+
+impl DiskContent {
+    fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Small(bytes) | Self::Large(Some(bytes)) => Some(bytes),
+            Self::Large(None) | Self::Folder | Self::Refused => None,
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes().map_or(0, |bytes| bytes.len() as u64)
+    }
+}
+
+pub(super) struct Curator {
+    settings: Settings,
+    root: Arc<Root>,
+    shared: Arc<Shared>,
+    loader: Loader,
+    listeners: Vec<Arc<dyn Listener>>,
+    disk: HashMap<Arc<str>, DiskFile>,
+    generated: GeneratedFiles,
+    generation: u64,
+    changes: Vec<Change>,
+    /// Names that several files have: requests for them go by their exact spelling.
+    ambiguous: HashSet<Arc<str>>,
+    unreachable: u64,
+    /// Bytes of the files on disk that are in memory.
+    disk_bytes: u64,
+    evicted: u64,
+    unwatched: bool,
+    next_scan: Option<Instant>,
+    last_scan: (Instant, Duration),
+    last_regeneration: Regeneration,
+}
+
+impl Curator {
+    pub(super) fn new(
+        settings: Settings,
+        root: Arc<Root>,
+        shared: Arc<Shared>,
+        loader: Loader,
+        listeners: Vec<Arc<dyn Listener>>,
+        unwatched: bool,
+    ) -> Self {
+        Self {
+            settings,
+            root,
+            shared,
+            loader,
+            listeners,
+            disk: HashMap::new(),
+            generated: GeneratedFiles::default(),
+            generation: 0,
+            changes: Vec::new(),
+            ambiguous: HashSet::new(),
+            unreachable: 0,
+            disk_bytes: 0,
+            evicted: 0,
+            unwatched,
+            next_scan: None,
+            last_scan: (Instant::now(), Duration::ZERO),
+            last_regeneration: Regeneration::default(),
+        }
+    }
+
+    /// The first, whole publication.
+    pub(super) fn begin(&mut self, snapshot: Option<Snapshot>) {
+        let began = Instant::now();
+        let mut regenerated = 0;
+        // First, so that what is left of the memory is known when the disk is read.
+        if let Some(snapshot) = snapshot {
+            let names = self.generated.update(snapshot);
+            regenerated = names.len() as u64;
+            self.scan();
+            names.iter().for_each(|name| self.publish(name));
+        } else {
+            self.scan();
+        }
+        self.deliver();
+        self.last_regeneration = Regeneration {
+            files: regenerated,
+            took: began.elapsed(),
+        };
+        self.count();
+    }
+
+    pub(super) fn run(&mut self, incoming: &Receiver<Message>) {
+        loop {
+            let message = match self.next_scan {
+                Some(at) => incoming.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(Message::Disk) => self.scan_within(DISK_SETTLES),
+                Ok(Message::Inventory(snapshot)) => self.regenerate(snapshot),
+                Ok(Message::Want(name)) => self.want(name),
+                Ok(Message::Loaded(order, loaded)) => self.loaded(order, loaded),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Not only on a timeout: a stream of messages must not hold up the disk.
+            if self.next_scan.is_some_and(|at| at <= Instant::now()) {
+                self.scan();
+                self.hand_out();
+                self.count();
+            }
+        }
+    }
+
+    fn regenerate(&mut self, snapshot: Snapshot) {
+        let began = Instant::now();
+        let names = self.generated.update(snapshot);
+        names.iter().for_each(|name| self.publish(name));
+        self.hand_out();
+        self.last_regeneration = Regeneration {
+            files: names.len() as u64,
+            took: began.elapsed(),
+        };
+        self.count();
+        tracing::info!(
+            files = names.len(),
+            took = ?self.last_regeneration.took,
+            "regenerated after a change of the inventory"
+        );
+    }
+
+    fn scan_within(&mut self, delay: Duration) {
+        let (ended, took) = self.last_scan;
+        let at = (Instant::now() + delay).max(ended + took * SCAN_SHARE);
+        self.next_scan = Some(self.next_scan.map_or(at, |next| next.min(at)));
+    }
+
+    /// Brings the files on disk up to date, and publishes those that are different.
+    fn scan(&mut self) {
+        self.next_scan = None;
+        let began = Instant::now();
+        let mut tree = Tree::scan(&self.root);
+        self.unreachable = tree.unreachable;
+
+        let gone: Vec<_> = self
+            .disk
+            .keys()
+            .filter(|name| !tree.found.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            if let Some(file) = self.disk.remove(&name) {
+                self.disk_bytes -= file.content.len();
+                self.publish(&name);
+            }
+        }
+
+        // The first in boot order get the memory.
+        let mut found: Vec<_> = tree
+            .found
+            .drain()
+            .filter(|(name, found)| self.is_different(name, found))
+            .collect();
+        found.sort_by_cached_key(|(name, found)| {
+            let len = found.content.as_ref().map_or(0, |print| print.len);
+            (rank(Stage::of_name(name.as_bytes())), len, name.clone())
+        });
+        for (name, found) in found {
+            self.take(&name, found);
+            self.publish(&name);
+        }
+        self.publish_exact();
+
+        self.last_scan = (Instant::now(), began.elapsed());
+        if self.disk.values().any(|file| file.look_again) {
+            self.scan_within(LOOK_AGAIN);
+        } else if self.unwatched {
+            self.scan_within(UNWATCHED);
+        }
+    }
+
+    fn is_different(&self, name: &str, found: &Found) -> bool {
+        let Some(known) = self.disk.get(name) else {
+            return true;
+        };
+        let same = match (&found.content, &known.content) {
+            (Err(NoContent::Folder), DiskContent::Folder) => true,
+            (Err(NoContent::Refused(_)), DiskContent::Refused) => known.fingerprint.is_none(),
+            (Ok(fingerprint), _) => known.fingerprint == Some(*fingerprint),
+            (Err(_), _) => false,
+        };
+        !same || known.look_again || known.path != found.path || known.others != found.others
+    }
+
+    /// Takes over a file that is new or different.
+    fn take(&mut self, name: &Arc<str>, found: Found) {
+        let before = self.disk.remove(name);
+        self.disk_bytes -= before.as_ref().map_or(0, |file| file.content.len());
+        if before
+            .as_ref()
+            .is_none_or(|file| file.others.len() != found.others.len())
+            && !found.others.is_empty()
+        {
+            tracing::warn!(
+                file = %found.path.display(), others = ?found.others,
+                "names that differ only in case: each answers to its exact spelling, the first \
+                 to any other"
+            );
+        }
+        let fingerprint = found.content.as_ref().ok().copied();
+        let mut file = DiskFile {
+            path: found.path,
+            fingerprint,
+            look_again: false,
+            content: DiskContent::Refused,
+            others: found.others,
+        };
+        match found.content {
+            Err(NoContent::Folder) => file.content = DiskContent::Folder,
+            Err(NoContent::Refused(why)) => refuse(&mut file, &why),
+            Ok(fingerprint) if self.is_small(fingerprint.len) => self.read(&mut file, before),
+            Ok(_) => {
+                let loaded = before.and_then(|before| before.content.bytes().cloned());
+                if loaded.is_some() {
+                    // Somebody uses it: the old one is served until the new one is there.
+                    self.order(name, &file.path);
+                }
+                file.content = DiskContent::Large(loaded);
+            }
+        }
+        self.disk_bytes += file.content.len();
+        self.disk.insert(name.clone(), file);
+    }
+
+    /// Reads a small file. One that is being written keeps its old content until it is done.
+    fn read(&self, file: &mut DiskFile, before: Option<DiskFile>) {
+        match self.root.read(&file.path) {
+            Ok((bytes, fingerprint)) => {
+                file.content = DiskContent::Small(bytes);
+                file.fingerprint = Some(fingerprint);
+                file.look_again = fingerprint.is_fresh();
+            }
+            Err(Denied::Refused(why)) => refuse(file, &why),
+            Err(Denied::Absent | Denied::Unstable) => {
+                let old = before.and_then(|before| before.content.bytes().cloned());
+                file.content = old.map_or(DiskContent::Large(None), DiskContent::Small);
+                file.look_again = true;
+            }
+        }
+    }
+
+    fn is_small(&self, len: u64) -> bool {
+        len <= self.settings.preload_limit.0 && self.bytes() + len <= self.settings.memory_limit.0
+    }
+
+    fn bytes(&self) -> u64 {
+        self.disk_bytes + self.generated.bytes
+    }
+
+    /// A large file was asked for that is not in memory.
+    fn want(&mut self, name: Arc<str>) {
+        match self.disk.get(&name) {
+            Some(file) if matches!(file.content, DiskContent::Large(None)) => {
+                let path = file.path.clone();
+                self.loader.order(Order { name, path });
+            }
+            // It has come, or has gone, meanwhile.
+            _ => self.wake(&name),
+        }
+    }
+
+    fn order(&self, name: &Arc<str>, path: &std::path::Path) {
+        self.shared.loading.lock().insert(name.clone());
+        self.loader.order(Order {
+            name: name.clone(),
+            path: path.into(),
+        });
+    }
+
+    fn loaded(&mut self, order: Order, loaded: Loaded) {
+        let Order { name, path } = order;
+        let is_wanted =
+            |file: &DiskFile| file.path == path && matches!(file.content, DiskContent::Large(_));
+        if self.disk.get(&name).is_some_and(is_wanted) {
+            self.store_loaded(&name, loaded);
+            self.publish(&name);
+            self.hand_out();
+            self.count();
+        }
+        self.wake(&name);
+    }
+
+    fn store_loaded(&mut self, name: &Arc<str>, loaded: Loaded) {
+        let Some(mut file) = self.disk.remove(name) else {
+            return;
+        };
+        self.disk_bytes -= file.content.len();
+        match loaded {
+            Ok((bytes, fingerprint)) => {
+                file.fingerprint = Some(fingerprint);
+                if self.make_room(bytes.len() as u64) {
+                    file.content = DiskContent::Large(Some(bytes));
+                    file.look_again = fingerprint.is_fresh();
+                } else {
+                    refuse(&mut file, "it does not fit content.memory_limit");
+                }
+            }
+            Err(Denied::Refused(why)) => refuse(&mut file, &why),
+            // What was in memory stays until the file holds still.
+            Err(Denied::Unstable) => file.look_again = true,
+            Err(Denied::Absent) => return self.scan_within(DISK_SETTLES),
+        }
+        if file.look_again {
+            self.scan_within(LOOK_AGAIN);
+        }
+        self.disk_bytes += file.content.len();
+        self.disk.insert(name.clone(), file);
+    }
+
+    /// Drops large files, the longest unused first, until there is room; false if there is none.
+    fn make_room(&mut self, len: u64) -> bool {
+        let limit = self.settings.memory_limit.0;
+        if self.bytes() + len <= limit {
+            return true;
+        }
+        let mut cached: Vec<_> = self
+            .disk
+            .iter()
+            .filter(|(_, file)| matches!(file.content, DiskContent::Large(Some(_))))
+            .map(|(name, file)| {
+                let used_ms = match self.shared.table.peek(name) {
+                    Some(Entry::Cached(cached)) => cached.used_ms(),
+                    _ => 0,
+                };
+                (used_ms, name.clone(), file.content.len())
+            })
+            .collect();
+        let all: u64 = cached.iter().map(|(_, _, len)| len).sum();
+        if self.bytes() - all + len > limit {
+            return false;
+        }
+        cached.sort_unstable();
+        // A little more than needed, so that the next small file does not go through all again.
+        let enough = limit - limit / 16;
+        for (_, name, _) in cached {
+            if self.bytes() + len <= enough.max(len) {
+                break;
+            }
+            if let Some(file) = self.disk.get_mut(&name) {
+                self.disk_bytes -= file.content.len();
+                file.content = DiskContent::Large(None);
+                self.evicted += 1;
+                tracing::debug!(file = %name, "dropped from memory to make room");
+                self.publish(&name);
+            }
+        }
+        true
+    }
+
+    /// Lets those go on that wait for a file.
+    fn wake(&self, name: &Arc<str>) {
+        self.shared.loading.lock().remove(name);
+        let wakes = self.shared.waiting.lock().remove(name);
+        wakes.into_iter().flatten().for_each(|wake| wake());
+    }
+
+    /// Puts what a name stands for now in the table, and notes the change if it is one.
+    fn publish(&mut self, name: &Arc<str>) {
+        enum Now {
+            Content(Bytes, bool),
+            Other(Option<Entry>),
+        }
+        let file = self.disk.get(name);
+        let generated = self.generated.get(name);
+        let has_others = file.is_some_and(|file| !file.others.is_empty());
+        let now = match (file.map(|file| &file.content), generated) {
+            (Some(DiskContent::Small(bytes)), _) => Now::Content(bytes.clone(), true),
+            (Some(DiskContent::Large(Some(bytes))), _) => Now::Content(bytes.clone(), false),
+            (Some(DiskContent::Large(None)), _) => Now::Other(Some(Entry::OnDisk)),
+            // What cannot be served must not hide what can.
+            (_, Some(Generated::Content(bytes))) => Now::Content(bytes.clone(), true),
+            (Some(DiskContent::Refused | DiskContent::Folder), _) => {
+                Now::Other(Some(Entry::Refused))
+            }
+            (None, Some(Generated::Absent)) => Now::Other(Some(Entry::Absent)),
+            (None, None) => Now::Other(None),
+        };
+        let was_ambiguous = match has_others {
+            true => !self.ambiguous.insert(name.clone()),
+            false => self.ambiguous.remove(name),
+        };
+        let before = self.shared.table.peek(name);
+        let stage = Stage::of_name(name.as_bytes());
+        let (entry, state) = match now {
+            Now::Content(bytes, pinned) => {
+                let same = before.as_ref().and_then(Entry::version).cloned();
+                let same = same.filter(|version| version.bytes == bytes);
+                if same.is_some() && has_others == was_ambiguous {
+                    return;
+                }
+                let version = same.unwrap_or_else(|| self.version(name, stage, bytes));
+                let entry = match pinned {
+                    true => Entry::Pinned(version.clone()),
+                    false => self.shared.table.cached(version.clone()),
+                };
+                // Which of several files is meant only the daemon can tell.
+                let state = match has_others {
+                    true => State::OnDisk,
+                    false => State::Published(version),
+                };
+                (Some(entry), state)
+            }
+            Now::Other(entry) => {
+                let state = match (&before, &entry) {
+                    (Some(Entry::OnDisk), Some(Entry::OnDisk))
+                    | (Some(Entry::Absent), Some(Entry::Absent))
+                    | (Some(Entry::Refused), Some(Entry::Refused))
+                    | (None, None) => return,
+                    (_, Some(Entry::OnDisk)) => State::OnDisk,
+                    (_, Some(Entry::Absent)) => State::Absent,
+                    _ => State::Forgotten,
+                };
+                (entry, state)
+            }
+        };
+        let was_told = !matches!(before, None | Some(Entry::Refused));
+        self.shared.table.set(name, entry);
+        if was_told || !matches!(state, State::Forgotten) {
+            self.changes.push(Change {
+                name: name.clone(),
+                stage,
+                state,
+            });
+        }
+    }
+
+    fn version(&mut self, name: &Arc<str>, stage: Stage, bytes: Bytes) -> Arc<Version> {
+        self.generation += 1;
+        Arc::new(Version {
+            name: name.clone(),
+            stage,
+            generation: self.generation,
+            bytes,
+        })
+    }
+
+    /// Where several files differ only in case, each answers to its own spelling. They are few
+    /// and small: large ones answer by their first spelling alone.
+    fn publish_exact(&mut self) {
+        let before = std::mem::take(&mut *self.shared.exact.write());
+        let mut exact = HashMap::new();
+        let clashes: Vec<_> = self
+            .disk
+            .iter()
+            .filter(|(_, file)| {
+                !file.others.is_empty() && matches!(file.content, DiskContent::Small(_))
+            })
+            .map(|(name, file)| (name.clone(), file.others.clone()))
+            .collect();
+        for (name, others) in clashes {
+            for path in others {
+                let len = self.root.look(&path).map(|(_, print)| print.len);
+                if !len.is_ok_and(|len| len <= self.settings.preload_limit.0) {
+                    continue;
+                }
+                let Ok((bytes, _)) = self.root.read(&path) else {
+                    continue;
+                };
+                let spelling = path.as_os_str().as_bytes().to_vec();
+                let version = match before.get(&spelling) {
+                    Some(version) if version.bytes == bytes => version.clone(),
+                    _ => self.version(&name, Stage::of_name(name.as_bytes()), bytes),
+                };
+                exact.insert(spelling, version);
+            }
+        }
+        let any = !exact.is_empty();
+        *self.shared.exact.write() = exact;
+        self.shared.has_exact.store(any, Ordering::Release);
+    }
+
+    /// Tells the listeners all changes noted so far, the first in boot order first.
+    fn hand_out(&mut self) {
+        if !self.changes.is_empty() {
+            self.deliver();
+        }
+    }
+
+    fn deliver(&mut self) {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.sort_by_key(|change| match &change.state {
+            State::Published(version) => (rank(change.stage), version.bytes.len()),
+            // Gives room back, or costs none.
+            State::Absent | State::Forgotten => (0, 0),
+            State::OnDisk => (usize::MAX, 0),
+        });
+        for listener in &self.listeners {
+            for batch in changes.chunks(BATCH) {
+                listener.changed(batch);
+            }
+            listener.settled();
+        }
+    }
+
+    fn count(&self) {
+        let mut counts = Counts {
+            generated: self.generated.contents,
+            absent: self.generated.absent(),
+            bytes: self.bytes(),
+            bytes_limit: self.settings.memory_limit.0,
+            evicted: self.evicted,
+            unreachable: self.unreachable,
+            sip_devices: self.generated.devices(Protocol::Sip),
+            sccp_devices: self.generated.devices(Protocol::Sccp),
+            last_regeneration: self.last_regeneration,
+            ..Counts::default()
+        };
+        for file in self.disk.values() {
+            match file.content {
+                DiskContent::Folder => {}
+                DiskContent::Refused => counts.refused += 1,
+                _ => counts.files += 1,
+            }
+            counts.clashes += file.others.len() as u64;
+        }
+        *self.shared.counts.lock() = counts;
+    }
+}
+
+fn refuse(file: &mut DiskFile, why: &str) {
+    tracing::warn!(file = %file.path.display(), why, "not served");
+    file.content = DiskContent::Refused;
+}
+
+/// Small files of every boot first, firmware last.
+fn rank(stage: Stage) -> usize {
+    match stage {
+        Stage::Trust | Stage::Config => 0,
+        Stage::Default => 1,
+        Stage::DialRules | Stage::SoftKeys => 2,
+        Stage::Locale => 3,
+        Stage::Rings => 4,
+        Stage::Other => 5,
+        Stage::Firmware => 6,
+    }
+}

@@ -1,0 +1,166 @@
+//! The files that come out of the inventory, and which of them a change of it touches.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+
+use crate::inventory::{Device, Protocol, Snapshot};
+use crate::phonefile::{Renderer, XML_DEFAULT};
+
+/// Fewer devices than this are not worth another thread.
+const DEVICES_A_THREAD: usize = 128;
+
+/// Trust lists that are asked for by all phones of a site.
+const SHARED_TRUST: [&str; 2] = ["ctlfile.tlv", "itlfile.tlv"];
+
+/// What the inventory says to a name; a file on disk goes before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Generated {
+    Content(Bytes),
+    /// Phones will ask, and there is nothing.
+    Absent,
+}
+
+/// All generated names.
+#[derive(Default)]
+pub(super) struct GeneratedFiles {
+    files: HashMap<Arc<str>, Generated>,
+    snapshot: Option<Snapshot>,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+    pub(super) contents: u64,
+}
+
+impl GeneratedFiles {
+    pub(super) fn get(&self, name: &str) -> Option<&Generated> {
+        self.files.get(name)
+    }
+
+    pub(super) fn devices(&self, protocol: Protocol) -> u64 {
+        let devices = self.snapshot.iter().flat_map(|s| s.devices.values());
+        devices.filter(|device| device.protocol == protocol).count() as u64
+    }
+
+    pub(super) fn absent(&self) -> u64 {
+        self.files.len() as u64 - self.contents
+    }
+
+    /// Takes over a new state of the inventory; gives back the names whose content is another one.
+    pub(super) fn update(&mut self, snapshot: Snapshot) -> Vec<Arc<str>> {
+        let before = self.snapshot.take();
+        let touched: Vec<&Device> = match &before {
+            Some(before) => touched(before, &snapshot),
+            None => snapshot.devices.values().map(AsRef::as_ref).collect(),
+        };
+        let mut changed = Vec::new();
+        for (device, content) in render(&touched, &snapshot) {
+            self.put(
+                device.name.config_file(),
+                Some(Generated::Content(content)),
+                &mut changed,
+            );
+            for trust in device.name.trust_files() {
+                self.put(trust, Some(Generated::Absent), &mut changed);
+            }
+        }
+        for trust in SHARED_TRUST {
+            self.put(trust.to_owned(), Some(Generated::Absent), &mut changed);
+        }
+        let xml_default = Bytes::copy_from_slice(Renderer::default().xml_default(&snapshot));
+        let xml_default = Generated::Content(xml_default);
+        self.put(
+            XML_DEFAULT.to_ascii_lowercase(),
+            Some(xml_default),
+            &mut changed,
+        );
+
+        let gone = before
+            .iter()
+            .flat_map(|before| before.devices.keys())
+            .filter(|name| !snapshot.devices.contains_key(name));
+        for name in gone {
+            // The phone still asks, and is to go on to XMLDefault.cnf.xml at once.
+            self.put(name.config_file(), Some(Generated::Absent), &mut changed);
+            for trust in name.trust_files() {
+                self.put(trust, None, &mut changed);
+            }
+        }
+        self.snapshot = Some(snapshot);
+        changed
+    }
+
+    fn put(&mut self, name: String, file: Option<Generated>, changed: &mut Vec<Arc<str>>) {
+        if self.files.get(name.as_str()) == file.as_ref() {
+            return;
+        }
+        let name: Arc<str> = name.into();
+        let len = |file: &Option<Generated>| match file {
+            Some(Generated::Content(bytes)) => (1, bytes.len() as u64),
+            _ => (0, 0),
+        };
+        let (contents, bytes) = len(&file);
+        let before = match file {
+            Some(file) => self.files.insert(name.clone(), file),
+            None => self.files.remove(&name),
+        };
+        let (contents_before, bytes_before) = len(&before);
+        self.contents = self.contents + contents - contents_before;
+        self.bytes = self.bytes + bytes - bytes_before;
+        changed.push(name);
+    }
+}
+
+/// The devices that are new or different, by themselves or by their site or their firmware.
+fn touched<'s>(before: &Snapshot, now: &'s Snapshot) -> Vec<&'s Device> {
+    // Each site is compared once, not once for each of its devices.
+    let mut same_site: HashMap<&str, bool> = HashMap::new();
+    now.devices
+        .values()
+        .map(AsRef::as_ref)
+        .filter(|device: &&Device| {
+            let site = device.site.as_str();
+            let same = before
+                .devices
+                .get(&device.name)
+                .is_some_and(|old| old.as_ref() == *device && before.load(old) == now.load(device));
+            let same_site = *same_site
+                .entry(site)
+                .or_insert_with(|| before.site(site) == now.site(site));
+            !(same && same_site)
+        })
+        .collect()
+}
+
+/// Renders on all cores.
+fn render<'s>(devices: &[&'s Device], snapshot: &Snapshot) -> Vec<(&'s Device, Bytes)> {
+    let render_some = |devices: &[&'s Device]| -> Vec<_> {
+        let mut renderer = Renderer::default();
+        devices
+            .iter()
+            .map(|device| {
+                let bytes = Bytes::copy_from_slice(renderer.device(device, snapshot));
+                (*device, bytes)
+            })
+            .collect()
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = devices.len().div_ceil(cores).max(DEVICES_A_THREAD);
+    let mut shares = devices.chunks(share);
+    let mine = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|devices| scope.spawn(move || render_some(devices)))
+            .collect();
+        let mut rendered = render_some(mine);
+        for other in others {
+            match other.join() {
+                Ok(more) => rendered.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        rendered
+    })
+}

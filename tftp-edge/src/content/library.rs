@@ -1,0 +1,287 @@
+//! The catalog: answers requests from what the curator has published.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use tftp_ebpf::name::{Fold, NameError, Step, normalise};
+
+use super::curator::{Curator, Message, Messages};
+use super::loader::Loader;
+use super::root::Root;
+use super::table::{Entry, Table};
+use super::tree::MAX_NAME;
+use super::{Catalog, ContentError, Listener, Lookup, Settings, Version};
+use crate::inventory::{Inventory, Watch};
+
+/// How often the inventory is looked at for commits of another process.
+const INVENTORY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What there is at the moment, for metrics and `status`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Files on disk that can be served.
+    pub files: u64,
+    pub generated: u64,
+    /// Names known to be absent.
+    pub absent: u64,
+    /// Names on disk that must not be served.
+    pub refused: u64,
+    /// Files left out because their name differs from another one's only in case.
+    pub clashes: u64,
+    /// Names on disk that no request can ask for: hidden, not ASCII, or too long.
+    pub unreachable: u64,
+    /// Content in memory.
+    pub bytes: u64,
+    pub bytes_limit: u64,
+    /// Files on disk dropped from memory to make room, since the start.
+    pub evicted: u64,
+    pub sip_devices: u64,
+    pub sccp_devices: u64,
+    pub last_regeneration: Regeneration,
+}
+
+/// One run of rendering after a change of the inventory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Regeneration {
+    /// Names whose content became another one.
+    pub files: u64,
+    /// From hearing of the change to the last listener having taken it.
+    pub took: Duration,
+}
+
+/// What requests and the curator share.
+pub(super) struct Shared {
+    pub(super) table: Table,
+    /// Spellings of names that differ only in case, where each is a file of its own.
+    pub(super) exact: RwLock<HashMap<Vec<u8>, Arc<Version>>>,
+    pub(super) has_exact: AtomicBool,
+    /// Files that are being read now: each is read once, however many ask.
+    pub(super) loading: Mutex<HashSet<Arc<str>>>,
+    pub(super) waiting: Mutex<HashMap<Arc<str>, Vec<Wake>>>,
+    pub(super) counts: Mutex<Counts>,
+    messages: Messages,
+}
+
+pub(super) type Wake = Box<dyn FnOnce() + Send>;
+
+/// The content of a site: a disk tree, and the files of the inventory.
+pub struct Library {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+/// Stopped from top to bottom.
+struct Running {
+    _watcher: Option<RecommendedWatcher>,
+    _watch: Watch,
+    curator: JoinHandle<()>,
+}
+
+impl Library {
+    /// Reads everything once, hands it to the listeners, and goes on doing so with every change.
+    /// When it returns, the content is complete.
+    pub fn start(
+        settings: &Settings,
+        mut inventory: Inventory,
+        listeners: Vec<Arc<dyn Listener>>,
+    ) -> Result<Arc<Self>, ContentError> {
+        let root = Arc::new(Root::open(&settings.root)?);
+        let snapshot = inventory.snapshot_if_changed()?;
+        let (messages, incoming) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            table: Table::default(),
+            exact: RwLock::default(),
+            has_exact: AtomicBool::new(false),
+            loading: Mutex::default(),
+            waiting: Mutex::default(),
+            counts: Mutex::default(),
+            messages: messages.clone(),
+        });
+        // Before the first scan, so that nothing falls between the two.
+        let watcher = watch_tree(root.path(), messages.clone());
+        let loader = {
+            let messages = messages.clone();
+            let done = move |order, loaded| {
+                let _ = messages.send(Message::Loaded(order, loaded));
+            };
+            Loader::start(root.clone(), done).map_err(ContentError::Thread)?
+        };
+        let curator = Curator::new(
+            settings.clone(),
+            root,
+            shared.clone(),
+            loader,
+            listeners,
+            watcher.is_none(),
+        );
+        let (ready, is_ready) = mpsc::sync_channel(1);
+        let curator = spawn_curator(curator, snapshot, incoming, ready)?;
+        let watch = Watch::start(inventory, INVENTORY_INTERVAL, move |snapshot| {
+            let _ = messages.send(Message::Inventory(snapshot));
+        })
+        .map_err(ContentError::Thread)?;
+        // Comes back with an error only if the curator has panicked; joining tells.
+        let _ = is_ready.recv();
+        Ok(Arc::new(Self {
+            shared,
+            running: Mutex::new(Some(Running {
+                _watcher: watcher,
+                _watch: watch,
+                curator,
+            })),
+        }))
+    }
+
+    pub fn counts(&self) -> Counts {
+        *self.shared.counts.lock()
+    }
+
+    /// Stops watching. What is published stays and can still be looked up.
+    pub fn shutdown(&self) {
+        let Some(running) = self.running.lock().take() else {
+            return;
+        };
+        let _ = self.shared.messages.send(Message::Stop);
+        // A panic in it has been printed already.
+        let _ = running.curator.join();
+        // Taken out first: those who wake may wait again.
+        let waiting = std::mem::take(&mut *self.shared.waiting.lock());
+        waiting.into_values().flatten().for_each(|wake| wake());
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Catalog for Library {
+    fn lookup(&self, raw: &[u8]) -> Lookup {
+        let mut folded = [0; MAX_NAME];
+        let name = match folded_name(raw, &mut folded) {
+            Ok(name) => name,
+            Err(NameError::DotSegment) => return Lookup::Refused,
+            Err(_) => return Lookup::Absent,
+        };
+        if self.shared.has_exact.load(Ordering::Acquire) {
+            let exact = self.shared.exact.read();
+            if let Some(version) = spelled(raw).and_then(|spelling| exact.get(&spelling)) {
+                return Lookup::Found(version.clone());
+            }
+        }
+        match self.shared.table.get(name) {
+            Some(Entry::Pinned(version)) => Lookup::Found(version),
+            Some(Entry::Cached(cached)) => Lookup::Found(cached.version.clone()),
+            Some(Entry::OnDisk) => {
+                self.want(name);
+                Lookup::Loading
+            }
+            Some(Entry::Refused) => Lookup::Refused,
+            Some(Entry::Absent) | None => Lookup::Absent,
+        }
+    }
+
+    fn when_ready(&self, raw: &[u8], wake: Wake) {
+        let mut folded = [0; MAX_NAME];
+        if let Ok(name) = folded_name(raw, &mut folded) {
+            // The curator changes the table first and looks for waiters afterwards, so one of the
+            // two sees the other.
+            let mut waiting = self.shared.waiting.lock();
+            let is_loading = || matches!(self.shared.table.peek(name), Some(Entry::OnDisk));
+            if is_loading() && self.running.lock().is_some() {
+                waiting.entry(name.into()).or_default().push(wake);
+                drop(waiting);
+                self.want(name);
+                return;
+            }
+        }
+        wake();
+    }
+}
+
+impl Library {
+    fn want(&self, name: &str) {
+        let mut loading = self.shared.loading.lock();
+        if !loading.contains(name) {
+            let name: Arc<str> = name.into();
+            loading.insert(name.clone());
+            let _ = self.shared.messages.send(Message::Want(name));
+        }
+    }
+}
+
+fn folded_name<'n>(raw: &[u8], folded: &'n mut [u8; MAX_NAME]) -> Result<&'n str, NameError> {
+    let name = normalise(raw, folded)?;
+    std::str::from_utf8(name).map_err(|_| NameError::Byte)
+}
+
+/// The name as [`normalise`] has it, but in its own case.
+fn spelled(raw: &[u8]) -> Option<Vec<u8>> {
+    let mut fold = Fold::new();
+    let mut spelling = Vec::with_capacity(raw.len());
+    for &byte in raw {
+        match fold.step(byte).ok()? {
+            Step::Skip => {}
+            Step::Restart => spelling.clear(),
+            Step::Emit(b'/') => spelling.push(b'/'),
+            Step::Emit(_) => spelling.push(byte),
+        }
+    }
+    Some(spelling)
+}
+
+fn spawn_curator(
+    mut curator: Curator,
+    snapshot: Option<crate::inventory::Snapshot>,
+    incoming: Receiver<Message>,
+    ready: SyncSender<()>,
+) -> Result<JoinHandle<()>, ContentError> {
+    thread::Builder::new()
+        .name("curator".into())
+        .spawn(move || {
+            curator.begin(snapshot);
+            let _ = ready.send(());
+            curator.run(&incoming);
+        })
+        .map_err(ContentError::Thread)
+}
+
+/// Tells the curator when something in the tree was written; none if the system does not let us.
+fn watch_tree(root: &Path, messages: Messages) -> Option<RecommendedWatcher> {
+    let tell = move |event: notify::Result<notify::Event>| {
+        let is_written = |kind| match kind {
+            // Our own reading is an access too.
+            EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+            _ => true,
+        };
+        // An error is a change that was missed.
+        if event.is_ok_and(|event| !is_written(event.kind)) {
+            return;
+        }
+        let _ = messages.send(Message::Disk);
+    };
+    let config = Config::default().with_follow_symlinks(false);
+    let watcher = RecommendedWatcher::new(tell, config).and_then(|mut watcher| {
+        watcher.watch(root, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    watcher
+        .inspect_err(|error| {
+            tracing::warn!(
+                %error,
+                "the content cannot be watched and is looked through every few seconds instead; \
+                 raising fs.inotify.max_user_watches may help"
+            );
+        })
+        .ok()
+}

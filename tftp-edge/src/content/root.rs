@@ -1,0 +1,179 @@
+//! The folder that is served, opened so that no path can leave it.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+
+use super::ContentError;
+
+/// How often a file that changes under the reader is read again before it is left for later.
+const READ_ATTEMPTS: usize = 5;
+const READ_PAUSE: Duration = Duration::from_millis(10);
+
+/// Time stamps of files are only as fine as the kernel's tick: a change this soon after another
+/// may leave them as they were.
+const STAMP_GRAIN: Duration = Duration::from_millis(50);
+
+/// Which content a path had: another one when it is written to or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    device: u64,
+    inode: u64,
+    pub(super) len: u64,
+    modified_ns: i128,
+    changed_ns: i128,
+}
+
+impl Fingerprint {
+    fn of(stat: &FileStat) -> Self {
+        let ns = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            modified_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
+            changed_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+
+    /// Whether the file was changed so lately that a next change might not show.
+    pub(super) fn is_fresh(&self) -> bool {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now_ns = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
+        let age_ns = now_ns - self.changed_ns.max(self.modified_ns);
+        age_ns < STAMP_GRAIN.as_nanos() as i128
+    }
+
+    pub(super) fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    /// A FIFO, a device, a socket.
+    Special,
+}
+
+/// Why a path gives no content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    Absent,
+    /// Must not or cannot be served.
+    Refused(String),
+    /// Was written to all the time it was read.
+    Unstable,
+}
+
+impl Denied {
+    fn of(errno: Errno) -> Self {
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => Self::Absent,
+            Errno::EXDEV => Self::Refused("it is a link that leaves the root".into()),
+            Errno::EACCES => Self::Refused("the daemon may not read it".into()),
+            errno => Self::Refused(errno.desc().into()),
+        }
+    }
+}
+
+pub(super) struct Root {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+impl Root {
+    pub(super) fn open(path: &Path) -> Result<Self, ContentError> {
+        let failed = |source: io::Error| ContentError::Root {
+            path: path.into(),
+            source,
+        };
+        let path = path.canonicalize().map_err(failed)?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(&path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+        let root = Self { path, fd };
+        match root.open_beneath(Path::new("."), OFlag::O_PATH) {
+            Ok(_) => Ok(root),
+            Err(errno) => Err(ContentError::Openat2 {
+                source: errno.into(),
+            }),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is under the path, links within the root followed. Opens nothing for reading: a FIFO
+    /// or a device notices nothing.
+    pub(super) fn look(&self, path: &Path) -> Result<(Kind, Fingerprint), Denied> {
+        let fd = self.open_beneath(path, OFlag::O_PATH).map_err(Denied::of)?;
+        let stat = fstat(&fd).map_err(Denied::of)?;
+        Ok((kind(&stat), Fingerprint::of(&stat)))
+    }
+
+    /// The whole file as it was at one moment.
+    pub(super) fn read(&self, path: &Path) -> Result<(Bytes, Fingerprint), Denied> {
+        // Non-blocking: what was a file when it was looked at may be a FIFO by now.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let fd = self.open_beneath(path, flags).map_err(Denied::of)?;
+        let mut file = File::from(fd);
+        for attempt in 0..READ_ATTEMPTS {
+            if attempt > 0 {
+                thread::sleep(READ_PAUSE);
+            }
+            let before = fstat(&file).map_err(Denied::of)?;
+            if kind(&before) != Kind::File {
+                return Err(Denied::Refused("it is no regular file".into()));
+            }
+            let before = Fingerprint::of(&before);
+            let bytes = read_whole(&mut file, before.len)
+                .map_err(|error| Denied::Refused(error.to_string()))?;
+            let after = fstat(&file).map_err(Denied::of)?;
+            if Fingerprint::of(&after) == before && bytes.len() as u64 == before.len {
+                return Ok((Bytes::from(bytes), before));
+            }
+        }
+        Err(Denied::Unstable)
+    }
+
+    fn open_beneath(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        loop {
+            match openat2(self.fd.as_fd(), path, how) {
+                // Something on the way was renamed meanwhile; the kernel could not be sure.
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+fn read_whole(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).map_err(io::Error::other)?);
+    file.rewind()?;
+    // One byte more tells a file that has grown.
+    file.take(len + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn kind(stat: &FileStat) -> Kind {
+    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => Kind::File,
+        SFlag::S_IFDIR => Kind::Directory,
+        _ => Kind::Special,
+    }
+}

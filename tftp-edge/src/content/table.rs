@@ -1,0 +1,107 @@
+//! The published names: read by every request, written by one thread.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::RwLock;
+
+use super::Version;
+
+const SHARDS: usize = 64;
+
+/// What a request for a name gets.
+#[derive(Clone)]
+pub(super) enum Entry {
+    /// In memory for good.
+    Pinned(Arc<Version>),
+    /// In memory until the room is needed.
+    Cached(Arc<Cached>),
+    OnDisk,
+    Absent,
+    Refused,
+}
+
+impl Entry {
+    pub(super) fn version(&self) -> Option<&Arc<Version>> {
+        match self {
+            Self::Pinned(version) => Some(version),
+            Self::Cached(cached) => Some(&cached.version),
+            _ => None,
+        }
+    }
+}
+
+pub(super) struct Cached {
+    pub(super) version: Arc<Version>,
+    /// Milliseconds since the table was made.
+    used_ms: AtomicU64,
+}
+
+impl Cached {
+    pub(super) fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// A map in parts, so that a writer holds up only the few requests for the same part.
+pub(super) struct Table {
+    shards: Box<[RwLock<HashMap<Arc<str>, Entry>>]>,
+    hasher: RandomState,
+    epoch: Instant,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            epoch: Instant::now(),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn get(&self, name: &str) -> Option<Entry> {
+        let entry = self.shard(name).read().get(name).cloned();
+        if let Some(Entry::Cached(cached)) = &entry {
+            cached.used_ms.store(self.now_ms(), Ordering::Relaxed);
+        }
+        entry
+    }
+
+    /// Without counting as a use.
+    pub(super) fn peek(&self, name: &str) -> Option<Entry> {
+        self.shard(name).read().get(name).cloned()
+    }
+
+    pub(super) fn cached(&self, version: Arc<Version>) -> Entry {
+        Entry::Cached(Arc::new(Cached {
+            version,
+            used_ms: AtomicU64::new(self.now_ms()),
+        }))
+    }
+
+    pub(super) fn set(&self, name: &Arc<str>, entry: Option<Entry>) {
+        // What was there is dropped after the lock is given back: it may be large.
+        let before = {
+            let mut shard = self.shard(name).write();
+            match entry {
+                Some(entry) => shard.insert(name.clone(), entry),
+                None => shard.remove(name),
+            }
+        };
+        drop(before);
+    }
+
+    fn shard(&self, name: &str) -> &RwLock<HashMap<Arc<str>, Entry>> {
+        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

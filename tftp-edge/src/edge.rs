@@ -1,0 +1,300 @@
+//! The daemon as a whole: starts the parts in order, waits for a signal, stops them in reverse.
+//!
+//! The packet loops are threads of their own; the tokio runtime here serves the control socket and
+//! metrics only, so a slow scrape never delays a block.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::Config;
+use crate::content::{ContentError, Library, Listener};
+use crate::inventory::{Inventory, StoreError};
+use crate::kernel::Kernel;
+use crate::ops::control::{self, Claim, ClaimError};
+use crate::ops::exit::Exit;
+use crate::ops::http::{self, HttpError};
+use crate::ops::sources::{self, Sources};
+use crate::stats::Counters;
+use crate::tftp;
+
+/// For scrapes and status requests; they wait for nothing but the system.
+const RUNTIME_THREADS: usize = 2;
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Inventory(#[from] StoreError),
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error(transparent)]
+    Tftp(#[from] tftp::StartError),
+    #[error("the control socket does not answer: {0}")]
+    Control(#[source] io::Error),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+impl StartError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Runtime(error) | Self::Signals(error) | Self::Control(error) => {
+                Exit::of_io(error)
+            }
+            Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
+            Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
+            Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
+            Self::Http(error) => Exit::of_io(&error.source),
+            Self::Inventory(error) | Self::Content(ContentError::Inventory(error)) => error.into(),
+            Self::Content(
+                ContentError::Root { source, .. }
+                | ContentError::Openat2 { source }
+                | ContentError::Thread(source),
+            ) => Exit::of_io(source),
+            Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
+            Self::Tftp(tftp::StartError::Taken { .. }) => Exit::Unavailable,
+            Self::Tftp(tftp::StartError::Permission { .. }) => Exit::NoPermission,
+            Self::Tftp(tftp::StartError::Socket(error) | tftp::StartError::Thread(error)) => {
+                Exit::of_io(error)
+            }
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("ops")
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    // Before any part: a signal during the start ends the daemon in order, too.
+    let mut signals = runtime
+        .block_on(async { Signals::new() })
+        .map_err(StartError::Signals)?;
+    let parts = start(config, &runtime)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "tftp-edge runs");
+    let name = runtime.block_on(signals.next());
+    tracing::info!(signal = name, "stopping");
+    drop(parts);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts every part, each after what it needs: content before the sockets that serve it, and last
+/// who tells about them. When one fails, those before it are stopped.
+fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
+    let mut parts = Parts::default();
+    // First: a second daemon is refused before it touches an interface or a port.
+    let claim = Claim::take(&config.control.socket)?;
+    let started = Instant::now();
+    let configured = SystemTime::now();
+
+    // The kernel program passes every packet until the content is complete.
+    let kernel = Arc::new(Kernel::start(
+        &config.kernel,
+        &config.tftp,
+        &config.access.allow,
+    ));
+    let attached = Arc::clone(&kernel);
+    parts.push_with("kernel", move || attached.shutdown());
+    if let Some(problem) = kernel.snapshot().problem {
+        tracing::warn!(problem, "no kernel path: sockets alone");
+    }
+
+    let inventory = Inventory::open(&config.inventory)?;
+    let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&kernel) as _];
+    let library = Library::start(&config.content, inventory, listeners)?;
+    let watched = Arc::clone(&library);
+    parts.push_with("content", move || watched.shutdown());
+
+    let counters = Arc::new(Counters::default());
+    let server = Arc::new(tftp::Server::start(
+        &config.tftp,
+        Arc::new(config.access.allow.clone()),
+        Arc::clone(&library) as Arc<_>,
+        Arc::clone(&counters),
+    )?);
+    tracing::info!(addresses = ?server.local_addrs(), "TFTP");
+    let listening = Arc::downgrade(&server);
+    parts.push("tftp", server);
+
+    let counted = Arc::clone(&library);
+    let sources = Arc::new(Sources {
+        started,
+        configured,
+        socket: Arc::new(move || counters.tally()),
+        kernel: Arc::new(move || kernel.snapshot()),
+        sockets: Arc::new(move || {
+            listening
+                .upgrade()
+                .map(|it| sockets(&it))
+                .unwrap_or_default()
+        }),
+        content: Arc::new(move || content(&counted)),
+        devices: Arc::new(move || devices(&library)),
+    });
+
+    if config.metrics.enabled {
+        let server = runtime.block_on(http::Server::start(
+            config.metrics.address,
+            Arc::clone(&sources),
+        ))?;
+        tracing::info!(address = %server.address(), "metrics");
+        parts.push("metrics", server);
+    }
+    let control = {
+        let _context = runtime.enter();
+        control::Server::start(claim, sources).map_err(StartError::Control)?
+    };
+    parts.push("control", control);
+    Ok(parts)
+}
+
+fn sockets(server: &tftp::Server) -> sources::Sockets {
+    let gauges = server.gauges();
+    sources::Sockets {
+        bound: server.local_addrs().to_vec(),
+        transfers: gauges.transfers,
+        transfers_limit: gauges.limit,
+        receive_errors: gauges.receive_overflows,
+    }
+}
+
+fn content(library: &Library) -> sources::Content {
+    let counts = library.counts();
+    sources::Content {
+        // The library starts with everything read.
+        settled: true,
+        on_disk: counts.files,
+        generated: counts.generated,
+        absent: counts.absent,
+        refused: counts.refused,
+        clashes: counts.clashes,
+        memory_bytes: counts.bytes,
+        memory_limit_bytes: counts.bytes_limit,
+        evicted: counts.evicted,
+        last_regeneration: counts.last_regeneration.took,
+        last_regeneration_files: counts.last_regeneration.files,
+    }
+}
+
+fn devices(library: &Library) -> sources::Devices {
+    let counts = library.counts();
+    sources::Devices {
+        sip: counts.sip_devices,
+        sccp: counts.sccp_devices,
+    }
+}
+
+/// What has been started, in order. Dropping it stops the parts in reverse, so that no part ever
+/// runs without one it depends on; this is also the way out when a later part does not start.
+#[derive(Default)]
+pub struct Parts {
+    started: Vec<Part>,
+}
+
+struct Part {
+    name: &'static str,
+    stop: Box<dyn FnOnce() + Send>,
+}
+
+impl Parts {
+    /// A part that stops when it is dropped.
+    pub fn push(&mut self, name: &'static str, part: impl Send + 'static) {
+        self.push_with(name, move || drop(part));
+    }
+
+    /// A part with its own way to stop.
+    pub fn push_with(&mut self, name: &'static str, stop: impl FnOnce() + Send + 'static) {
+        let stop = Box::new(stop);
+        self.started.push(Part { name, stop });
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        while let Some(Part { name, stop }) = self.started.pop() {
+            stop();
+            tracing::debug!(part = name, "stopped");
+        }
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.started.iter().map(|part| part.name);
+        formatter.debug_list().entries(names).finish()
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Must be called inside a tokio runtime.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn parts_stop_in_reverse_order() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut parts = Parts::default();
+        for name in ["kernel", "content", "sockets"] {
+            let order = Arc::clone(&order);
+            parts.push_with(name, move || order.lock().unwrap().push(name));
+        }
+        drop(parts);
+        assert_eq!(*order.lock().unwrap(), ["sockets", "content", "kernel"]);
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_start_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = Config::default();
+        config.control.socket = directory.path().join("control.sock");
+        config.metrics.address = taken.local_addr().unwrap();
+        config.inventory.database = directory.path().join("inventory.db");
+        config.content.root = directory.path().to_owned();
+        config.tftp.listen = vec![([127, 0, 0, 1], 0).into()];
+        let error = run(&config).unwrap_err();
+        assert_eq!(error.exit(), Exit::Unavailable);
+        assert!(!config.control.socket.exists());
+        // And the lock is free again.
+        Claim::take(&config.control.socket).unwrap();
+    }
+}

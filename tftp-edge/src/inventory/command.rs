@@ -1,0 +1,371 @@
+//! `tftp-edge inventory …` and `tftp-edge render …`.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    DeviceName, ImportError, ImportMode, Inventory, KEYS, MODELS, Model, Protocol, SettingError,
+    Settings, Site, Snapshot, StoreError, Summary, import, parse_csv, text,
+};
+use crate::phonefile::{Renderer, XML_DEFAULT};
+
+#[derive(Debug, Subcommand)]
+pub enum InventoryCommand {
+    /// Read devices from a CSV file; nothing is applied unless every row is right
+    Import(ImportArgs),
+    /// Show the devices
+    List(ListArgs),
+    /// Remove devices
+    Remove {
+        /// Device names, such as SEP001122334455
+        #[arg(required = true)]
+        names: Vec<DeviceName>,
+    },
+    /// What the phones of a site have in common
+    #[command(subcommand)]
+    Site(SiteCommand),
+    /// The phone models, and the firmware they are to run
+    #[command(subcommand)]
+    Model(ModelCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Columns name, model, protocol, lines; and if wanted auth_name, secret, site, load, description
+    pub file: PathBuf,
+    /// Remove the devices the file does not name
+    #[arg(long)]
+    pub replace: bool,
+    /// Check the file and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// One JSON object for each device, one a line (secrets are left out)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SiteCommand {
+    /// Set keys of a site; an empty value goes back to the default
+    #[command(after_long_help = site_help())]
+    Set {
+        /// The site; `default` holds for every other site too
+        name: String,
+        /// key=value
+        #[arg(required = true, value_parser = key_value)]
+        settings: Vec<(String, String)>,
+    },
+    /// Show what each site sets
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Name the firmware of a model; an empty value leaves the phones what they run
+    Set {
+        /// Such as 7941
+        model: String,
+        /// sip=LOAD or sccp=LOAD, without .loads
+        #[arg(required = true, value_parser = key_value)]
+        loads: Vec<(String, String)>,
+    },
+    /// Show the models
+    List,
+}
+
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// A device name, or XMLDefault.cnf.xml
+    pub name: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("{path}: {source}", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}", path = path.display())]
+    Import { path: PathBuf, source: ImportError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("site {site}: {source}")]
+    Setting { site: String, source: SettingError },
+    #[error("{0:?} is no name for a site: {1}")]
+    SiteName(String, String),
+    #[error("{0:?} is no known model; `tftp-edge inventory model list` shows them")]
+    UnknownModel(String),
+    #[error("{0}; expected sip=LOAD or sccp=LOAD")]
+    Load(String),
+    #[error("a {0} reads no {1} configuration")]
+    WrongProtocol(&'static str, Protocol),
+    #[error("{name}: {problem}; expected a device name such as SEP001122334455, or {XML_DEFAULT}")]
+    NoSuchFile { name: String, problem: &'static str },
+    #[error("not in the inventory: {}; the others were removed", names(.0))]
+    NotThere(Vec<DeviceName>),
+    #[error("output: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn names(names: &[DeviceName]) -> String {
+    let names: Vec<_> = names.iter().map(DeviceName::to_string).collect();
+    names.join(", ")
+}
+
+fn key_value(argument: &str) -> Result<(String, String), String> {
+    match argument.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err("expected key=value".into()),
+    }
+}
+
+fn site_help() -> String {
+    let mut help = String::from("Settings:\n");
+    for (key, expected) in KEYS {
+        help += &format!("  {key:<24} {expected}\n");
+    }
+    help
+}
+
+impl InventoryCommand {
+    /// Runs the command on the database of the settings, and writes to `out`.
+    pub fn run(self, settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
+        let mut out = BufWriter::new(out);
+        match self {
+            Self::Import(args) => run_import(&args, settings, &mut out)?,
+            Self::List(args) => {
+                let snapshot = Inventory::open(settings)?.snapshot()?;
+                list(&snapshot, args.json, &mut out)?;
+            }
+            Self::Remove { names } => {
+                let missing = Inventory::open(settings)?.store().remove(&names)?;
+                if !missing.is_empty() {
+                    return Err(CommandError::NotThere(missing));
+                }
+                writeln!(out, "{} removed", names.len())?;
+            }
+            Self::Site(command) => command.run(settings, &mut out)?,
+            Self::Model(command) => command.run(settings, &mut out)?,
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn run_import(
+    args: &ImportArgs,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let file = File::open(&args.file).map_err(|source| CommandError::File {
+        path: args.file.clone(),
+        source,
+    })?;
+    let devices = parse_csv(io::BufReader::new(file)).map_err(|source| CommandError::Import {
+        path: args.file.clone(),
+        source,
+    })?;
+    let mode = match args.replace {
+        true => ImportMode::Replace,
+        false => ImportMode::Upsert,
+    };
+    let summary = Inventory::open(settings)?
+        .store()
+        .import(&devices, mode, args.dry_run)?;
+    let Summary {
+        added,
+        changed,
+        removed,
+        unchanged,
+    } = summary;
+    let tense = match args.dry_run {
+        true => " (dry run: nothing was written)",
+        false => "",
+    };
+    writeln!(
+        out,
+        "{added} added, {changed} changed, {removed} removed, {unchanged} unchanged{tense}"
+    )?;
+    Ok(())
+}
+
+fn list(snapshot: &Snapshot, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    for device in snapshot.devices.values() {
+        if json {
+            serde_json::to_writer(&mut *out, device.as_ref())?;
+            writeln!(out)?;
+            continue;
+        }
+        let numbers: Vec<_> = device
+            .lines
+            .iter()
+            .map(|line| line.number.as_str())
+            .collect();
+        writeln!(
+            out,
+            "{}  {:<7} {:<4}  {:<16} {:<24} {}",
+            device.name,
+            device.model,
+            device.protocol.as_str(),
+            device.site,
+            numbers.join(";"),
+            device.description
+        )?;
+    }
+    Ok(())
+}
+
+impl SiteCommand {
+    fn run(self, settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
+        let mut inventory = Inventory::open(settings)?;
+        match self {
+            Self::Set {
+                name,
+                settings: pairs,
+            } => {
+                let name = name.trim().to_owned();
+                if name.is_empty() {
+                    return Err(CommandError::SiteName(name, "it is empty".into()));
+                }
+                text::value(&name, 50)
+                    .map_err(|problem| CommandError::SiteName(name.clone(), problem))?;
+                let mut site = Site::default();
+                let changes = pairs
+                    .into_iter()
+                    .map(|(key, value)| {
+                        let value = Some(value).filter(|value| !value.is_empty());
+                        // Keys are checked for removal too: with the value it has by default.
+                        match &value {
+                            Some(value) => site.set(&key, value)?,
+                            None if KEYS.iter().any(|(known, _)| *known == key) => {}
+                            None => return Err(SettingError::UnknownKey { key }),
+                        }
+                        Ok((key, value))
+                    })
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|source| CommandError::Setting {
+                        site: name.clone(),
+                        source,
+                    })?;
+                inventory.store().set_site(&name, &changes)?;
+                writeln!(out, "{name}: {} set", changes.len())?;
+            }
+            Self::List => {
+                let contents = inventory.store().read()?;
+                for (site, settings) in &contents.sites {
+                    writeln!(out, "{site}")?;
+                    for (key, value) in settings {
+                        writeln!(out, "  {key} = {value}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ModelCommand {
+    fn run(self, settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
+        let mut inventory = Inventory::open(settings)?;
+        match self {
+            Self::Set { model, loads } => {
+                let Some(model) = Model::find(&model) else {
+                    return Err(CommandError::UnknownModel(model));
+                };
+                let mut changes = Vec::new();
+                for (protocol, load) in loads {
+                    let protocol: Protocol = protocol
+                        .parse()
+                        .map_err(|()| CommandError::Load(format!("{protocol:?} is no protocol")))?;
+                    if !model.speaks(protocol) {
+                        return Err(CommandError::WrongProtocol(model.name, protocol));
+                    }
+                    changes.push((protocol, import::load(&load).map_err(CommandError::Load)?));
+                }
+                for (protocol, load) in changes {
+                    inventory
+                        .store()
+                        .set_load(model.name, protocol, load.as_deref())?;
+                }
+                writeln!(out, "{} set", model.name)?;
+            }
+            Self::List => {
+                let contents = inventory.store().read()?;
+                writeln!(out, "model    lines  firmware")?;
+                for model in MODELS {
+                    let loads: Vec<_> = [Protocol::Sip, Protocol::Sccp]
+                        .into_iter()
+                        .filter(|protocol| model.speaks(*protocol))
+                        .map(|protocol| {
+                            let load = contents.loads.get(&(model.name.to_owned(), protocol));
+                            format!("{protocol}={}", load.map_or("", String::as_str))
+                        })
+                        .collect();
+                    writeln!(
+                        out,
+                        "{:<8} {:>5}  {}",
+                        model.name,
+                        model.lines,
+                        loads.join(" ")
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RenderArgs {
+    /// Writes the file as phones get it, unless `root` has one of the same name: that one wins
+    /// when it is served, and is told on standard error.
+    pub fn run(
+        &self,
+        settings: &Settings,
+        root: &Path,
+        out: &mut dyn Write,
+    ) -> Result<(), CommandError> {
+        let snapshot = Inventory::open(settings)?.snapshot()?;
+        let no_such_file = |problem| CommandError::NoSuchFile {
+            name: self.name.clone(),
+            problem,
+        };
+        let mut renderer = Renderer::default();
+        let bytes = if self.name.eq_ignore_ascii_case(XML_DEFAULT) {
+            renderer.xml_default(&snapshot)
+        } else {
+            let device = strip_suffix_ignore_case(&self.name, ".cnf.xml");
+            let name: DeviceName = device
+                .parse()
+                .map_err(|_| no_such_file("it is no file that is generated"))?;
+            let device = snapshot
+                .devices
+                .get(&name)
+                .ok_or_else(|| no_such_file("it is not in the inventory"))?;
+            renderer.device(device, &snapshot)
+        };
+        let on_disk = root.join(match self.name.eq_ignore_ascii_case(XML_DEFAULT) {
+            true => XML_DEFAULT.to_owned(),
+            false => format!(
+                "{}.cnf.xml",
+                strip_suffix_ignore_case(&self.name, ".cnf.xml")
+            ),
+        });
+        if on_disk.exists() {
+            tracing::warn!(file = %on_disk.display(), "this file is served instead of the generated one");
+        }
+        Ok(out.write_all(bytes)?)
+    }
+}
+
+fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> &'a str {
+    match text.len().checked_sub(suffix.len()) {
+        Some(at) if text.is_char_boundary(at) && text[at..].eq_ignore_ascii_case(suffix) => {
+            &text[..at]
+        }
+        _ => text,
+    }
+}

@@ -1,0 +1,419 @@
+//! What the phones of a site have in common, and the one way to write it: `key=value`, the same
+//! on the command line, in the database and in the configuration file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::text;
+
+/// The site of devices that name none; also where `XMLDefault.cnf.xml` takes its settings from.
+pub const DEFAULT_SITE: &str = "default";
+
+/// How many call managers a configuration can name.
+const MAX_SERVERS: usize = 5;
+
+/// Longest host name, NTP server or time zone that phones take, in characters.
+const MAX_NAME: usize = 50;
+
+/// Longest URL that phones take, in characters.
+const MAX_URL: usize = 255;
+
+/// One call manager or SIP proxy; its place in the list is its priority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub host: String,
+    pub sccp_port: u16,
+    pub sip_port: u16,
+    pub sips_port: u16,
+}
+
+impl Server {
+    /// Parses `HOST[/sccp=2000][/sip=5060][/sips=5061]`.
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = text.split('/').map(str::trim);
+        let mut server = Self {
+            host: text::host(parts.next().unwrap_or_default(), MAX_NAME)?,
+            sccp_port: 2000,
+            sip_port: 5060,
+            sips_port: 5061,
+        };
+        for part in parts {
+            let (key, port) = part.split_once('=').unwrap_or((part, ""));
+            let slot = match key {
+                "sccp" => &mut server.sccp_port,
+                "sip" => &mut server.sip_port,
+                "sips" => &mut server.sips_port,
+                _ => return Err(format!("{key:?} is not one of sccp, sip, sips")),
+            };
+            *slot = text::port(port)?;
+        }
+        Ok(server)
+    }
+}
+
+/// How SIP phones reach their proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    #[default]
+    Udp,
+    Tls,
+}
+
+/// A language or country pack, as the phones name it: the folder of its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locale {
+    pub name: String,
+    /// `en_US` and the like; only user locales have one.
+    pub lang_code: String,
+    /// Phones fetch the pack again only when this changes.
+    pub version: String,
+}
+
+/// The settings of one site. What is not set here is the phone's own default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub servers: Vec<Server>,
+    /// Takes over when no server answers.
+    pub srst: Option<Server>,
+    pub ntp: Vec<String>,
+    /// A Windows-style name, such as `W. Europe Standard/Daylight Time`.
+    pub time_zone: String,
+    /// `D/M/Y`, `M/D/YA` and the like; a trailing `A` asks for a 12-hour clock.
+    pub date_template: String,
+    pub user_locale: Locale,
+    pub network_locale: Locale,
+    pub sip_transport: Transport,
+    /// What SIP lines name as their proxy. `USECALLMANAGER`: the servers above.
+    pub sip_proxy: String,
+    /// Seconds a SIP registration lasts.
+    pub register_expires_s: u32,
+    pub dial_template: String,
+    pub soft_keys: String,
+    pub voicemail: String,
+    pub services_url: String,
+    pub directory_url: String,
+    pub authentication_url: String,
+    pub information_url: String,
+    pub messages_url: String,
+    pub idle_url: String,
+    pub idle_timeout_s: u32,
+    pub phone_password: String,
+    pub ssh_user: String,
+    pub ssh_password: String,
+    /// Whether the phone's web page is on.
+    pub web_access: bool,
+    pub load_server: String,
+    pub peer_firmware_sharing: bool,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            srst: None,
+            ntp: Vec::new(),
+            time_zone: "Greenwich Standard Time".into(),
+            date_template: "D/M/Y".into(),
+            user_locale: Locale::default(),
+            network_locale: Locale::default(),
+            sip_transport: Transport::default(),
+            sip_proxy: "USECALLMANAGER".into(),
+            register_expires_s: 3600,
+            dial_template: String::new(),
+            soft_keys: String::new(),
+            voicemail: String::new(),
+            services_url: String::new(),
+            directory_url: String::new(),
+            authentication_url: String::new(),
+            information_url: String::new(),
+            messages_url: String::new(),
+            idle_url: String::new(),
+            idle_timeout_s: 0,
+            phone_password: String::new(),
+            ssh_user: String::new(),
+            ssh_password: String::new(),
+            web_access: false,
+            load_server: String::new(),
+            peer_firmware_sharing: true,
+        }
+    }
+}
+
+/// Every key, and what its value looks like: the help of `site set`, and of its errors.
+pub const KEYS: &[(&str, &str)] = &[
+    (
+        "servers",
+        "HOST[/sccp=2000][/sip=5060][/sips=5061];…  up to 5, first is preferred",
+    ),
+    ("srst", "HOST[/sccp=2000][/sip=5060]  empty for none"),
+    ("ntp", "HOST;…  up to 5"),
+    ("time_zone", "W. Europe Standard/Daylight Time"),
+    ("date_template", "D/M/Y, M/D/YA, D.M.Y …"),
+    (
+        "user_locale",
+        "German_Germany  the folder of the language pack",
+    ),
+    ("user_locale_code", "de_DE"),
+    ("user_locale_version", "changes when the pack does"),
+    ("network_locale", "Germany  the folder of g3-tones.xml"),
+    ("network_locale_version", "changes when the pack does"),
+    ("sip_transport", "tcp, udp or tls"),
+    ("sip_proxy", "USECALLMANAGER, or a host"),
+    ("register_expires_s", "60 to 86400 seconds"),
+    ("dial_template", "dialplan.xml  a file name"),
+    ("soft_keys", "softkeys.xml  a file name"),
+    ("voicemail", "the number of the messages key"),
+    ("services_url", "http://…"),
+    ("directory_url", "http://…"),
+    ("authentication_url", "http://…"),
+    ("information_url", "http://…"),
+    ("messages_url", "http://…"),
+    ("idle_url", "http://…"),
+    ("idle_timeout_s", "0 to 86400 seconds"),
+    ("phone_password", "unlocks the settings menu"),
+    ("ssh_user", "text"),
+    ("ssh_password", "text"),
+    ("web_access", "true or false"),
+    ("load_server", "a host that has the firmware"),
+    ("peer_firmware_sharing", "true or false"),
+];
+
+/// A setting that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    #[error("there is no site setting {key:?}; there are: {}", key_names())]
+    UnknownKey { key: String },
+    #[error("{key}: {problem}; expected {expected}")]
+    Value {
+        key: &'static str,
+        problem: String,
+        expected: &'static str,
+    },
+}
+
+fn key_names() -> String {
+    let names: Vec<_> = KEYS.iter().map(|(key, _)| *key).collect();
+    names.join(", ")
+}
+
+impl Site {
+    /// Sets one key. The value is trimmed; an empty one means "none".
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        let Some(&(key, expected)) = KEYS.iter().find(|(known, _)| *known == key) else {
+            return Err(SettingError::UnknownKey { key: key.into() });
+        };
+        self.apply(key, value.trim())
+            .map_err(|problem| SettingError::Value {
+                key,
+                problem,
+                expected,
+            })
+    }
+
+    fn apply(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "servers" => self.servers = list(value, Server::parse)?,
+            "srst" => {
+                self.srst = match value {
+                    "" => None,
+                    value => Some(Server::parse(value)?),
+                }
+            }
+            "ntp" => self.ntp = list(value, |host| text::host(host, MAX_NAME))?,
+            "time_zone" => self.time_zone = required(text::value(value, MAX_NAME)?)?,
+            "date_template" => self.date_template = date_template(value)?,
+            "user_locale" => self.user_locale.name = text::word(value)?,
+            "user_locale_code" => self.user_locale.lang_code = text::word(value)?,
+            "user_locale_version" => self.user_locale.version = text::value(value, MAX_NAME)?,
+            "network_locale" => self.network_locale.name = text::word(value)?,
+            "network_locale_version" => self.network_locale.version = text::value(value, MAX_NAME)?,
+            "sip_transport" => {
+                self.sip_transport = match value {
+                    "tcp" => Transport::Tcp,
+                    "udp" => Transport::Udp,
+                    "tls" => Transport::Tls,
+                    _ => return Err(format!("{value:?} is no transport")),
+                }
+            }
+            "sip_proxy" => self.sip_proxy = text::host(value, MAX_URL)?,
+            "register_expires_s" => self.register_expires_s = number(value, 60, 86_400)?,
+            "dial_template" => self.dial_template = text::file_name(value)?,
+            "soft_keys" => self.soft_keys = text::file_name(value)?,
+            "voicemail" => self.voicemail = text::value(value, MAX_NAME)?,
+            "services_url" => self.services_url = text::url(value, MAX_URL)?,
+            "directory_url" => self.directory_url = text::url(value, MAX_URL)?,
+            "authentication_url" => self.authentication_url = text::url(value, MAX_URL)?,
+            "information_url" => self.information_url = text::url(value, MAX_URL)?,
+            "messages_url" => self.messages_url = text::url(value, MAX_URL)?,
+            "idle_url" => self.idle_url = text::url(value, MAX_URL)?,
+            "idle_timeout_s" => self.idle_timeout_s = number(value, 0, 86_400)?,
+            "phone_password" => self.phone_password = text::value(value, MAX_NAME)?,
+            "ssh_user" => self.ssh_user = text::value(value, MAX_NAME)?,
+            "ssh_password" => self.ssh_password = text::value(value, MAX_NAME)?,
+            "web_access" => self.web_access = flag(value)?,
+            "load_server" => self.load_server = text::value(value, MAX_NAME)?,
+            "peer_firmware_sharing" => self.peer_firmware_sharing = flag(value)?,
+            _ => unreachable!("every key in KEYS has an arm; a test holds this"),
+        }
+        Ok(())
+    }
+}
+
+fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let items: Vec<T> = value
+        .split(';')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(item)
+        .collect::<Result<_, _>>()?;
+    match items.len() {
+        0..=MAX_SERVERS => Ok(items),
+        many => Err(format!("{many} entries are more than {MAX_SERVERS}")),
+    }
+}
+
+fn required(value: String) -> Result<String, String> {
+    if value.is_empty() {
+        return Err("it is empty".into());
+    }
+    Ok(value)
+}
+
+fn date_template(value: &str) -> Result<String, String> {
+    let has = |letter| value.contains(letter);
+    let known = |c: char| matches!(c, 'D' | 'M' | 'Y' | 'A' | '/' | '-' | '.');
+    if value.len() > 8 || !(has('D') && has('M') && has('Y')) || !value.chars().all(known) {
+        return Err(format!("{value:?} is no date template"));
+    }
+    Ok(value.into())
+}
+
+fn number(value: &str, least: u32, most: u32) -> Result<u32, String> {
+    match value.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{value:?} is not a number in that range")),
+    }
+}
+
+fn flag(value: &str) -> Result<bool, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{value:?} is neither true nor false"))
+}
+
+/// In the configuration file a site is a table of the same keys, all values strings.
+impl<'de> Deserialize<'de> for Site {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut site = Self::default();
+        for (key, Plain(value)) in BTreeMap::<String, Plain>::deserialize(from)? {
+            site.set(&key, &value).map_err(D::Error::custom)?;
+        }
+        Ok(site)
+    }
+}
+
+/// A string, or a number or flag as it would be written in one.
+struct Plain(String);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Plain;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string, a number or true or false")
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Plain, E> {
+                Ok(Plain(value.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Plain, E> {
+                Ok(Plain(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Plain, E> {
+                Ok(Plain(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Plain, E> {
+                Ok(Plain(value.to_string()))
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_help_can_be_set() {
+        for (key, _) in KEYS {
+            let value = match *key {
+                "servers" => "cm1;cm2/sccp=2001/sip=5070/sips=5071",
+                "srst" => "10.0.0.9",
+                "date_template" => "M/D/YA",
+                "sip_transport" => "tcp",
+                "register_expires_s" | "idle_timeout_s" => "120",
+                "web_access" | "peer_firmware_sharing" => "true",
+                key if key.ends_with("_url") => "http://10.0.0.1/x?a=b&c=d",
+                _ => "word",
+            };
+            let mut site = Site::default();
+            assert_eq!(site.set(key, value), Ok(()), "{key}");
+        }
+    }
+
+    #[test]
+    fn servers_keep_their_order_and_their_ports() {
+        let mut site = Site::default();
+        site.set("servers", "cm1 ; 10.0.0.2/sccp=2001/sip=5070")
+            .unwrap();
+        let ports: Vec<_> = site
+            .servers
+            .iter()
+            .map(|server| (server.host.as_str(), server.sccp_port, server.sip_port))
+            .collect();
+        assert_eq!(ports, [("cm1", 2000, 5060), ("10.0.0.2", 2001, 5070)]);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_says_what_is_expected() {
+        let mut site = Site::default();
+        for (key, value, part) in [
+            ("server", "x", "there is no site setting \"server\""),
+            ("servers", "a;b;c;d;e;f", "6 entries are more than 5"),
+            ("servers", "a/sccp=0", "port"),
+            ("servers", "a/mgcp=1", "not one of sccp, sip, sips"),
+            ("servers", "a b", "host"),
+            ("time_zone", "", "empty"),
+            ("time_zone", "a\u{7}b", "control"),
+            ("date_template", "Y/M", "no date template"),
+            ("dial_template", "../x.xml", "file name"),
+            ("services_url", "ftp://x", "URL"),
+            ("register_expires_s", "5", "range"),
+            ("web_access", "yes", "neither true nor false"),
+        ] {
+            let error = site.set(key, value).unwrap_err().to_string();
+            assert!(error.contains(part), "{key}={value}: {error}");
+        }
+        assert_eq!(site, Site::default());
+    }
+
+    #[test]
+    fn a_table_of_the_configuration_file_reads_the_same_keys() {
+        let site: Site =
+            toml::from_str("servers = 'cm1'\nregister_expires_s = 120\nweb_access = true").unwrap();
+        assert_eq!(site.servers[0].host, "cm1");
+        assert_eq!((site.register_expires_s, site.web_access), (120, true));
+        let error = toml::from_str::<Site>("colour = 'red'").unwrap_err();
+        assert!(error.to_string().contains("no site setting"), "{error}");
+    }
+}

@@ -1,0 +1,86 @@
+//! The asking side, for the command line.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Request, Response};
+use crate::ops::status::Status;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A status with a few hundred interfaces is far below.
+const ANSWER_MAX: u64 = 1 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(
+        "no daemon answers on {}: {source}; start it with `tftp-edge run`, or name its \
+         configuration with --config",
+        socket.display()
+    )]
+    NoDaemon { socket: PathBuf, source: io::Error },
+    #[error(
+        "{}: {source}; run as root or as a member of the socket's group",
+        socket.display()
+    )]
+    NotAllowed { socket: PathBuf, source: io::Error },
+    #[error("{}: the daemon did not answer: {source}", socket.display())]
+    Broken { socket: PathBuf, source: io::Error },
+    #[error("{}: the daemon refused: {message}", socket.display())]
+    Refused { socket: PathBuf, message: String },
+    #[error(
+        "{}: the answer is not understood: {source}; are daemon and command the same version?",
+        socket.display()
+    )]
+    Answer {
+        socket: PathBuf,
+        source: serde_json::Error,
+    },
+}
+
+/// Asks the daemon behind `socket` how it is.
+pub fn status(socket: &Path) -> Result<Status, ClientError> {
+    let owned = || socket.to_owned();
+    let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied => ClientError::NotAllowed {
+            socket: owned(),
+            source,
+        },
+        _ => ClientError::NoDaemon {
+            socket: owned(),
+            source,
+        },
+    })?;
+    let line = exchange(stream, Request::Status).map_err(|source| ClientError::Broken {
+        socket: owned(),
+        source,
+    })?;
+    match serde_json::from_str(&line) {
+        Ok(Response::Status(status)) => Ok(*status),
+        Ok(Response::Error(message)) => Err(ClientError::Refused {
+            socket: owned(),
+            message,
+        }),
+        Err(source) => Err(ClientError::Answer {
+            socket: owned(),
+            source,
+        }),
+    }
+}
+
+fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_string(&request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(ANSWER_MAX)).read_line(&mut answer)?;
+    if answer.ends_with('\n') {
+        Ok(answer)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}

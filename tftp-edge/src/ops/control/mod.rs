@@ -1,0 +1,175 @@
+//! The control socket: how `tftp-edge status` asks the daemon that runs.
+//!
+//! Newline-delimited JSON over a Unix stream socket. A request is one line,
+//! `{"request":"status"}`; its answer is one line, `{"status":{…}}` or `{"error":"…"}`. A
+//! connection may ask again; it is closed when a line is too long or none comes for a while.
+
+mod claim;
+mod client;
+
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub use self::claim::{Claim, ClaimError};
+pub use self::client::{ClientError, status};
+use super::sources::Sources;
+use super::status::Status;
+
+/// Longest request line, its newline included.
+const LINE_MAX: u64 = 4096;
+/// How long a client may take for a line, in either direction.
+const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECTIONS: usize = 32;
+/// After a failed accept (too many open files): retrying at once would only burn the CPU.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// `[control]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub socket: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/run/tftp-edge/control.sock"),
+        }
+    }
+}
+
+/// The room for a path in `sockaddr_un`, less its closing NUL (unix(7)).
+const PATH_MAX: usize = 107;
+
+impl Settings {
+    /// The first key whose value cannot be used, and why.
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
+        let len = self.socket.as_os_str().len();
+        if len > PATH_MAX {
+            return Err((
+                "socket",
+                format!("the path has {len} bytes and a socket's may have {PATH_MAX}; shorten it"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    Status,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    Status(Box<Status>),
+    Error(String),
+}
+
+/// Answers on a claimed socket until it is dropped; then the socket is gone.
+#[derive(Debug)]
+pub struct Server {
+    task: JoinHandle<()>,
+    _claim: Claim,
+}
+
+impl Server {
+    /// Must be called inside a tokio runtime.
+    pub fn start(claim: Claim, sources: Arc<Sources>) -> io::Result<Self> {
+        let listener: StdListener = claim.listen()?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self {
+            task: tokio::spawn(accept(listener, sources)),
+            _claim: claim,
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: UnixListener, sources: Arc<Sources>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let sources = Arc::clone(&sources);
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, &sources).await {
+                        tracing::debug!(%error, "control connection ended");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "control socket: cannot accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<()> {
+    let (read, mut write) = stream.split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = (&mut read).take(LINE_MAX);
+        timeout(PATIENCE, bounded.read_until(b'\n', &mut line)).await??;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let complete = line.ends_with(b"\n");
+        let response = if complete {
+            answer(&line, sources).await
+        } else {
+            Response::Error(format!(
+                "a request is one line of JSON of at most {LINE_MAX} bytes"
+            ))
+        };
+        let mut text = serde_json::to_vec(&response)?;
+        text.push(b'\n');
+        timeout(PATIENCE, write.write_all(&text)).await??;
+        if !complete {
+            return Ok(());
+        }
+    }
+}
+
+async fn answer(line: &[u8], sources: &Arc<Sources>) -> Response {
+    match serde_json::from_slice(line) {
+        Ok(Request::Status) => {
+            let sources = Arc::clone(sources);
+            // Reading the kernel's maps is a row of system calls.
+            match tokio::task::spawn_blocking(move || Status::new(&sources.read())).await {
+                Ok(status) => Response::Status(Box::new(status)),
+                Err(error) => Response::Error(format!("status failed: {error}")),
+            }
+        }
+        Err(error) => Response::Error(format!("request not understood: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

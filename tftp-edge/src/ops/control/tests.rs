@@ -1,0 +1,151 @@
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::*;
+
+/// A server on a runtime of its own, so that the blocking client can be used as it is.
+struct Running {
+    _server: Server,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn serve(path: &Path) -> Running {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let claim = Claim::take(path).unwrap();
+    let guard = runtime.enter();
+    let server = Server::start(claim, Arc::new(Sources::default())).unwrap();
+    drop(guard);
+    Running {
+        _server: server,
+        _runtime: runtime,
+    }
+}
+
+fn ask(path: &Path, lines: &[u8]) -> Vec<String> {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream.write_all(lines).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    BufReader::new(stream)
+        .lines()
+        .map_while(Result::ok)
+        .collect()
+}
+
+#[test]
+fn a_status_is_asked_and_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("missing/directory/control.sock");
+    let _server = serve(&path);
+    let answer = super::status(&path).unwrap();
+    assert_eq!(answer.version, env!("CARGO_PKG_VERSION"));
+    assert!(!answer.ready);
+    assert_eq!(answer.rungs.len(), 3);
+}
+
+#[test]
+fn owner_and_group_may_ask_and_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _claim = Claim::take(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn one_connection_may_ask_many_times_and_wrong_requests_get_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _server = serve(&path);
+    let lines =
+        b"{\"request\":\"status\"}\n{\"request\":\"reboot\"}\nnonsense\n{\"request\":\"status\"}\n";
+    let answers = ask(&path, lines);
+    assert_eq!(answers.len(), 4);
+    assert!(answers[0].starts_with("{\"status\":{"));
+    assert!(
+        answers[1].starts_with("{\"error\":\"request not understood: unknown variant `reboot`")
+    );
+    assert!(answers[2].starts_with("{\"error\":"));
+    assert!(answers[3].starts_with("{\"status\":{"));
+}
+
+#[test]
+fn a_line_without_end_is_refused_at_the_bound() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _server = serve(&path);
+    // One byte less than the bound and its newline would do; this never ends.
+    let answers = ask(&path, &[b'{'; LINE_MAX as usize]);
+    assert_eq!(
+        answers,
+        ["{\"error\":\"a request is one line of JSON of at most 4096 bytes\"}"]
+    );
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_told_who_the_first_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _first = Claim::take(&path).unwrap();
+    let error = Claim::take(&path).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "another tftp-edge (pid {}) serves {}; stop it first, or give this one its own \
+             control.socket",
+            std::process::id(),
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn a_socket_left_by_a_daemon_that_died_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let _server = serve(&path);
+    assert!(super::status(&path).is_ok());
+}
+
+#[test]
+fn what_is_not_a_socket_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    std::fs::write(&path, "precious").unwrap();
+    assert!(matches!(Claim::take(&path), Err(ClaimError::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn the_socket_goes_with_its_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    drop(serve(&path));
+    assert!(!path.exists());
+    assert!(matches!(
+        super::status(&path),
+        Err(ClientError::NoDaemon { .. })
+    ));
+    Claim::take(&path).unwrap();
+}
+
+#[test]
+fn a_claimed_socket_without_a_server_refuses_rather_than_hangs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _claim = Claim::take(&path).unwrap();
+    assert!(matches!(
+        super::status(&path),
+        Err(ClientError::NoDaemon { .. })
+    ));
+}

@@ -1,0 +1,109 @@
+//! Exit codes after `sysexits.h`, which systemd prints by name.
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::inventory::StoreError;
+
+/// How a command ended. [`HELP`] is the same table for the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Ok = 0,
+    /// `status` alone: a better rung was asked for than the one that serves.
+    Degraded = 1,
+    Usage = 64,
+    Data = 65,
+    NoInput = 66,
+    Unavailable = 69,
+    Software = 70,
+    Os = 71,
+    Io = 74,
+    Temporary = 75,
+    NoPermission = 77,
+    Config = 78,
+}
+
+/// The table printed by `--help`.
+pub const HELP: &str = "\
+Exit status:
+   0  done; `status`: ready, on the best rung that was asked for
+   1  `status`: serving, but a kernel path that was asked for is not attached
+  64  wrong usage
+  65  wrong inventory data
+  66  an input file is missing
+  69  an address, port or interface is not available; `status`: no daemon answers
+  70  a fault in the program
+  71  the system refused something
+  74  reading or writing failed
+  75  not now, try again; `status`: the daemon is not ready yet
+  77  a permission or capability is missing
+  78  wrong configuration";
+
+impl Exit {
+    /// The code for something the system refused.
+    pub fn of_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::NoPermission,
+            io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Self::Unavailable,
+            io::ErrorKind::NotFound => Self::NoInput,
+            _ => Self::Os,
+        }
+    }
+}
+
+impl From<&StoreError> for Exit {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::TooNew { .. } | StoreError::Row { .. } | StoreError::Site { .. } => {
+                Self::Data
+            }
+            StoreError::Create { source, .. } => Self::of_io(source),
+            StoreError::Open { .. } | StoreError::Database(_) => Self::Io,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_in_the_help() {
+        for exit in [
+            Exit::Ok,
+            Exit::Degraded,
+            Exit::Usage,
+            Exit::Data,
+            Exit::NoInput,
+            Exit::Unavailable,
+            Exit::Software,
+            Exit::Os,
+            Exit::Io,
+            Exit::Temporary,
+            Exit::NoPermission,
+            Exit::Config,
+        ] {
+            let line = format!("\n{:4}  ", exit as u8);
+            assert!(HELP.contains(&line), "{exit:?} is not in the help");
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_and_a_missing_right_have_their_own_codes() {
+        for (kind, exit) in [
+            (io::ErrorKind::AddrInUse, Exit::Unavailable),
+            (io::ErrorKind::AddrNotAvailable, Exit::Unavailable),
+            (io::ErrorKind::PermissionDenied, Exit::NoPermission),
+            (io::ErrorKind::OutOfMemory, Exit::Os),
+        ] {
+            assert_eq!(Exit::of_io(&kind.into()), exit);
+        }
+    }
+}

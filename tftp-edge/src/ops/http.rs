@@ -1,0 +1,248 @@
+//! `/metrics`, `/livez` and `/readyz` over HTTP, for Prometheus and supervisors.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::bounded::Bounded;
+use super::metrics::Metrics;
+use super::sources::Sources;
+
+/// A scrape every 15 seconds from a handful of collectors needs far less.
+const CONNECTIONS: usize = 64;
+/// Longer than any scrape takes; a client that keeps its connection opens a new one.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// `[metrics]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub enabled: bool,
+    pub address: SocketAddr,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            address: (Ipv4Addr::LOCALHOST, 9466).into(),
+        }
+    }
+}
+
+/// Why the port does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "metrics.address {address}: cannot listen: {source}; choose another address, \
+     or set metrics.enabled = false"
+)]
+pub struct HttpError {
+    pub address: SocketAddr,
+    pub source: io::Error,
+}
+
+/// A server that answers until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Must be called inside a tokio runtime.
+    pub async fn start(address: SocketAddr, sources: Arc<Sources>) -> Result<Self, HttpError> {
+        Self::start_bounded(address, sources, CONNECTIONS, LIFETIME).await
+    }
+
+    async fn start_bounded(
+        address: SocketAddr,
+        sources: Arc<Sources>,
+        connections: usize,
+        lifetime: Duration,
+    ) -> Result<Self, HttpError> {
+        let failed = |source| HttpError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let bounded = Bounded::new(listener, connections, lifetime);
+        let task = tokio::spawn(async move {
+            // Returns only on a shutdown signal, and there is none: the task is aborted.
+            let _ = axum::serve(bounded, router(sources)).await;
+        });
+        Ok(Self { address, task })
+    }
+
+    /// Where it listens, with the port the system chose if the settings said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn router(sources: Arc<Sources>) -> Router {
+    let metrics = Arc::new(Metrics::new(Arc::clone(&sources)));
+    Router::new()
+        .route("/metrics", get(exposition).with_state(metrics))
+        .route("/readyz", get(readiness).with_state(sources))
+        .route("/livez", get(async || "alive\n"))
+}
+
+async fn exposition(State(metrics): State<Arc<Metrics>>) -> Response {
+    // Reading the kernel's maps is a row of system calls.
+    let text = tokio::task::spawn_blocking(move || metrics.text()).await;
+    match text {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response(),
+        Ok(Err(error)) => internal(&error),
+        Err(error) => internal(&error),
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "the metrics could not be written");
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+}
+
+async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
+    match tokio::task::spawn_blocking(move || sources.read().not_ready()).await {
+        Ok(reasons) if reasons.is_empty() => "ready\n".into_response(),
+        Ok(reasons) => {
+            let text = format!("not ready\n{}\n", reasons.join("\n"));
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+        Err(error) => internal(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::ops::sources::{Content, Sockets};
+
+    fn any_port() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+
+    fn ready_sources() -> Sources {
+        Sources {
+            sockets: Arc::new(|| Sockets {
+                bound: vec![any_port()],
+                ..Sockets::default()
+            }),
+            content: Arc::new(|| Content {
+                settled: true,
+                ..Content::default()
+            }),
+            ..Sources::default()
+        }
+    }
+
+    async fn fetch(server: &Server, request: &str) -> String {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn metrics_are_served_in_the_text_format() {
+        let server = Server::start(any_port(), Arc::new(Sources::default()))
+            .await
+            .unwrap();
+        let answer = fetch(&server, "GET /metrics").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"));
+        assert!(answer.contains("\ntftp_edge_build_info{"));
+        assert!(answer.contains("\nprocess_open_fds "));
+    }
+
+    #[tokio::test]
+    async fn readiness_names_what_is_missing() {
+        let server = Server::start(any_port(), Arc::new(Sources::default()))
+            .await
+            .unwrap();
+        let answer = fetch(&server, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("not ready\nno TFTP socket is bound\nthe content is"));
+
+        let server = Server::start(any_port(), Arc::new(ready_sources()))
+            .await
+            .unwrap();
+        let answer = fetch(&server, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_not_ready_is_alive() {
+        let server = Server::start(any_port(), Arc::new(Sources::default()))
+            .await
+            .unwrap();
+        assert!(
+            fetch(&server, "GET /livez")
+                .await
+                .starts_with("HTTP/1.1 200 ")
+        );
+        assert!(
+            fetch(&server, "GET /other")
+                .await
+                .starts_with("HTTP/1.1 404 ")
+        );
+        assert!(
+            fetch(&server, "POST /livez")
+                .await
+                .starts_with("HTTP/1.1 405 ")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_ends_its_request_is_cut_off_and_makes_room() {
+        let sources = Arc::new(Sources::default());
+        let server = Server::start_bounded(any_port(), sources, 1, Duration::from_millis(200))
+            .await
+            .unwrap();
+        let mut slow = TcpStream::connect(server.address()).await.unwrap();
+        slow.write_all(b"GET /livez HTTP/1.1\r\nHost:")
+            .await
+            .unwrap();
+        // The only slot is taken: this one waits until the slow one is gone.
+        let answer = tokio::time::timeout(Duration::from_secs(10), fetch(&server, "GET /livez"));
+        assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 "));
+        let mut rest = Vec::new();
+        let _ = slow.read_to_end(&mut rest).await;
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_key() {
+        let sources = Arc::new(Sources::default());
+        let first = Server::start(any_port(), Arc::clone(&sources))
+            .await
+            .unwrap();
+        let error = Server::start(first.address(), sources).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "metrics.address {}: cannot listen: Address already in use (os error 98); \
+                 choose another address, or set metrics.enabled = false",
+                first.address()
+            )
+        );
+    }
+}

@@ -1,0 +1,374 @@
+//! `/metrics`: the only place that names the `prometheus` crate.
+//!
+//! Nothing is counted here. One collector reads all [`Sources`] when it is asked and writes the
+//! families from that one reading, so that two families of a scrape never disagree. Label sets are
+//! closed, every combination is there from the start (a rate begins at 0, not at nothing), and no
+//! label holds what a client chose.
+
+mod family;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Registry, TextEncoder};
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::verdict::{Reason, Rung, Verdict};
+
+use self::family::{Bounds, Family};
+use super::sources::{Reading, Sources};
+use crate::kernel::Mode;
+use crate::stats::StageCounter;
+
+/// Transfers: 256 µs to 67 s.
+const TRANSFER: Bounds = Bounds {
+    exponents: 8..=26,
+    units_per_second: 1e6,
+};
+/// One run of the kernel program: 64 ns to 1 ms.
+const PROGRAM: Bounds = Bounds {
+    exponents: 6..=20,
+    units_per_second: 1e9,
+};
+
+/// Writes the metrics of one daemon.
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// The media type of [`Metrics::text`].
+    pub const CONTENT_TYPE: &'static str = prometheus::TEXT_FORMAT;
+
+    pub fn new(sources: Arc<Sources>) -> Self {
+        let registry = Registry::new();
+        for collector in [
+            Box::new(Edge::new(sources)) as Box<dyn Collector>,
+            Box::new(ProcessCollector::for_self()),
+        ] {
+            registry
+                .register(collector)
+                .expect("two collectors without a name in common");
+        }
+        Self { registry }
+    }
+
+    /// The exposition in Prometheus' text format.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+struct Edge {
+    sources: Arc<Sources>,
+    descriptions: Vec<Desc>,
+}
+
+impl Edge {
+    fn new(sources: Arc<Sources>) -> Self {
+        let descriptions = families(&Sources::default().read())
+            .iter()
+            .map(|family| {
+                let labels = family.get_metric().first().map_or(Vec::new(), |metric| {
+                    let names = metric
+                        .get_label()
+                        .iter()
+                        .map(|label| label.name().to_owned());
+                    names.collect()
+                });
+                Desc::new(
+                    family.name().to_owned(),
+                    family.help().to_owned(),
+                    labels,
+                    HashMap::new(),
+                )
+                .expect("names and labels are constants in Prometheus' alphabet")
+            })
+            .collect();
+        Self {
+            sources,
+            descriptions,
+        }
+    }
+}
+
+impl Collector for Edge {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        families(&self.sources.read())
+    }
+}
+
+fn families(reading: &Reading) -> Vec<MetricFamily> {
+    let mut families = process(reading);
+    families.extend(tftp(reading));
+    families.extend(kernel(reading));
+    families.extend(content(reading));
+    families
+        .into_iter()
+        .filter_map(Family::into_proto)
+        .collect()
+}
+
+fn process(reading: &Reading) -> Vec<Family> {
+    let commit = option_env!("TFTP_EDGE_COMMIT").unwrap_or("unknown");
+    let configured = reading
+        .configured
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    vec![
+        Family::gauge("build_info", "Always 1; the labels tell the build.").with(
+            &[("version", env!("CARGO_PKG_VERSION")), ("commit", commit)],
+            1.0,
+        ),
+        Family::gauge(
+            "ready",
+            "1 when the content is complete and sockets are bound.",
+        )
+        .with(&[], f64::from(u8::from(reading.not_ready().is_empty()))),
+        // Whoever reads this runs on a configuration that was read without error.
+        Family::gauge(
+            "config_last_reload_successful",
+            "1 when the configuration was read without error the last time.",
+        )
+        .with(&[], 1.0),
+        Family::gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was read, in Unix time.",
+        )
+        .with(&[], configured.as_secs_f64()),
+    ]
+}
+
+fn tftp(reading: &Reading) -> Vec<Family> {
+    let mut requests = Family::counter(
+        "tftp_requests_total",
+        "Read requests, repeats not counted. Write requests are refused before they have a class: see \
+         tftp_packets_total.",
+    );
+    let mut responses = Family::counter(
+        "tftp_responses_total",
+        "Ends of requests: the last block acknowledged, ERROR 1, or a transfer given up.",
+    );
+    let mut durations = Family::histogram(
+        "tftp_transfer_duration_seconds",
+        "Time from the request to the acknowledgement of the last block.",
+    );
+    let mut bytes = Family::counter("tftp_sent_bytes_total", "Payload sent, resends included.");
+    let mut blocks = Family::counter(
+        "tftp_sent_blocks_total",
+        "DATA packets sent, resends included.",
+    );
+    let mut resent = Family::counter(
+        "tftp_retransmitted_blocks_total",
+        "DATA and OACK packets sent again.",
+    );
+    let mut packets = Family::counter(
+        "tftp_packets_total",
+        "Packets looked at, by what was done and why; what one path passes on, the next counts again.",
+    );
+    for rung in Rung::ALL {
+        let tally = reading.tally(rung);
+        let path = ("path", rung.as_str());
+        for stage in Stage::ALL {
+            let class = ("class", stage.as_str());
+            let count = |counter| tally.stage(stage, counter) as f64;
+            requests.add(
+                &[("op", "read"), class, path],
+                count(StageCounter::Requests),
+            );
+            for (result, counter) in [
+                ("complete", StageCounter::Complete),
+                ("not_found", StageCounter::NotFound),
+                ("failed", StageCounter::Failed),
+            ] {
+                responses.add(&[class, ("result", result), path], count(counter));
+            }
+            durations.add_log2(
+                &[class, path],
+                &TRANSFER,
+                &tally.transfer_us[stage as usize],
+                Some(tally.transfer_us_sum[stage as usize]),
+            );
+            bytes.add(&[class, path], count(StageCounter::Bytes));
+            blocks.add(&[class, path], count(StageCounter::Blocks));
+            resent.add(&[class, path], count(StageCounter::Resent));
+        }
+        for reason in Reason::ALL {
+            let action = match reason.verdict() {
+                Verdict::Answer => "answer",
+                Verdict::Pass => "pass",
+                Verdict::Drop => "drop",
+            };
+            packets.add(
+                &[path, ("action", action), ("reason", reason.as_str())],
+                tally.reason(reason) as f64,
+            );
+        }
+    }
+    let (kernel, sockets) = (&reading.kernel, &reading.sockets);
+    let by_place = |family: Family, in_kernel: u64, in_daemon: u64| {
+        family
+            .with(&[("path", "kernel")], in_kernel as f64)
+            .with(&[("path", "socket")], in_daemon as f64)
+    };
+    vec![
+        requests,
+        responses,
+        durations,
+        bytes,
+        blocks,
+        resent,
+        packets,
+        by_place(
+            Family::gauge("tftp_sessions", "Transfers under way."),
+            kernel.transfers,
+            sockets.transfers,
+        ),
+        by_place(
+            Family::gauge("tftp_sessions_limit", "Most transfers there may be."),
+            kernel.transfers_limit,
+            sockets.transfers_limit,
+        ),
+        Family::counter(
+            "udp_receive_errors_total",
+            "Datagrams the system dropped because a socket's buffer was full.",
+        )
+        .with(&[("socket", "tftp")], sockets.receive_errors as f64),
+    ]
+}
+
+fn kernel(reading: &Reading) -> Vec<Family> {
+    let kernel = &reading.kernel;
+    let mut attached = Family::gauge(
+        "xdp_attached",
+        "1 for the mode an interface is served in: xdp, tc, or off for sockets alone.",
+    );
+    for interface in &kernel.interfaces {
+        for mode in Mode::ALL {
+            attached.add(
+                &[("interface", &interface.name), ("mode", mode.as_str())],
+                f64::from(u8::from(interface.mode == mode)),
+            );
+        }
+    }
+    let mut program = Family::histogram(
+        "xdp_program_seconds",
+        "Time in the kernel program, sampled; the sum is estimated from the buckets.",
+    );
+    for (rung, buckets) in [Rung::Xdp, Rung::Tc].iter().zip(&kernel.latency_ns) {
+        program.add_log2(&[("path", rung.as_str())], &PROGRAM, buckets, None);
+    }
+    let gauge = |name, help, value: u64| Family::gauge(name, help).with(&[], value as f64);
+    let counter = |name, help, value: u64| Family::counter(name, help).with(&[], value as f64);
+    vec![
+        attached,
+        program,
+        gauge(
+            "xdp_map_bytes",
+            "Memory of all maps, as the kernel accounts it.",
+            kernel.map_bytes,
+        ),
+        gauge(
+            "xdp_slab_bytes",
+            "Memory for content in the kernel.",
+            kernel.slab_bytes,
+        ),
+        gauge(
+            "xdp_slab_limit_bytes",
+            "Most memory for content in the kernel.",
+            kernel.slab_bytes_limit,
+        ),
+        gauge(
+            "xdp_content_bytes",
+            "Payload of the files in the kernel.",
+            kernel.content_bytes,
+        ),
+        gauge(
+            "xdp_names",
+            "Names in the kernel's directory, absent ones included.",
+            kernel.names,
+        ),
+        gauge(
+            "xdp_files",
+            "Files in the kernel's directory.",
+            kernel.files,
+        ),
+        counter(
+            "xdp_evicted_files_total",
+            "Files taken out of the kernel to make room.",
+            kernel.evicted,
+        ),
+        counter(
+            "xdp_refused_files_total",
+            "Files that found no room in the kernel.",
+            kernel.refused,
+        ),
+        counter(
+            "xdp_events_lost_total",
+            "Events for which the ring buffer had no room.",
+            kernel.events_lost,
+        ),
+    ]
+}
+
+fn content(reading: &Reading) -> Vec<Family> {
+    let content = &reading.content;
+    let gauge = |name, help, value: f64| Family::gauge(name, help).with(&[], value);
+    vec![
+        Family::gauge("content_files", "Files that can be served.")
+            .with(&[("origin", "disk")], content.on_disk as f64)
+            .with(&[("origin", "generated")], content.generated as f64),
+        gauge(
+            "content_absent_names",
+            "Names that are known to be absent.",
+            content.absent as f64,
+        ),
+        gauge(
+            "content_refused_names",
+            "Names on disk that must not be served.",
+            content.refused as f64,
+        ),
+        gauge(
+            "content_clashing_files",
+            "Files left out because their name differs from another one's only in case.",
+            content.clashes as f64,
+        ),
+        gauge(
+            "content_memory_bytes",
+            "Payload held in the daemon's memory.",
+            content.memory_bytes as f64,
+        ),
+        gauge(
+            "content_memory_limit_bytes",
+            "Most payload held in the daemon's memory.",
+            content.memory_limit_bytes as f64,
+        ),
+        Family::counter(
+            "content_evicted_files_total",
+            "Files dropped from the daemon's memory to make room.",
+        )
+        .with(&[], content.evicted as f64),
+        gauge(
+            "regeneration_last_duration_seconds",
+            "Time the last regeneration took.",
+            content.last_regeneration.as_secs_f64(),
+        ),
+        gauge(
+            "regeneration_last_files",
+            "Files the last regeneration changed.",
+            content.last_regeneration_files as f64,
+        ),
+        Family::gauge("inventory_devices", "Devices in the inventory.")
+            .with(&[("protocol", "sip")], reading.devices.sip as f64)
+            .with(&[("protocol", "sccp")], reading.devices.sccp as f64),
+    ]
+}

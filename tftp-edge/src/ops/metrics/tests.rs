@@ -1,0 +1,227 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::kernel::{InterfaceStatus, Snapshot};
+use crate::ops::sources::{Content, Devices, Sockets};
+use crate::stats::{Counters, LOG2_BUCKETS};
+
+fn socket_counters() -> Counters {
+    let counters = Counters::default();
+    counters.count(Reason::FirstData);
+    counters.count(Reason::Refused);
+    counters.add(Stage::Config, StageCounter::Requests, 3);
+    counters.add(Stage::Config, StageCounter::Blocks, 36);
+    counters.add(Stage::Config, StageCounter::Bytes, 18_000);
+    counters.add(Stage::Trust, StageCounter::NotFound, 2);
+    counters.completed(Stage::Config, Duration::from_micros(100));
+    counters.completed(Stage::Config, Duration::from_micros(300));
+    counters.completed(Stage::Config, Duration::from_secs(3_600));
+    counters
+}
+
+fn snapshot() -> Snapshot {
+    let swept = Counters::default();
+    swept.count(Reason::TimedOut);
+    swept.add(Stage::Firmware, StageCounter::Failed, 1);
+    let mut latency_ns = [[0; LOG2_BUCKETS]; 2];
+    latency_ns[0][8] = 1_000;
+    latency_ns[1][LOG2_BUCKETS - 1] = 1;
+    Snapshot {
+        interfaces: vec![
+            InterfaceStatus {
+                name: "eth0".to_owned(),
+                mode: Mode::Xdp,
+                problem: None,
+            },
+            InterfaceStatus {
+                name: "br0".to_owned(),
+                mode: Mode::Tc,
+                problem: Some("no native XDP".to_owned()),
+            },
+        ],
+        sweeper: swept.tally(),
+        latency_ns,
+        names: 7,
+        files: 5,
+        content_bytes: 30_000,
+        slab_bytes: 65_536,
+        slab_bytes_limit: 1_048_576,
+        map_bytes: 2_000_000,
+        transfers: 12,
+        transfers_limit: 65_536,
+        evicted: 1,
+        refused: 2,
+        events_lost: 3,
+        ..Snapshot::default()
+    }
+}
+
+fn fixed() -> Sources {
+    let counters = socket_counters();
+    Sources {
+        configured: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
+        socket: Arc::new(move || counters.tally()),
+        kernel: Arc::new(snapshot),
+        sockets: Arc::new(|| Sockets {
+            bound: vec![([127, 0, 0, 1], 69).into()],
+            transfers: 4,
+            transfers_limit: 20_000,
+            receive_errors: 9,
+        }),
+        content: Arc::new(|| Content {
+            settled: true,
+            on_disk: 20,
+            generated: 15,
+            absent: 11,
+            refused: 2,
+            clashes: 1,
+            memory_bytes: 123_456,
+            memory_limit_bytes: 1_073_741_824,
+            evicted: 3,
+            last_regeneration: Duration::from_millis(250),
+            last_regeneration_files: 10,
+        }),
+        devices: Arc::new(|| Devices { sip: 8, sccp: 6 }),
+        ..Sources::default()
+    }
+}
+
+fn edge_text(sources: Sources) -> String {
+    let families = Edge::new(Arc::new(sources)).collect();
+    TextEncoder::new().encode_to_string(&families).unwrap()
+}
+
+/// Samples by name and labels, as they are written.
+fn sample(text: &str, series: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in\n{text}"))
+        .parse()
+        .unwrap()
+}
+
+/// Without the samples that are 0: what they are is the rule of the next test.
+#[test]
+fn the_exposition_of_a_fixed_daemon() {
+    let text = edge_text(fixed()).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    let lines = text.lines().filter(|line| !line.ends_with(" 0"));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn every_combination_of_labels_is_there_before_anything_happened() {
+    let text = edge_text(Sources::default());
+    let (stages, rungs) = (Stage::COUNT, Rung::COUNT);
+    for (family, series) in [
+        ("tftp_requests_total", stages * rungs),
+        ("tftp_responses_total", stages * 3 * rungs),
+        ("tftp_transfer_duration_seconds_count", stages * rungs),
+        ("tftp_transfer_duration_seconds_bucket", stages * rungs * 20),
+        ("tftp_sent_bytes_total", stages * rungs),
+        ("tftp_sent_blocks_total", stages * rungs),
+        ("tftp_retransmitted_blocks_total", stages * rungs),
+        ("tftp_packets_total", Reason::COUNT * rungs),
+        ("tftp_sessions", 2),
+        ("tftp_sessions_limit", 2),
+        ("xdp_program_seconds_count", 2),
+        ("inventory_devices", 2),
+    ] {
+        let start = format!("tftp_edge_{family}{{");
+        let found: std::collections::HashSet<_> = text
+            .lines()
+            .filter(|line| line.starts_with(&start))
+            .map(|line| line.rsplit_once(' ').unwrap().0)
+            .collect();
+        assert_eq!(found.len(), series, "{family}");
+    }
+    // But for the interfaces, which are not known before the kernel side runs.
+    let names = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ").map(str::to_owned))
+            .filter(|line| !line.contains("xdp_attached"))
+            .collect()
+    };
+    assert_eq!(names(&text), names(&edge_text(fixed())));
+}
+
+#[test]
+fn buckets_are_cumulative_and_in_seconds() {
+    let text = edge_text(fixed());
+    let bucket = |le: &str| {
+        sample(
+            &text,
+            &format!(
+                "tftp_edge_tftp_transfer_duration_seconds_bucket\
+                 {{class=\"config\",path=\"socket\",le=\"{le}\"}}"
+            ),
+        )
+    };
+    // 100 µs and 300 µs; the hour is above the last bound.
+    assert_eq!(bucket("0.000256"), 1.0);
+    assert_eq!(bucket("0.000512"), 2.0);
+    assert_eq!(bucket("67.108864"), 2.0);
+    assert_eq!(bucket("+Inf"), 3.0);
+    let of = |suffix: &str| {
+        let name = "tftp_edge_tftp_transfer_duration_seconds";
+        sample(
+            &text,
+            &format!("{name}_{suffix}{{class=\"config\",path=\"socket\"}}"),
+        )
+    };
+    assert_eq!(of("count"), 3.0);
+    assert!((of("sum") - 3600.0004).abs() < 1e-9);
+}
+
+#[test]
+fn the_estimated_sum_of_the_program_times_is_the_middle_of_the_buckets() {
+    let text = edge_text(fixed());
+    let sum = sample(&text, "tftp_edge_xdp_program_seconds_sum{path=\"xdp\"}");
+    assert!((sum - 1_000.0 * 192e-9).abs() < 1e-12, "{sum}");
+}
+
+#[test]
+fn the_action_of_a_packet_is_the_verdict_of_its_reason() {
+    let text = edge_text(fixed());
+    for (series, value) in [
+        (
+            "{path=\"socket\",action=\"answer\",reason=\"first_data\"}",
+            1.0,
+        ),
+        ("{path=\"xdp\",action=\"drop\",reason=\"timed_out\"}", 1.0),
+        ("{path=\"tc\",action=\"pass\",reason=\"unknown_name\"}", 0.0),
+    ] {
+        let series = format!("tftp_edge_tftp_packets_total{series}");
+        assert_eq!(sample(&text, &series), value, "{series}");
+    }
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let promtool = std::env::var("PROMTOOL").unwrap_or_else(|_| "promtool".to_owned());
+    let child = Command::new(&promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("skipped: {promtool}: {error}");
+            return;
+        }
+    };
+    let text = Metrics::new(Arc::new(fixed())).text().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}

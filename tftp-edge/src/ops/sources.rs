@@ -1,0 +1,216 @@
+//! Where metrics, health and status get their numbers: one probe for each part of the daemon,
+//! all asked at the same moment. Nothing is copied between scrapes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tftp_ebpf::verdict::Rung;
+
+use crate::kernel::{Mode, Snapshot};
+use crate::stats::Tally;
+
+/// Asks one part of the daemon. Must not wait for a packet loop.
+pub type Probe<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
+/// What the TFTP sockets are doing.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    /// Request sockets that are bound.
+    pub bound: Vec<SocketAddr>,
+    pub transfers: u64,
+    pub transfers_limit: u64,
+    /// Datagrams the system dropped because a socket's buffer was full.
+    pub receive_errors: u64,
+}
+
+/// What there is to serve.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// The tree was read and the inventory rendered once.
+    pub settled: bool,
+    /// Files on disk that can be served.
+    pub on_disk: u64,
+    /// Files generated from the inventory.
+    pub generated: u64,
+    /// Names that are known to be absent.
+    pub absent: u64,
+    /// Names on disk that must not be served.
+    pub refused: u64,
+    /// Files left out because their name differs from another one's only in case.
+    pub clashes: u64,
+    /// Payload bytes held in memory, and the most there may be.
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    /// Files dropped from memory to make room, since the start.
+    pub evicted: u64,
+    /// How long the last regeneration took, from the change to its last file.
+    pub last_regeneration: Duration,
+    /// How many files it changed.
+    pub last_regeneration_files: u64,
+}
+
+/// Devices of the inventory by protocol.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Devices {
+    pub sip: u64,
+    pub sccp: u64,
+}
+
+/// The parts of a running daemon. A part that does not run is left at its default.
+#[derive(Clone)]
+pub struct Sources {
+    pub started: Instant,
+    /// When the configuration in use was read.
+    pub configured: SystemTime,
+    pub socket: Probe<Tally>,
+    pub kernel: Probe<Snapshot>,
+    pub sockets: Probe<Sockets>,
+    pub content: Probe<Content>,
+    pub devices: Probe<Devices>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            configured: SystemTime::now(),
+            socket: Arc::new(Tally::default),
+            kernel: Arc::new(Snapshot::default),
+            sockets: Arc::new(Sockets::default),
+            content: Arc::new(Content::default),
+            devices: Arc::new(Devices::default),
+        }
+    }
+}
+
+impl Sources {
+    pub fn read(&self) -> Reading {
+        Reading {
+            uptime: self.started.elapsed(),
+            configured: self.configured,
+            socket: (self.socket)(),
+            kernel: (self.kernel)(),
+            sockets: (self.sockets)(),
+            content: (self.content)(),
+            devices: (self.devices)(),
+        }
+    }
+}
+
+/// All numbers at one moment.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub uptime: Duration,
+    pub configured: SystemTime,
+    pub socket: Tally,
+    pub kernel: Snapshot,
+    pub sockets: Sockets,
+    pub content: Content,
+    pub devices: Devices,
+}
+
+impl Reading {
+    /// What one rung did. The sweeper works for XDP and TC alike and does not know which of them
+    /// began a transfer; its share goes to the best kernel rung in use.
+    pub fn tally(&self, rung: Rung) -> Tally {
+        let swept = match self.kernel.mode() {
+            Mode::Xdp => Rung::Xdp,
+            Mode::Tc | Mode::Off => Rung::Tc,
+        };
+        let own = match rung {
+            Rung::Xdp => &self.kernel.xdp,
+            Rung::Tc => &self.kernel.tc,
+            Rung::Socket => &self.socket,
+        };
+        if rung == swept {
+            sum(own, &self.kernel.sweeper)
+        } else {
+            own.clone()
+        }
+    }
+
+    /// Why the daemon is not ready to serve; empty when it is.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.sockets.bound.is_empty() {
+            reasons.push("no TFTP socket is bound".to_owned());
+        }
+        if !self.content.settled {
+            reasons.push("the content is still being read".to_owned());
+        }
+        reasons
+    }
+}
+
+fn sum(one: &Tally, other: &Tally) -> Tally {
+    let rows = |a: &[u64], b: &[u64], at: usize| a[at].wrapping_add(b[at]);
+    Tally {
+        reasons: std::array::from_fn(|at| rows(&one.reasons, &other.reasons, at)),
+        stages: std::array::from_fn(|stage| {
+            std::array::from_fn(|at| rows(&one.stages[stage], &other.stages[stage], at))
+        }),
+        transfer_us: std::array::from_fn(|stage| {
+            std::array::from_fn(|at| rows(&one.transfer_us[stage], &other.transfer_us[stage], at))
+        }),
+        transfer_us_sum: std::array::from_fn(|at| {
+            rows(&one.transfer_us_sum, &other.transfer_us_sum, at)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tftp_ebpf::stage::Stage;
+    use tftp_ebpf::verdict::Reason;
+
+    use super::*;
+    use crate::kernel::InterfaceStatus;
+    use crate::stats::{Counters, StageCounter};
+
+    fn swept(mode: Mode) -> Reading {
+        let counters = Counters::default();
+        counters.count(Reason::TimedOut);
+        counters.add(Stage::Config, StageCounter::Resent, 3);
+        counters.completed(Stage::Config, Duration::from_micros(5));
+        let mut reading = Sources::default().read();
+        reading.kernel.sweeper = counters.tally();
+        reading.kernel.tc.reasons[Reason::TimedOut as usize] = 10;
+        reading.kernel.interfaces.push(InterfaceStatus {
+            name: "eth0".to_owned(),
+            mode,
+            problem: None,
+        });
+        reading
+    }
+
+    #[test]
+    fn the_sweepers_share_goes_to_the_best_kernel_rung_and_nowhere_else() {
+        for (mode, xdp, tc) in [(Mode::Xdp, 1, 10), (Mode::Tc, 0, 11), (Mode::Off, 0, 11)] {
+            let reading = swept(mode);
+            let timed_out = |rung| reading.tally(rung).reason(Reason::TimedOut);
+            assert_eq!(timed_out(Rung::Xdp), xdp, "{mode:?}");
+            assert_eq!(timed_out(Rung::Tc), tc, "{mode:?}");
+            assert_eq!(timed_out(Rung::Socket), 0, "{mode:?}");
+        }
+        let tally = swept(Mode::Xdp).tally(Rung::Xdp);
+        assert_eq!(tally.stage(Stage::Config, StageCounter::Resent), 3);
+        assert_eq!(tally.transfer_us_sum[Stage::Config as usize], 5);
+        assert_eq!(
+            tally.transfer_us[Stage::Config as usize]
+                .iter()
+                .sum::<u64>(),
+            1
+        );
+    }
+
+    #[test]
+    fn ready_means_sockets_bound_and_content_settled() {
+        let mut reading = Sources::default().read();
+        assert_eq!(reading.not_ready().len(), 2);
+        reading.sockets.bound = vec![([127, 0, 0, 1], 69).into()];
+        assert_eq!(reading.not_ready(), ["the content is still being read"]);
+        reading.content.settled = true;
+        assert!(reading.not_ready().is_empty());
+    }
+}

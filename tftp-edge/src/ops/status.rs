@@ -1,0 +1,356 @@
+//! What `tftp-edge status` tells: one structure for the control socket, JSON and people.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::verdict::Rung;
+
+use super::exit::Exit;
+use super::sources::Reading;
+use crate::kernel::{InterfaceStatus, Mode};
+use crate::stats::{StageCounter, Tally};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    pub ready: bool,
+    /// Why it is not ready.
+    pub reasons: Vec<String>,
+    pub kernel: Kernel,
+    /// Request sockets that are bound, as `address:port`.
+    pub sockets: Vec<String>,
+    pub transfers: Transfers,
+    /// One for each rung of the ladder, the fastest first.
+    pub rungs: Vec<Served>,
+    pub files: Files,
+    pub devices: Devices,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kernel {
+    /// The best rung over all interfaces.
+    pub mode: Mode,
+    /// Why the kernel side is off altogether.
+    pub problem: Option<String>,
+    pub interfaces: Vec<InterfaceStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Transfers {
+    pub kernel: u64,
+    pub kernel_limit: u64,
+    pub socket: u64,
+    pub socket_limit: u64,
+}
+
+/// What one rung has done since the start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Served {
+    /// `xdp`, `tc` or `socket`.
+    pub path: String,
+    pub requests: u64,
+    pub complete: u64,
+    pub not_found: u64,
+    pub failed: u64,
+    pub blocks: u64,
+    pub bytes: u64,
+    pub resent: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Files {
+    pub on_disk: u64,
+    pub generated: u64,
+    /// Of these two, in the kernel.
+    pub in_kernel: u64,
+    /// Names that are known to be absent.
+    pub absent: u64,
+    /// Names on disk that must not be served.
+    pub refused: u64,
+    /// Files left out because their name differs from another one's only in case.
+    pub clashes: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Devices {
+    pub sip: u64,
+    pub sccp: u64,
+}
+
+impl Status {
+    pub fn new(reading: &Reading) -> Self {
+        let (kernel, content) = (&reading.kernel, &reading.content);
+        let reasons = reading.not_ready();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: reading.uptime.as_secs(),
+            ready: reasons.is_empty(),
+            reasons,
+            kernel: Kernel {
+                mode: kernel.mode(),
+                problem: kernel.problem.clone(),
+                interfaces: kernel.interfaces.clone(),
+            },
+            sockets: reading
+                .sockets
+                .bound
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            transfers: Transfers {
+                kernel: kernel.transfers,
+                kernel_limit: kernel.transfers_limit,
+                socket: reading.sockets.transfers,
+                socket_limit: reading.sockets.transfers_limit,
+            },
+            rungs: Rung::ALL
+                .iter()
+                .map(|&rung| Served::new(rung, &reading.tally(rung)))
+                .collect(),
+            files: Files {
+                on_disk: content.on_disk,
+                generated: content.generated,
+                in_kernel: kernel.files,
+                absent: content.absent,
+                refused: content.refused,
+                clashes: content.clashes,
+            },
+            devices: Devices {
+                sip: reading.devices.sip,
+                sccp: reading.devices.sccp,
+            },
+        }
+    }
+
+    /// A better rung was asked for than the one that serves. The kernel side reports a problem
+    /// exactly where that is so.
+    pub fn is_degraded(&self) -> bool {
+        let kernel = &self.kernel;
+        kernel.problem.is_some() || kernel.interfaces.iter().any(|each| each.problem.is_some())
+    }
+
+    /// How `tftp-edge status` ends.
+    pub fn exit(&self) -> Exit {
+        if !self.ready {
+            Exit::Temporary
+        } else if self.is_degraded() {
+            Exit::Degraded
+        } else {
+            Exit::Ok
+        }
+    }
+}
+
+impl Served {
+    fn new(rung: Rung, tally: &Tally) -> Self {
+        let total = |counter| {
+            let counts = Stage::ALL.iter().map(|&stage| tally.stage(stage, counter));
+            counts.sum()
+        };
+        Self {
+            path: rung.as_str().to_owned(),
+            requests: total(StageCounter::Requests),
+            complete: total(StageCounter::Complete),
+            not_found: total(StageCounter::NotFound),
+            failed: total(StageCounter::Failed),
+            blocks: total(StageCounter::Blocks),
+            bytes: total(StageCounter::Bytes),
+            resent: total(StageCounter::Resent),
+        }
+    }
+}
+
+/// The text for people.
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match (self.ready, self.is_degraded()) {
+            (false, _) => "not ready",
+            (true, true) => "serving, degraded",
+            (true, false) => "serving",
+        };
+        writeln!(
+            out,
+            "tftp-edge {}, pid {}, up {}: {state}",
+            self.version,
+            self.pid,
+            uptime(Duration::from_secs(self.uptime_seconds))
+        )?;
+        for reason in &self.reasons {
+            writeln!(out, "  {reason}")?;
+        }
+
+        writeln!(out, "\nkernel path: {}", self.kernel.mode.as_str())?;
+        if let Some(problem) = &self.kernel.problem {
+            writeln!(out, "  {problem}")?;
+        }
+        for interface in &self.kernel.interfaces {
+            write!(out, "  {}: {}", interface.name, interface.mode.as_str())?;
+            match &interface.problem {
+                Some(problem) => writeln!(out, " ({problem})")?,
+                None => writeln!(out)?,
+            }
+        }
+        if !self.sockets.is_empty() {
+            writeln!(out, "sockets: {}", self.sockets.join(", "))?;
+        }
+
+        writeln!(
+            out,
+            "\n{:<8}{:>11}{:>11}{:>11}{:>9}{:>12}{:>9}{:>12}",
+            "path", "requests", "complete", "not found", "failed", "blocks", "resent", "sent"
+        )?;
+        for rung in &self.rungs {
+            writeln!(
+                out,
+                "{:<8}{:>11}{:>11}{:>11}{:>9}{:>12}{:>9}{:>12}",
+                rung.path,
+                rung.requests,
+                rung.complete,
+                rung.not_found,
+                rung.failed,
+                rung.blocks,
+                rung.resent,
+                size(rung.bytes)
+            )?;
+        }
+
+        let transfers = &self.transfers;
+        writeln!(
+            out,
+            "\ntransfers: {} of {} in the kernel, {} of {} on sockets",
+            transfers.kernel, transfers.kernel_limit, transfers.socket, transfers.socket_limit
+        )?;
+        let files = &self.files;
+        writeln!(
+            out,
+            "files: {} on disk, {} generated; {} of them in the kernel; {} names known to be absent",
+            files.on_disk, files.generated, files.in_kernel, files.absent
+        )?;
+        if files.refused > 0 || files.clashes > 0 {
+            writeln!(
+                out,
+                "  not served: {} names that must not be, {} that differ from another only in case",
+                files.refused, files.clashes
+            )?;
+        }
+        writeln!(
+            out,
+            "devices: {} SIP, {} SCCP",
+            self.devices.sip, self.devices.sccp
+        )
+    }
+}
+
+fn uptime(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    if days > 0 {
+        format!("{days} d {hours} h")
+    } else if hours > 0 {
+        format!("{hours} h {minutes} min")
+    } else if minutes > 0 {
+        format!("{minutes} min {} s", seconds % 60)
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    // 999.95 would be rounded to 1000.0 of the smaller unit.
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::sources::Sources;
+
+    fn serving(mode: Mode, problem: Option<&str>) -> Status {
+        let mut reading = Sources::default().read();
+        reading.uptime = Duration::from_secs(3_725);
+        reading.sockets.bound = vec![([0, 0, 0, 0], 69).into()];
+        reading.content.settled = true;
+        reading.content.on_disk = 12;
+        reading.content.clashes = 1;
+        reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Requests as usize] = 5_000;
+        reading.kernel.xdp.stages[Stage::Trust as usize][StageCounter::Requests as usize] = 10_000;
+        reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Bytes as usize] =
+            31_234_567;
+        reading.kernel.interfaces = vec![InterfaceStatus {
+            name: "eth0".to_owned(),
+            mode,
+            problem: problem.map(str::to_owned),
+        }];
+        let mut status = Status::new(&reading);
+        status.pid = 4711;
+        status.version = "0.0.0".to_owned();
+        status
+    }
+
+    #[test]
+    fn the_exit_code_tells_whether_the_rung_asked_for_serves() {
+        assert_eq!(serving(Mode::Xdp, None).exit(), Exit::Ok);
+        // TC because TC was asked for is no problem.
+        assert_eq!(serving(Mode::Tc, None).exit(), Exit::Ok);
+        assert_eq!(serving(Mode::Tc, Some("no XDP")).exit(), Exit::Degraded);
+        let starting = Status::new(&Sources::default().read());
+        assert_eq!(starting.exit(), Exit::Temporary);
+    }
+
+    #[test]
+    fn a_kernel_side_that_is_off_against_the_will_is_degraded() {
+        let mut status = serving(Mode::Off, None);
+        status.kernel.problem = Some("CAP_BPF is missing".to_owned());
+        assert_eq!(status.exit(), Exit::Degraded);
+    }
+
+    #[test]
+    fn the_text_for_people() {
+        let problem = "no native XDP: the driver has no room; TC serves";
+        insta::assert_snapshot!(serving(Mode::Tc, Some(problem)));
+    }
+
+    #[test]
+    fn what_goes_over_the_socket_comes_back_the_same() {
+        let json = serde_json::to_string(&serving(Mode::Xdp, None)).unwrap();
+        let back: Status = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+        assert!(json.contains(r#""mode":"xdp""#));
+    }
+
+    #[test]
+    fn sizes_and_times_are_readable() {
+        for (bytes, text) in [
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_999, "1.0 MB"),
+            (u64::MAX, "18446.7 PB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+        for (seconds, text) in [
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (3_725, "1 h 2 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(uptime(Duration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A document written top down into memory.
+
+use std::borrow::Cow;
+
+use fnv::FnvHasher;
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use std::hash::Hasher;
+
+/// Stands where the version stamp will be, until all other bytes are known.
+const NO_STAMP: &str = "00000000-0000-0000-0000-000000000000";
+
+const IN_MEMORY: &str = "writing to memory cannot fail";
+
+pub(super) struct Xml<'b> {
+    writer: Writer<&'b mut Vec<u8>>,
+    stamp_at: Option<usize>,
+}
+
+impl<'b> Xml<'b> {
+    /// Begins a document in place of what the buffer holds.
+    pub(super) fn new(buffer: &'b mut Vec<u8>) -> Self {
+        buffer.clear();
+        let mut xml = Self {
+            // One element a line, and no indentation: every 512 bytes are a round trip.
+            writer: Writer::new_with_indent(buffer, b' ', 0),
+            stamp_at: None,
+        };
+        xml.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
+        xml
+    }
+
+    /// An element with others in it.
+    pub(super) fn nest(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
+        self.nest_with(name, &[], content);
+    }
+
+    /// An element with attributes and with others in it.
+    pub(super) fn nest_with(
+        &mut self,
+        name: &str,
+        attributes: &[(&str, &str)],
+        content: impl FnOnce(&mut Self),
+    ) {
+        let attributes = attributes.iter().copied();
+        self.event(Event::Start(
+            BytesStart::new(name).with_attributes(attributes),
+        ));
+        content(self);
+        self.event(Event::End(BytesEnd::new(name)));
+    }
+
+    /// An element with text; empty text makes an empty element.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.text_with(name, &[], value);
+    }
+
+    pub(super) fn text_with(&mut self, name: &str, attributes: &[(&str, &str)], value: &str) {
+        let start = BytesStart::new(name).with_attributes(attributes.iter().copied());
+        let value = without_forbidden(value);
+        if value.is_empty() {
+            return self.event(Event::Empty(start));
+        }
+        self.event(Event::Start(start));
+        self.event(Event::Text(BytesText::new(&value)));
+        self.event(Event::End(BytesEnd::new(name)));
+    }
+
+    pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
+        self.text(name, &value.into().to_string());
+    }
+
+    pub(super) fn flag(&mut self, name: &str, value: bool) {
+        self.text(name, if value { "true" } else { "false" });
+    }
+
+    /// Elements with fixed text.
+    pub(super) fn texts(&mut self, elements: &[(&str, &str)]) {
+        for (name, value) in elements {
+            self.text(name, value);
+        }
+    }
+
+    /// An element whose text stands for all the other bytes of the document: changes with them,
+    /// and only with them.
+    pub(super) fn stamp(&mut self, name: &str) {
+        self.event(Event::Start(BytesStart::new(name)));
+        self.event(Event::Text(BytesText::from_escaped(NO_STAMP)));
+        self.stamp_at = Some(self.writer.get_ref().len() - NO_STAMP.len());
+        self.event(Event::End(BytesEnd::new(name)));
+    }
+
+    pub(super) fn finish(self) {
+        let buffer = self.writer.into_inner();
+        buffer.push(b'\n');
+        if let Some(at) = self.stamp_at {
+            let stamp = stamp(buffer);
+            buffer[at..at + NO_STAMP.len()].copy_from_slice(stamp.as_bytes());
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        self.writer.write_event(event).expect(IN_MEMORY);
+    }
+}
+
+/// A hash of the content in the form of a UUID. It tells versions of one file apart and guards
+/// nothing, so a fast hash that never changes between builds is right.
+fn stamp(content: &[u8]) -> String {
+    let hash = |key| {
+        let mut hasher = FnvHasher::with_key(key);
+        hasher.write(content);
+        hasher.finish()
+    };
+    let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// XML 1.0 has no way to write most control characters, not even escaped (section 2.2). The
+/// inventory refuses them; whatever comes another way loses them here, so that the phone gets a
+/// file it can read.
+fn without_forbidden(value: &str) -> Cow<'_, str> {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    match value.chars().all(allowed) {
+        true => Cow::Borrowed(value),
+        false => Cow::Owned(value.chars().filter(|&c| allowed(c)).collect()),
+    }
+}

@@ -1,0 +1,348 @@
+//! Batches of datagrams: `recvmmsg` and `sendmmsg`, with the address of ours each one was sent to
+//! or shall leave from (`IP_PKTINFO`, `IPV6_PKTINFO`), and the error queue.
+//!
+//! On libc, because each answer of a batch leaves from an address of its own, which the safe
+//! wrappers cannot say.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, sockaddr_storage};
+
+use super::engine::{Datagram, PACKET_LEN};
+use super::outbox::{Client, Local, Queued};
+
+/// Datagrams of one system call.
+pub const BATCH: usize = 64;
+
+/// Room for the control messages of one datagram, aligned as the kernel writes them.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 128]);
+
+impl Control {
+    const EMPTY: Self = Self([0; 128]);
+}
+
+/// What the control messages of a datagram said.
+#[derive(Default)]
+struct Ancillary {
+    to: Option<Local>,
+    broadcast: bool,
+    /// Datagrams the socket has dropped since it was opened, because its buffer was full.
+    overflows: Option<u32>,
+    /// `ee_errno` of an ICMP error.
+    icmp_errno: Option<u32>,
+}
+
+/// Buffers for receiving; used again for every batch.
+pub struct Receiver {
+    packets: Box<[[u8; PACKET_LEN]]>,
+    names: Box<[sockaddr_storage]>,
+    controls: Box<[Control]>,
+    iovecs: Box<[iovec]>,
+    headers: Box<[mmsghdr]>,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        // SAFETY: all three are plain C structures, for which all zeros is a valid value.
+        let (name, iovec, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        Self {
+            packets: vec![[0; PACKET_LEN]; BATCH].into(),
+            names: vec![name; BATCH].into(),
+            controls: vec![Control::EMPTY; BATCH].into(),
+            iovecs: vec![iovec; BATCH].into(),
+            headers: vec![header; BATCH].into(),
+        }
+    }
+}
+
+impl Receiver {
+    /// Takes what is there, up to [`BATCH`] datagrams, without waiting. Returns how many, and the
+    /// socket's count of dropped datagrams if it said one.
+    pub fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        mut each: impl FnMut(&Datagram<'_>),
+    ) -> io::Result<(usize, Option<u32>)> {
+        self.point(0);
+        // SAFETY: `point` has made every header refer to buffers of this structure, which stay in
+        // place for the call, with their true lengths.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+                ptr::null_mut(),
+            )
+        };
+        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        let mut overflows = None;
+        for at in 0..received {
+            let header = &self.headers[at];
+            let ancillary = ancillary(&header.msg_hdr);
+            overflows = ancillary.overflows.or(overflows);
+            let (Some(from), Some(to)) = (address(&self.names[at]), ancillary.to) else {
+                continue;
+            };
+            each(&Datagram {
+                from: from.into(),
+                to,
+                broadcast: ancillary.broadcast,
+                packet: &self.packets[at],
+                len: header.msg_len as usize,
+            });
+        }
+        Ok((received, overflows))
+    }
+
+    /// Takes one entry from the error queue: the client that could not be reached, and the error.
+    pub fn receive_error(&mut self, socket: BorrowedFd<'_>) -> Option<(Client, c_int)> {
+        self.point(0);
+        let header = &mut self.headers[0].msg_hdr;
+        let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+        // SAFETY: as in `receive`, for the first header alone.
+        if unsafe { libc::recvmsg(socket.as_raw_fd(), header, flags) } < 0 {
+            return None;
+        }
+        let errno = ancillary(header).icmp_errno.unwrap_or(0);
+        let client = address(&self.names[0])?.into();
+        Some((client, errno as c_int))
+    }
+
+    /// Makes the headers from `first` on refer to their buffers; the kernel shortens the lengths.
+    fn point(&mut self, first: usize) {
+        for at in first..BATCH {
+            self.iovecs[at] = iovec {
+                iov_base: self.packets[at].as_mut_ptr().cast(),
+                iov_len: PACKET_LEN,
+            };
+            let header = &mut self.headers[at].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.names[at]).cast();
+            header.msg_namelen = size_of::<sockaddr_storage>() as u32;
+            header.msg_iov = &mut self.iovecs[at];
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[at].0.as_mut_ptr().cast();
+            header.msg_controllen = size_of::<Control>() as _;
+            header.msg_flags = 0;
+        }
+    }
+}
+
+/// Buffers for sending; used again for every batch.
+pub struct Sender {
+    names: Box<[sockaddr_storage]>,
+    controls: Box<[Control]>,
+    iovecs: Box<[iovec]>,
+    headers: Box<[mmsghdr]>,
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        // SAFETY: all three are plain C structures, for which all zeros is a valid value.
+        let (name, iovec, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        Self {
+            names: vec![name; BATCH].into(),
+            controls: vec![Control::EMPTY; BATCH].into(),
+            iovecs: vec![iovec; BATCH].into(),
+            headers: vec![header; BATCH].into(),
+        }
+    }
+}
+
+impl Sender {
+    /// Sends the datagrams, whose bytes are in `arena`; returns how many could not be sent. The
+    /// resend timers make good for those.
+    pub fn send(&mut self, socket: BorrowedFd<'_>, queue: &[Queued], arena: &[u8]) -> usize {
+        let mut failed = 0;
+        for batch in queue.chunks(BATCH) {
+            for (at, queued) in batch.iter().enumerate() {
+                self.fill(at, queued, arena);
+            }
+            failed += self.send_filled(socket, batch.len());
+        }
+        failed
+    }
+
+    fn send_filled(&mut self, socket: BorrowedFd<'_>, count: usize) -> usize {
+        let (mut at, mut failed, mut retried) = (0, 0, false);
+        while at < count {
+            // SAFETY: `fill` has made the headers up to `count` refer to buffers of this structure
+            // and of the arena, which stay in place for the call; sending only reads them.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    socket.as_raw_fd(),
+                    self.headers[at..].as_mut_ptr(),
+                    (count - at) as c_uint,
+                    libc::MSG_DONTWAIT,
+                )
+            };
+            if let Ok(sent @ 1..) = usize::try_from(sent) {
+                at += sent;
+                retried = false;
+                continue;
+            }
+            match io::Error::last_os_error().kind() {
+                io::ErrorKind::Interrupted => {}
+                // The buffer is full, and waiting would hold up every other transfer.
+                io::ErrorKind::WouldBlock => return failed + count - at,
+                // It may be the ICMP error of an earlier datagram, told once.
+                _ if !retried => retried = true,
+                _ => {
+                    failed += 1;
+                    at += 1;
+                    retried = false;
+                }
+            }
+        }
+        failed
+    }
+
+    fn fill(&mut self, at: usize, queued: &Queued, arena: &[u8]) {
+        let name_len = write_address(queued.to.into(), &mut self.names[at]);
+        let bytes = &arena[queued.range.clone()];
+        self.iovecs[at] = iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        let interface = if queued.to.is_link_local() {
+            queued.from.interface
+        } else {
+            // The routing table knows better than the way the request came.
+            0
+        };
+        let header = &mut self.headers[at].msg_hdr;
+        header.msg_name = ptr::from_mut(&mut self.names[at]).cast();
+        header.msg_namelen = name_len;
+        header.msg_iov = &mut self.iovecs[at];
+        header.msg_iovlen = 1;
+        header.msg_control = self.controls[at].0.as_mut_ptr().cast();
+        header.msg_controllen = size_of::<Control>() as _;
+        header.msg_flags = 0;
+        match queued.from.ip {
+            IpAddr::V4(ip) => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: interface as c_int,
+                    ipi_spec_dst: libc::in_addr {
+                        s_addr: ip.to_bits().to_be(),
+                    },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                put_control(header, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            }
+            IpAddr::V6(ip) => {
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr {
+                        s6_addr: ip.octets(),
+                    },
+                    ipi6_ifindex: interface as _,
+                };
+                put_control(header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+            }
+        }
+    }
+}
+
+/// Writes the one control message of a header and sets the length to it.
+fn put_control<T>(header: &mut msghdr, level: c_int, kind: c_int, value: T) {
+    // SAFETY: the header's control buffer is a `Control`: aligned, and with room for one message
+    // of any type used here; CMSG_FIRSTHDR and CMSG_DATA point into it.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(size_of::<T>() as c_uint) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(message).cast::<T>(), value);
+        header.msg_controllen = libc::CMSG_SPACE(size_of::<T>() as c_uint) as _;
+    }
+}
+
+/// Reads the control messages the kernel wrote.
+fn ancillary(header: &msghdr) -> Ancillary {
+    let mut ancillary = Ancillary::default();
+    // SAFETY: the kernel has written whole messages into the control buffer and set its length;
+    // CMSG_FIRSTHDR and CMSG_NXTHDR stay inside it, and each payload is read unaligned as the type
+    // its level and kind stand for.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            let data: *const c_void = libc::CMSG_DATA(message).cast();
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
+                    let asked = Ipv4Addr::from_bits(u32::from_be(info.ipi_addr.s_addr));
+                    let ours = Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr));
+                    ancillary.to = Some(Local {
+                        ip: ours.into(),
+                        interface: info.ipi_ifindex as u32,
+                    });
+                    // For unicast alone the address in the header is the one to answer from.
+                    ancillary.broadcast = asked != ours || asked.is_multicast();
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo = ptr::read_unaligned(data.cast());
+                    let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                    ancillary.to = Some(Local {
+                        ip: asked.into(),
+                        interface: info.ipi6_ifindex as _,
+                    });
+                    ancillary.broadcast = asked.is_multicast();
+                }
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    ancillary.overflows = Some(ptr::read_unaligned(data.cast()));
+                }
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                    let error: libc::sock_extended_err = ptr::read_unaligned(data.cast());
+                    let icmp = matches!(
+                        error.ee_origin,
+                        libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
+                    );
+                    ancillary.icmp_errno = icmp.then_some(error.ee_errno);
+                }
+                _ => {}
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+    ancillary
+}
+
+fn address(storage: &sockaddr_storage) -> Option<SocketAddr> {
+    match c_int::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says which structure it is; a sockaddr_storage has room and
+            // alignment for each.
+            let v4 = unsafe { &*ptr::from_ref(storage).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*ptr::from_ref(storage).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            let port = u16::from_be(v6.sin6_port);
+            Some(SocketAddrV6::new(ip, port, 0, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// Returns the address's length.
+fn write_address(address: SocketAddr, storage: &mut sockaddr_storage) -> libc::socklen_t {
+    let address = socket2::SockAddr::from(address);
+    // SAFETY: `len` bytes at `as_ptr` are the address, and no address is longer than a
+    // sockaddr_storage.
+    unsafe {
+        ptr::copy_nonoverlapping(
+            address.as_ptr().cast::<u8>(),
+            ptr::from_mut(storage).cast::<u8>(),
+            address.len() as usize,
+        );
+    }
+    address.len()
+}

@@ -1,0 +1,74 @@
+//! Which process holds a UDP port, as far as `/proc` tells.
+
+use std::fs;
+use std::path::Path;
+
+/// A name and a process id, for example `dnsmasq (pid 812)`.
+pub fn of_udp_port(port: u16) -> Option<String> {
+    let inodes: Vec<String> = ["/proc/net/udp", "/proc/net/udp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|table| inodes_of(&table, port))
+        .collect();
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    processes
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+        })
+        .find(|process| holds_one_of(&process.path(), &inodes))
+        .map(|process| {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            let pid = process.file_name();
+            format!("{} (pid {})", name.trim(), pid.display())
+        })
+}
+
+/// Inodes of the sockets bound to a port, out of a table such as `/proc/net/udp`.
+fn inodes_of(table: &str, port: u16) -> Vec<String> {
+    let suffix = format!(":{port:04X}");
+    table
+        .lines()
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.get(1).is_some_and(|local| local.ends_with(&suffix)))
+        .filter_map(|fields| fields.get(9).map(|&inode| inode.to_owned()))
+        .collect()
+}
+
+fn holds_one_of(process: &Path, inodes: &[String]) -> bool {
+    // Other users' processes cannot be looked into without privileges.
+    let Ok(descriptors) = fs::read_dir(process.join("fd")) else {
+        return false;
+    };
+    descriptors.flatten().any(|descriptor| {
+        fs::read_link(descriptor.path())
+            .ok()
+            .and_then(|target| {
+                let target = target.to_str()?;
+                let inode = target.strip_prefix("socket:[")?.strip_suffix(']')?;
+                Some(inodes.iter().any(|known| known == inode))
+            })
+            .unwrap_or(false)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_port_is_named() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let owner = of_udp_port(socket.local_addr().unwrap().port());
+        let own_pid = format!("(pid {})", std::process::id());
+        assert!(owner.is_some_and(|owner| owner.contains(&own_pid)));
+    }
+
+    #[test]
+    fn a_port_is_found_in_the_table_by_its_whole_number() {
+        let table = "  sl  local_address rem_address st ...\n\
+            1: 00000000:0045 00000000:0000 07 0:0 0:0 0 0 0 4711 2 0 0\n\
+            2: 00000000:1045 00000000:0000 07 0:0 0:0 0 0 0 4712 2 0 0\n";
+        assert_eq!(inodes_of(table, 69), ["4711"]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Requests for files that are still being read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::eventfd::EventFd;
+use parking_lot::Mutex;
+
+use super::engine::{Datagram, PACKET_LEN};
+use super::outbox::{Client, Local, SocketId};
+
+/// Clients whose files are ready, and what wakes the worker to look.
+pub struct Ready {
+    clients: Mutex<Vec<Client>>,
+    event: EventFd,
+}
+
+impl Ready {
+    pub fn new(event: EventFd) -> Self {
+        Self {
+            clients: Mutex::default(),
+            event,
+        }
+    }
+
+    pub fn event(&self) -> &EventFd {
+        &self.event
+    }
+
+    /// From any thread: the answer to this client's request has changed.
+    pub fn push(&self, client: Client) {
+        self.clients.lock().push(client);
+        self.wake();
+    }
+
+    /// Makes the worker look up.
+    pub fn wake(&self) {
+        // Fails only when the counter is at its end, and then the worker is awake already.
+        let _ = self.event.write(1);
+    }
+
+    pub(super) fn take(&self) -> Vec<Client> {
+        std::mem::take(&mut *self.clients.lock())
+    }
+}
+
+/// One request that waits.
+pub(super) struct Parked {
+    pub(super) socket: SocketId,
+    pub(super) to: Local,
+    packet: Box<[u8]>,
+    since: Instant,
+}
+
+impl Parked {
+    /// The request as it came in.
+    pub(super) fn packet(&self) -> ([u8; PACKET_LEN], usize) {
+        let mut packet = [0; PACKET_LEN];
+        packet[..self.packet.len()].copy_from_slice(&self.packet);
+        (packet, self.packet.len())
+    }
+
+    /// Whether the client has long given up or asked again.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) > STALE
+    }
+}
+
+/// Clients repeat a request after a second or so, which brings it up to date.
+const STALE: Duration = Duration::from_secs(10);
+
+/// Requests of one worker that may wait at one time.
+const MOST: usize = 4096;
+
+pub(super) struct Parking {
+    pub(super) ready: Arc<Ready>,
+    requests: HashMap<Client, Parked>,
+}
+
+impl Parking {
+    pub(super) fn new(ready: Arc<Ready>) -> Self {
+        Self {
+            ready,
+            requests: HashMap::new(),
+        }
+    }
+
+    /// Keeps a request; `Some(true)` if it is new, `Some(false)` if it was there already, `None` if
+    /// there is no room.
+    pub(super) fn park(
+        &mut self,
+        socket: SocketId,
+        datagram: &Datagram<'_>,
+        now: Instant,
+    ) -> Option<bool> {
+        let packet = datagram.packet.get(..datagram.len)?;
+        if let Some(parked) = self.requests.get_mut(&datagram.from)
+            && *parked.packet == *packet
+        {
+            parked.since = now;
+            return Some(false);
+        }
+        if self.requests.len() >= MOST {
+            self.requests.retain(|_, parked| !parked.is_stale(now));
+            if self.requests.len() >= MOST {
+                return None;
+            }
+        }
+        let parked = Parked {
+            socket,
+            to: datagram.to,
+            packet: packet.into(),
+            since: now,
+        };
+        self.requests.insert(datagram.from, parked);
+        Some(true)
+    }
+
+    pub(super) fn take(&mut self, client: Client) -> Option<Parked> {
+        self.requests.remove(&client)
+    }
+}

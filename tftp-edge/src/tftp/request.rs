@@ -1,0 +1,334 @@
+//! The request port: who is answered, and with what.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use rand::RngExt;
+use tftp_ebpf::name;
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::verdict::Reason;
+use tftp_ebpf::wire::tftp::{ErrorCode, Granted, Limits, MIN_BLKSIZE, Mode, PORT, Request, opcode};
+
+use super::engine::{Datagram, Engine, PathMtu, Session, Wish};
+use super::outbox::{Client, SocketId};
+use super::transfer::{Repeated, Transfer};
+use crate::content::{Lookup, Version};
+use crate::stats::StageCounter;
+
+/// RFC 2347: a request has 512 octets at most.
+const REQUEST_MAX: usize = 512;
+
+/// Longest name taken, as it was written.
+const NAME_MAX: usize = 255;
+
+/// IP, UDP and TFTP headers of a DATA packet.
+const OVERHEAD_V4: u32 = 20 + 8 + 4;
+const OVERHEAD_V6: u32 = 40 + 8 + 4;
+
+impl Engine {
+    /// A datagram to a request port.
+    pub fn on_request_packet(
+        &mut self,
+        socket: SocketId,
+        datagram: &Datagram<'_>,
+        now: Instant,
+        mtu: &mut impl PathMtu,
+    ) {
+        if let Err(reason) = self.may_answer(datagram) {
+            return self.count(reason);
+        }
+        let Some(opcode) = datagram.word(0).filter(|_| datagram.len >= 4) else {
+            return self.count(Reason::Short);
+        };
+        match opcode {
+            opcode::RRQ => self.on_read_request(socket, datagram, now, mtu),
+            opcode::WRQ => self.refuse(socket, datagram, ErrorCode::AccessViolation, now),
+            // Two servers that answered each other's ERRORs would never stop (CVE-2024-2169).
+            opcode::DATA..=opcode::OACK => {
+                let in_session = self.shared.settings.single_port
+                    && self.on_session_packet(socket, datagram, now);
+                if !in_session {
+                    self.count(Reason::ReplyOpcode);
+                }
+            }
+            _ => self.refuse(socket, datagram, ErrorCode::IllegalOperation, now),
+        }
+    }
+
+    /// Answers the requests whose files have been read in the meantime.
+    pub fn on_ready(&mut self, now: Instant, mtu: &mut impl PathMtu) {
+        for client in self.parking.ready.take() {
+            let Some(parked) = self.parking.take(client) else {
+                continue;
+            };
+            if parked.is_stale(now) {
+                self.count(Reason::LateRequest);
+                continue;
+            }
+            let (packet, len) = parked.packet();
+            let datagram = Datagram {
+                from: client,
+                to: parked.to,
+                broadcast: false,
+                packet: &packet,
+                len,
+            };
+            self.on_read_request(parked.socket, &datagram, now, mtu);
+        }
+    }
+
+    /// Whether an answer to this datagram could do harm.
+    pub(super) fn may_answer(&self, datagram: &Datagram<'_>) -> Result<(), Reason> {
+        let from = datagram.from;
+        let impossible = match from.ip {
+            IpAddr::V4(ip) => ip.is_broadcast() || ip.is_multicast() || ip.is_unspecified(),
+            IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified(),
+        };
+        if impossible {
+            Err(Reason::SourceAddress)
+        } else if from.port == 0 || from.port == PORT {
+            Err(Reason::SourcePort)
+        } else if datagram.broadcast {
+            Err(Reason::Broadcast)
+        } else if !self.shared.access.allows(from.ip) {
+            Err(Reason::Denied)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn on_read_request(
+        &mut self,
+        socket: SocketId,
+        datagram: &Datagram<'_>,
+        now: Instant,
+        mtu: &mut impl PathMtu,
+    ) {
+        let Some((raw, request)) = parse(datagram) else {
+            return self.refuse(socket, datagram, ErrorCode::IllegalOperation, now);
+        };
+        let mut buffer = [0; NAME_MAX];
+        // A name that cannot be normalised is the catalog's to refuse.
+        let name = name::normalise(raw, &mut buffer).unwrap_or(raw);
+        let wish = Wish {
+            name: std::hash::BuildHasher::hash_one(&self.names, name),
+            request,
+            to: datagram.to,
+        };
+        if self.on_repeated(datagram.from, wish, now) {
+            return;
+        }
+        match self.shared.catalog.lookup(raw) {
+            Lookup::Found(version) => {
+                let clamp = self.clamp(datagram.from, &request, mtu);
+                self.start(socket, datagram.from, wish, version, clamp, now);
+            }
+            Lookup::Absent => {
+                let stage = Stage::of_name(name);
+                self.answer_miss(socket, datagram, stage, ErrorCode::FileNotFound, now);
+            }
+            Lookup::Refused => {
+                let stage = Stage::of_name(name);
+                self.answer_miss(socket, datagram, stage, ErrorCode::AccessViolation, now);
+            }
+            Lookup::Loading => match self.parking.park(socket, datagram, now) {
+                None => self.count(Reason::Shed),
+                Some(false) => {}
+                Some(true) => {
+                    let (ready, client) = (self.parking.ready.clone(), datagram.from);
+                    let wake = Box::new(move || ready.push(client));
+                    self.shared.catalog.when_ready(raw, wake);
+                }
+            },
+        }
+    }
+
+    /// Deals with a request from a client that has a transfer; returns whether that was all.
+    fn on_repeated(&mut self, client: Client, wish: Wish, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(&client) else {
+            return false;
+        };
+        if session.wish != wish {
+            self.end(client, Reason::Superseded, now);
+            return false;
+        }
+        if !session.transfer.is_proved() {
+            if !self.shared.sources.take_first(client.ip, now) {
+                self.count(Reason::FirstBudget);
+                return true;
+            }
+            session.tokens += 1;
+        }
+        let jitter = self.rng.random();
+        let mut line = self.outbox.line(session.socket, client, wish.to);
+        let stage = session.transfer.version().stage;
+        match session.transfer.on_repeat(now, jitter, &mut line) {
+            Repeated::Answered(sent) => {
+                self.rearm(client);
+                self.count(Reason::Repeat);
+                self.count_sent(stage, sent);
+                true
+            }
+            Repeated::Late => {
+                self.count(Reason::LateRequest);
+                true
+            }
+            Repeated::Anew => {
+                self.end(client, Reason::Superseded, now);
+                false
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        socket: SocketId,
+        client: Client,
+        wish: Wish,
+        version: std::sync::Arc<Version>,
+        blksize: u16,
+        now: Instant,
+    ) {
+        if !self.admit(client.ip, now) {
+            return self.count(Reason::Shed);
+        }
+        if !self.shared.sources.take_first(client.ip, now) {
+            self.shared.running.fetch_sub(1, Ordering::Relaxed);
+            return self.count(Reason::FirstBudget);
+        }
+        let limits = Limits {
+            blksize,
+            windowsize: self.shared.settings.windowsize,
+        };
+        let size = match wish.request.mode {
+            // Known only after the conversion.
+            Mode::Netascii => None,
+            Mode::Octet | Mode::Mail => Some(version.bytes.len() as u64),
+        };
+        let granted = Granted::new(&wish.request.options, &limits, size);
+        let (stage, jitter) = (version.stage, self.rng.random());
+        let socket = self.answering_socket(socket, client.ip);
+        let mut line = self.outbox.line(socket, client, wish.to);
+        let (transfer, sent) = Transfer::begin(
+            version,
+            wish.request.mode,
+            granted,
+            self.shared.policy,
+            now,
+            jitter,
+            &mut line,
+        );
+        self.count(if transfer.has_oack() {
+            Reason::Oack
+        } else {
+            Reason::FirstData
+        });
+        self.shared.counters.add(stage, StageCounter::Requests, 1);
+        self.count_sent(stage, sent);
+        let session = Session {
+            armed: transfer.deadline(),
+            transfer,
+            socket,
+            wish,
+            tokens: 1,
+        };
+        self.sessions.insert(client, session);
+        self.arm(client);
+    }
+
+    /// Takes a place among the transfers. The last quarter is kept for clients that are in the
+    /// middle of their boot: a phone that has begun finishes first.
+    fn admit(&self, client: IpAddr, now: Instant) -> bool {
+        let limit = self.shared.settings.max_transfers;
+        let running = self.shared.running.fetch_add(1, Ordering::Relaxed);
+        let admitted = running < limit - limit / 4
+            || running < limit && self.shared.sources.is_known(client, now);
+        if !admitted {
+            self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    /// Largest block for this client. The MTU is asked for only if the answer can matter.
+    fn clamp(&self, client: Client, request: &Request, mtu: &mut impl PathMtu) -> u16 {
+        let settings = &self.shared.settings;
+        let most = settings.max_blksize;
+        let overhead = match client.ip {
+            IpAddr::V4(_) => OVERHEAD_V4,
+            IpAddr::V6(_) => OVERHEAD_V6,
+        };
+        if !settings.mtu_clamp || request.options.blksize == 0 {
+            return most;
+        }
+        match mtu.path_mtu(client) {
+            None => most,
+            Some(mtu) => {
+                let fits = mtu.saturating_sub(overhead).min(u32::from(most)) as u16;
+                fits.max(MIN_BLKSIZE)
+            }
+        }
+    }
+
+    /// ERROR 1 or 2 to a name, out of the budget against scans.
+    fn answer_miss(
+        &mut self,
+        socket: SocketId,
+        datagram: &Datagram<'_>,
+        stage: Stage,
+        code: ErrorCode,
+        now: Instant,
+    ) {
+        if !self.shared.sources.take_miss(datagram.from.ip, now) {
+            return self.count(Reason::MissBudget);
+        }
+        let socket = self.answering_socket(socket, datagram.from.ip);
+        self.send_error(socket, datagram, code);
+        let counters = &self.shared.counters;
+        counters.add(stage, StageCounter::Requests, 1);
+        if code == ErrorCode::FileNotFound {
+            counters.add(stage, StageCounter::NotFound, 1);
+            self.count(Reason::Absent);
+        } else {
+            self.count(Reason::Refused);
+        }
+    }
+
+    /// Any other ERROR, so many a second for each source.
+    fn refuse(&mut self, socket: SocketId, datagram: &Datagram<'_>, code: ErrorCode, now: Instant) {
+        if !self.shared.sources.take_error(datagram.from.ip, now) {
+            return self.count(Reason::MissBudget);
+        }
+        let socket = self.answering_socket(socket, datagram.from.ip);
+        self.send_error(socket, datagram, code);
+        self.count(Reason::Refused);
+    }
+
+    /// The socket answers leave from: one at random, so that our TID cannot be foreseen (RFC 1350
+    /// section 4), or the one that was asked.
+    fn answering_socket(&mut self, asked: SocketId, client: IpAddr) -> SocketId {
+        let sockets = match client {
+            IpAddr::V4(_) => &self.sockets.v4,
+            IpAddr::V6(_) => &self.sockets.v6,
+        };
+        if self.shared.settings.single_port || sockets.is_empty() {
+            asked
+        } else {
+            sockets[self.rng.random_range(..sockets.len())]
+        }
+    }
+}
+
+/// The name as it was written, and the rest; `None` for what gets an ERROR 4.
+fn parse<'packet>(datagram: &Datagram<'packet>) -> Option<(&'packet [u8], Request)> {
+    let (packet, len) = (datagram.packet, datagram.len);
+    if len > REQUEST_MAX {
+        return None;
+    }
+    let raw = packet.get(2..len)?.split(|&byte| byte == 0).next()?;
+    if raw.is_empty() || raw.len() > NAME_MAX {
+        return None;
+    }
+    let request = Request::parse_behind_name(packet, len, 2 + raw.len() + 1).ok()?;
+    (request.mode != Mode::Mail).then_some((raw, request))
+}

@@ -1,0 +1,181 @@
+//! Starting and stopping: one worker for each core, each with its own sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::engine::Shared;
+use super::parking::Ready;
+use super::settings::{Settings, SettingsError};
+use super::socket;
+use super::sources::Sources;
+use super::worker::{Control, Sockets, Worker};
+use crate::access::Access;
+use crate::content::Catalog;
+use crate::stats::Counters;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("[tftp] {0}")]
+    Settings(#[from] SettingsError),
+    #[error(
+        "UDP {address} is taken{}; stop it, or choose another address in [tftp] listen",
+        .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+    )]
+    Taken {
+        address: SocketAddr,
+        /// Name and process id, if `/proc` tells.
+        owner: Option<String>,
+    },
+    #[error(
+        "not allowed to bind UDP {address}; run with CAP_NET_BIND_SERVICE, or choose a port over \
+         1023 in [tftp] listen"
+    )]
+    Permission { address: SocketAddr },
+    #[error("cannot open the TFTP sockets")]
+    Socket(#[source] io::Error),
+    #[error("cannot start a TFTP worker thread")]
+    Thread(#[source] io::Error),
+}
+
+/// What there is at this moment, beside the counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Transfers under way, and the most there may be.
+    pub transfers: u64,
+    pub limit: u64,
+    /// Datagrams the kernel has dropped since the start because a receive buffer was full.
+    pub receive_overflows: u64,
+}
+
+/// The running server. Dropping it stops it.
+pub struct Server {
+    shared: Arc<Shared>,
+    workers: Vec<Running>,
+    local_addrs: Vec<SocketAddr>,
+    overflows: Arc<AtomicU64>,
+}
+
+struct Running {
+    control: Arc<Control>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the sockets and starts the workers. An address that does not exist yet is no error:
+    /// it is tried again every second.
+    pub fn start(
+        settings: &Settings,
+        access: Arc<Access>,
+        catalog: Arc<dyn Catalog>,
+        counters: Arc<Counters>,
+    ) -> Result<Self, StartError> {
+        settings.validate()?;
+        for &address in &settings.listen {
+            socket::check_free(address, settings.into())?;
+        }
+        let overflows = Arc::new(AtomicU64::new(0));
+        let shared = Arc::new(Shared {
+            policy: settings.resend_policy(),
+            sources: Sources::new(&settings.budget),
+            settings: settings.clone(),
+            access,
+            catalog,
+            counters,
+            running: AtomicUsize::new(0),
+        });
+        let mut server = Self {
+            shared,
+            workers: Vec::new(),
+            local_addrs: Vec::new(),
+            overflows,
+        };
+        let sockets = server.open_sockets(settings)?;
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            server.spawn(number, sockets)?;
+        }
+        Ok(server)
+    }
+
+    /// The addresses requests are taken on; those still waited for are not among them.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            transfers: self.shared.running.load(Ordering::Relaxed) as u64,
+            limit: self.shared.settings.max_transfers as u64,
+            receive_overflows: self.overflows.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stops all workers and waits for them. Transfers under way end without a word: their clients
+    /// ask again.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+
+    fn open_sockets(&mut self, settings: &Settings) -> Result<Vec<Sockets>, StartError> {
+        let mut listen = settings.listen.clone();
+        let mut all = Vec::new();
+        for _ in 0..settings.worker_count() {
+            let sockets = Sockets::open(settings, &listen).map_err(StartError::Socket)?;
+            if all.is_empty() {
+                self.local_addrs = sockets.listening().collect();
+                // A port 0 has become a number now; the other workers share it.
+                listen = self.local_addrs.clone();
+                listen.extend(sockets.pending());
+                for address in sockets.pending() {
+                    tracing::warn!(%address, "the address does not exist yet and is waited for");
+                }
+            }
+            all.push(sockets);
+        }
+        Ok(all)
+    }
+
+    fn spawn(&mut self, number: usize, sockets: Sockets) -> Result<(), StartError> {
+        let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
+            .map_err(|error| StartError::Socket(error.into()))?;
+        let control = Arc::new(Control {
+            ready: Arc::new(Ready::new(event)),
+            stop: AtomicBool::new(false),
+            overflows: self.overflows.clone(),
+        });
+        let (shared, for_thread) = (self.shared.clone(), control.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("tftp-{number}"))
+            .spawn(move || match Worker::new(shared, for_thread, sockets) {
+                Ok(worker) => worker.run(),
+                Err(error) => tracing::error!(%error, "a TFTP worker cannot start"),
+            })
+            .map_err(StartError::Thread)?;
+        self.workers.push(Running {
+            control,
+            thread: Some(thread),
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.control.stop.store(true, Ordering::Relaxed);
+            worker.control.ready.wake();
+        }
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a TFTP worker had panicked");
+            }
+        }
+    }
+}

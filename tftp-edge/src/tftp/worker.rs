@@ -1,0 +1,320 @@
+//! One thread: its sockets, its loop, nothing of the protocol.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::Socket;
+use tftp_ebpf::verdict::Reason;
+
+use super::batch::{BATCH, Receiver, Sender};
+use super::engine::{Engine, Shared, TransferSockets};
+use super::mtu::RouteMtu;
+use super::outbox::SocketId;
+use super::parking::Ready;
+use super::settings::Settings;
+use super::socket;
+
+/// How often an address that could not be bound is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// `EpollEvent` data of the event descriptor; sockets have their index.
+const READY: u64 = u64::MAX;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Requests; in single-port mode everything.
+    Request,
+    Transfer,
+}
+
+struct Open {
+    socket: Socket,
+    role: Role,
+    /// Last count of dropped datagrams the kernel told.
+    overflows: u32,
+}
+
+/// The sockets of one worker, opened before its thread starts so that errors reach the caller.
+#[derive(Default)]
+pub struct Sockets {
+    open: Vec<Open>,
+    transfer: TransferSockets,
+    /// Addresses to listen on that do not exist yet.
+    pending: Vec<SocketAddr>,
+}
+
+impl Sockets {
+    /// Opens all sockets; `listen` has its ports resolved.
+    pub fn open(settings: &Settings, listen: &[SocketAddr]) -> io::Result<Self> {
+        let mut sockets = Self::default();
+        for &address in listen {
+            match socket::listen(address, settings.into()) {
+                Ok(socket) => sockets.push(socket, Role::Request),
+                Err(error) if socket::may_come_later(&error) => sockets.pending.push(address),
+                Err(error) => return Err(error),
+            }
+        }
+        if !settings.single_port {
+            sockets.open_transfer_sockets(settings, listen)?;
+        }
+        Ok(sockets)
+    }
+
+    fn open_transfer_sockets(
+        &mut self,
+        settings: &Settings,
+        listen: &[SocketAddr],
+    ) -> io::Result<()> {
+        let range = settings.ports().map_err(io::Error::other)?;
+        let families: [(fn(&SocketAddr) -> bool, IpAddr); 2] = [
+            (SocketAddr::is_ipv4, Ipv4Addr::UNSPECIFIED.into()),
+            (SocketAddr::is_ipv6, Ipv6Addr::UNSPECIFIED.into()),
+        ];
+        for (is_of_family, any) in families {
+            let mut addresses = listen.iter().filter(|address| is_of_family(address));
+            let Some(&first) = addresses.next() else {
+                continue;
+            };
+            // With one address, nothing else of this host need be reachable on these ports. An
+            // address that does not exist yet cannot be bound.
+            let is_only = addresses.next().is_none() && !self.pending.contains(&first);
+            let (ip, scope) = match first {
+                SocketAddr::V6(v6) if is_only => (first.ip(), v6.scope_id()),
+                SocketAddr::V4(_) if is_only => (first.ip(), 0),
+                _ => (any, 0),
+            };
+            for _ in 0..settings.ports_per_worker {
+                match socket::transfer(ip, scope, &range, settings.into()) {
+                    Ok(socket) => {
+                        let id = SocketId(self.open.len() as u16);
+                        self.push(socket, Role::Transfer);
+                        match any {
+                            IpAddr::V4(_) => self.transfer.v4.push(id),
+                            IpAddr::V6(_) => self.transfer.v6.push(id),
+                        }
+                    }
+                    // No IPv6 on this host, and so no requests over it.
+                    Err(error) if socket::may_come_later(&error) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, socket: Socket, role: Role) {
+        self.open.push(Open {
+            socket,
+            role,
+            overflows: 0,
+        });
+    }
+
+    /// Addresses requests are taken on.
+    pub fn listening(&self) -> impl Iterator<Item = SocketAddr> {
+        self.open
+            .iter()
+            .filter(|open| open.role == Role::Request)
+            .filter_map(|open| open.socket.local_addr().ok()?.as_socket())
+    }
+
+    pub fn pending(&self) -> &[SocketAddr] {
+        &self.pending
+    }
+}
+
+/// What the server and a worker share besides [`Shared`].
+pub struct Control {
+    pub ready: Arc<Ready>,
+    pub stop: AtomicBool,
+    /// Datagrams the kernel dropped because a receive buffer was full, over all workers.
+    pub overflows: Arc<AtomicU64>,
+}
+
+/// One worker: everything its thread owns.
+pub struct Worker {
+    shared: Arc<Shared>,
+    control: Arc<Control>,
+    sockets: Sockets,
+    epoll: Epoll,
+    engine: Engine,
+    receiver: Receiver,
+    sender: Sender,
+    mtu: RouteMtu,
+    retry_at: Instant,
+}
+
+impl Worker {
+    pub fn new(shared: Arc<Shared>, control: Arc<Control>, sockets: Sockets) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(
+            control.ready.event(),
+            EpollEvent::new(EpollFlags::EPOLLIN, READY),
+        )?;
+        for (at, open) in sockets.open.iter().enumerate() {
+            watch(&epoll, &open.socket, at)?;
+        }
+        let transfer = sockets.transfer.clone();
+        Ok(Self {
+            engine: Engine::new(shared.clone(), transfer, control.ready.clone()),
+            shared,
+            control,
+            sockets,
+            epoll,
+            receiver: Receiver::default(),
+            sender: Sender::default(),
+            mtu: RouteMtu::default(),
+            retry_at: Instant::now() + RETRY,
+        })
+    }
+
+    /// Runs until [`Control::stop`].
+    pub fn run(mut self) {
+        let mut events = [EpollEvent::empty(); BATCH];
+        while !self.control.stop.load(Ordering::Relaxed) {
+            let count = match self.epoll.wait(&mut events, self.wait_for()) {
+                Ok(count) => count,
+                Err(nix::Error::EINTR) => continue,
+                Err(error) => {
+                    tracing::error!(%error, "a TFTP worker cannot wait for packets and ends");
+                    return;
+                }
+            };
+            self.turn(&events[..count]);
+        }
+    }
+
+    /// Transfers that are running come first, then what their timers want, then new requests: a
+    /// phone that has begun finishes first.
+    fn turn(&mut self, events: &[EpollEvent]) {
+        let mut is_ready = false;
+        for role in [Role::Transfer, Role::Request] {
+            for event in events {
+                if event.data() == READY {
+                    is_ready = true;
+                    continue;
+                }
+                let at = event.data() as usize;
+                if self.sockets.open[at].role != role {
+                    continue;
+                }
+                if event.events().contains(EpollFlags::EPOLLERR) {
+                    self.read_errors(at);
+                }
+                if event.events().contains(EpollFlags::EPOLLIN) {
+                    self.read(at, role);
+                }
+            }
+            if role == Role::Transfer {
+                while self.engine.on_timers(Instant::now()) {
+                    self.flush();
+                }
+            }
+        }
+        if is_ready {
+            // Drained before the queue is read, so that what comes in between wakes us again.
+            let _ = self.control.ready.event().read();
+            self.engine.on_ready(Instant::now(), &mut self.mtu);
+        }
+        self.flush();
+        if !self.sockets.pending.is_empty() && Instant::now() >= self.retry_at {
+            self.retry_pending();
+        }
+    }
+
+    /// One batch of one socket. More of it is left for the next turn.
+    fn read(&mut self, at: usize, role: Role) {
+        let now = Instant::now();
+        let id = SocketId(at as u16);
+        let open = &mut self.sockets.open[at];
+        let (engine, mtu) = (&mut self.engine, &mut self.mtu);
+        let result = self
+            .receiver
+            .receive(open.socket.as_fd(), |datagram| match role {
+                Role::Transfer => engine.on_transfer_packet(id, datagram, now),
+                Role::Request => engine.on_request_packet(id, datagram, now, mtu),
+            });
+        // An error here is an ICMP error of an earlier datagram; the error queue tells whose.
+        if let Ok((_, Some(overflows))) = result {
+            let more = overflows.wrapping_sub(open.overflows);
+            open.overflows = overflows;
+            self.control
+                .overflows
+                .fetch_add(u64::from(more), Ordering::Relaxed);
+        }
+        if self.engine.outbox().is_full() {
+            self.flush();
+        }
+    }
+
+    fn read_errors(&mut self, at: usize) {
+        let id = SocketId(at as u16);
+        for _ in 0..BATCH {
+            let open = &self.sockets.open[at];
+            let Some((client, errno)) = self.receiver.receive_error(open.socket.as_fd()) else {
+                return;
+            };
+            // "Too big" is about one packet, not about the client.
+            if matches!(
+                errno,
+                libc::ECONNREFUSED
+                    | libc::EHOSTUNREACH
+                    | libc::ENETUNREACH
+                    | libc::EHOSTDOWN
+                    | libc::ENOPROTOOPT
+                    | libc::EACCES
+            ) {
+                self.engine.on_unreachable(id, client, Instant::now());
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let (sender, open) = (&mut self.sender, &self.sockets.open);
+        let mut failed = 0;
+        self.engine.outbox().drain(|socket, run, arena| {
+            failed += sender.send(open[usize::from(socket.0)].socket.as_fd(), run, arena);
+        });
+        for _ in 0..failed {
+            self.shared.counters.count(Reason::WriteFailed);
+        }
+    }
+
+    fn wait_for(&self) -> EpollTimeout {
+        let retry = (!self.sockets.pending.is_empty()).then_some(self.retry_at);
+        let Some(at) = [self.engine.deadline(), retry].into_iter().flatten().min() else {
+            return EpollTimeout::NONE;
+        };
+        let wait = at.saturating_duration_since(Instant::now());
+        // Rounded up: a millisecond early would be a turn for nothing.
+        let ms = wait.as_micros().div_ceil(1000);
+        EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
+    }
+
+    fn retry_pending(&mut self) {
+        self.retry_at = Instant::now() + RETRY;
+        for address in std::mem::take(&mut self.sockets.pending) {
+            let listening = socket::listen(address, (&self.shared.settings).into());
+            let watched = listening.and_then(|socket| {
+                watch(&self.epoll, &socket, self.sockets.open.len())?;
+                Ok(socket)
+            });
+            match watched {
+                Ok(socket) => {
+                    self.sockets.push(socket, Role::Request);
+                    tracing::info!(%address, "the address has come up: TFTP requests are taken");
+                }
+                Err(_) => self.sockets.pending.push(address),
+            }
+        }
+    }
+}
+
+fn watch(epoll: &Epoll, socket: &Socket, at: usize) -> io::Result<()> {
+    Ok(epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?)
+}

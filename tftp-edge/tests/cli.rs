@@ -1,0 +1,332 @@
+//! The command line, by running the program.
+
+// Clippy's leave for tests does not reach helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Read;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn tftp_edge(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tftp-edge"));
+    command.args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A configuration that touches nothing outside its directory.
+fn configure(directory: &Path) -> PathBuf {
+    let file = directory.join("tftp-edge.toml");
+    let text = "control.socket = \"control.sock\"\n\
+                metrics.address = \"127.0.0.1:0\"\n\
+                inventory.database = \"inventory.db\"\n\
+                content.root = \"files\"\n\
+                tftp = { listen = [\"127.0.0.1:0\"], workers = 1 }\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::create_dir_all(directory.join("files")).unwrap();
+    file
+}
+
+struct Daemon {
+    child: Child,
+    config: PathBuf,
+}
+
+impl Daemon {
+    /// Runs and answers on its control socket.
+    fn start(config: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_tftp-edge"))
+            .args(["run", "--config", config.to_str().unwrap()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut daemon = Self {
+            child,
+            config: config.to_owned(),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while code(&daemon.status(&[])) == 69 {
+            assert_eq!(daemon.child.try_wait().unwrap(), None, "ended at once");
+            assert!(Instant::now() < deadline, "does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        daemon
+    }
+
+    fn status(&self, more: &[&str]) -> Output {
+        let config = self.config.to_str().unwrap();
+        tftp_edge(&[&["status", "--config", config], more].concat())
+    }
+
+    fn end_with(&mut self, signal: Signal) -> (Option<i32>, String) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(pid, signal).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let ended = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{signal} does not end it");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        (ended.code(), log)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let output = tftp_edge(&["--help"]);
+    assert_eq!(code(&output), 0);
+    assert!(stdout(&output).contains("\n  78  wrong configuration"));
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let output = tftp_edge(&["--version"]);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        stdout(&output),
+        format!("tftp-edge {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_64() {
+    for arguments in [&["--nonsense"][..], &["fly"], &[], &["status", "extra"]] {
+        assert_eq!(code(&tftp_edge(arguments)), 64, "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_says_ok_or_where_the_fault_is_and_ends_with_78() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let config = file.to_str().unwrap();
+    let output = tftp_edge(&["check", "--config", config]);
+    assert_eq!(code(&output), 0);
+    assert_eq!(stdout(&output), format!("{config}: ok\n"));
+
+    std::fs::write(&file, "[metrics]\nadress = \"127.0.0.1:1\"\n").unwrap();
+    for command in ["check", "run", "status"] {
+        let output = tftp_edge(&[command, "--config", config]);
+        assert_eq!(code(&output), 78, "{command}");
+        assert_eq!(
+            stderr(&output),
+            format!(
+                "tftp-edge: {config}:2:1: metrics.adress: there is no such key; did you mean \
+                 `address`?\n"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_missing_configuration_ends_with_78_and_says_where_to_begin() {
+    let output = tftp_edge(&["check", "--config", "/nonexistent/edge.toml"]);
+    assert_eq!(code(&output), 78);
+    assert_eq!(
+        stderr(&output),
+        "tftp-edge: /nonexistent/edge.toml: cannot read the configuration: No such file or \
+         directory (os error 2); name the file with --config, or begin with the commented \
+         tftp-edge.toml that comes with the program\n"
+    );
+}
+
+#[test]
+fn an_inventory_is_imported_and_listed_with_the_database_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let config = file.to_str().unwrap();
+    let csv = directory.path().join("phones.csv");
+    let import = || {
+        tftp_edge(&[
+            "inventory",
+            "--config",
+            config,
+            "import",
+            csv.to_str().unwrap(),
+        ])
+    };
+
+    // Missing, wrong, right.
+    assert_eq!(code(&import()), 66);
+    std::fs::write(
+        &csv,
+        "name,model,protocol,lines\nSEP00112233445,7941,sip,100\n",
+    )
+    .unwrap();
+    let output = import();
+    assert_eq!(code(&output), 65);
+    assert!(
+        stderr(&output).starts_with("tftp-edge: "),
+        "{}",
+        stderr(&output)
+    );
+    std::fs::write(
+        &csv,
+        "name,model,protocol,lines\nSEP001122334455,7941,sip,100\n",
+    )
+    .unwrap();
+    let output = import();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("1 added"));
+
+    assert!(directory.path().join("inventory.db").exists());
+    let output = tftp_edge(&["--config", config, "inventory", "list"]);
+    assert!(stdout(&output).starts_with("SEP001122334455  7941"));
+    let output = tftp_edge(&[
+        "--config",
+        config,
+        "inventory",
+        "model",
+        "set",
+        "1234",
+        "sip=x",
+    ]);
+    assert_eq!(code(&output), 64);
+}
+
+#[test]
+fn status_without_a_daemon_ends_with_69() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let output = tftp_edge(&["status", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 69);
+    assert!(stderr(&output).starts_with("tftp-edge: no daemon answers on "));
+}
+
+#[test]
+fn a_daemon_runs_answers_and_ends_in_order_on_either_signal() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut daemon = Daemon::start(&configure(directory.path()));
+
+        let text = stdout(&daemon.status(&[]));
+        assert!(text.starts_with(concat!("tftp-edge ", env!("CARGO_PKG_VERSION"), ", pid ")));
+        let json = daemon.status(&["--json"]);
+        let status: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(status["pid"], daemon.child.id());
+        assert_eq!(status["rungs"][2]["path"], "socket");
+        // Without the configuration, straight at the socket.
+        let socket = directory.path().join("control.sock");
+        let direct = tftp_edge(&["status", "--json", "--socket", socket.to_str().unwrap()]);
+        assert_eq!(code(&direct), code(&json));
+
+        let (ended, log) = daemon.end_with(signal);
+        assert_eq!(ended, Some(0), "{log}");
+        assert!(
+            log.contains(&format!("stopping signal=\"{signal}\"")),
+            "{log}"
+        );
+        assert!(!socket.exists());
+    }
+}
+
+#[test]
+fn a_daemon_serves_disk_and_inventory_and_tells_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let config = file.to_str().unwrap();
+    std::fs::write(
+        directory.path().join("files/dialplan.xml"),
+        "<DIALTEMPLATE/>",
+    )
+    .unwrap();
+    let csv = directory.path().join("phones.csv");
+    std::fs::write(
+        &csv,
+        "name,model,protocol,lines\nSEP001122334455,7941,sip,100\n",
+    )
+    .unwrap();
+    tftp_edge(&[
+        "--config",
+        config,
+        "inventory",
+        "import",
+        csv.to_str().unwrap(),
+    ]);
+
+    let daemon = Daemon::start(&file);
+    let output = daemon.status(&["--json"]);
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["devices"]["sip"], 1);
+    let server = status["sockets"][0].as_str().unwrap();
+    assert_eq!(
+        fetch_first_block(server, "DialPlan.xml"),
+        b"<DIALTEMPLATE/>"
+    );
+    let rendered = tftp_edge(&["--config", config, "render", "SEP001122334455"]);
+    let served = fetch_first_block(server, "SEP001122334455.cnf.xml");
+    assert_eq!(served, &rendered.stdout[..512]);
+
+    let status: serde_json::Value =
+        serde_json::from_slice(&daemon.status(&["--json"]).stdout).unwrap();
+    assert_eq!(status["rungs"][2]["requests"], 2);
+}
+
+/// DATA 1 of a read request without options (RFC 1350); the ERROR ends the transfer.
+fn fetch_first_block(server: &str, name: &str) -> Vec<u8> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = [b"\0\x01", name.as_bytes(), b"\0octet\0"].concat();
+    socket.send_to(&request, server).unwrap();
+    let mut packet = [0; 1024];
+    let (len, from) = socket.recv_from(&mut packet).unwrap();
+    socket.send_to(b"\0\x05\0\0\0", from).unwrap();
+    assert_eq!(&packet[..4], b"\0\x03\0\x01");
+    packet[4..len].to_vec()
+}
+
+#[test]
+fn a_second_daemon_is_refused_with_69_and_the_first_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let first = Daemon::start(&file);
+    let second = tftp_edge(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&second), 69);
+    let message = format!(
+        "tftp-edge: another tftp-edge (pid {}) serves ",
+        first.child.id()
+    );
+    assert!(stderr(&second).contains(&message), "{}", stderr(&second));
+    assert_ne!(code(&first.status(&[])), 69);
+}
+
+#[test]
+fn a_daemon_that_was_killed_does_not_stand_in_the_way_of_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let mut first = Daemon::start(&file);
+    assert_eq!(first.end_with(Signal::SIGKILL).0, None);
+    assert!(directory.path().join("control.sock").exists());
+    let mut second = Daemon::start(&file);
+    assert_eq!(second.end_with(Signal::SIGTERM).0, Some(0));
+}
