@@ -186,7 +186,7 @@ mod tests {
     fn a_stalled_block_is_sent_again_with_growing_waits_of_two_seconds_at_most() {
         let actions = play(&transfer(3), 60);
         let times: Vec<_> = actions.iter().map(|(at, _)| *at).collect();
-        assert_eq!(times, [400, 800, 1600, 3200, 5200, 7200, 12_200]);
+        assert_eq!(times, [400, 1200, 2800, 4800, 6800, 8800, 13_800]);
         assert_eq!(
             actions.last().unwrap().1,
             Action::GiveUp { unconfirmed: false }
