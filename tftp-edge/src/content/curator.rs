@@ -97,6 +97,7 @@ pub(super) struct Curator {
     disk_bytes: u64,
     evicted: u64,
     unwatched: bool,
+    incomplete: bool,
     next_scan: Option<Instant>,
     last_scan: (Instant, Duration),
     last_regeneration: Regeneration,
@@ -126,6 +127,7 @@ impl Curator {
             disk_bytes: 0,
             evicted: 0,
             unwatched,
+            incomplete: false,
             next_scan: None,
             last_scan: (Instant::now(), Duration::ZERO),
             last_regeneration: Regeneration::default(),
@@ -209,7 +211,7 @@ impl Curator {
         let gone: Vec<_> = self
             .disk
             .keys()
-            .filter(|name| !tree.found.contains_key(*name))
+            .filter(|name| !tree.incomplete && !tree.found.contains_key(*name))
             .cloned()
             .collect();
         for name in gone {
@@ -236,7 +238,16 @@ impl Curator {
         self.publish_exact();
 
         self.last_scan = (Instant::now(), began.elapsed());
-        if self.disk.values().any(|file| file.look_again) {
+        if tree.incomplete && !self.incomplete {
+            tracing::error!(
+                root = %self.root.path().display(),
+                "the content cannot be looked through; what was read before is kept"
+            );
+        }
+        self.incomplete = tree.incomplete;
+        if tree.incomplete {
+            self.scan_within(UNWATCHED);
+        } else if self.disk.values().any(|file| file.look_again) {
             self.scan_within(LOOK_AGAIN);
         } else if self.unwatched {
             self.scan_within(UNWATCHED);

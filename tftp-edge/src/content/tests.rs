@@ -238,7 +238,7 @@ fn a_file_the_daemon_may_not_read_is_refused_until_it_may() {
     let mut site = Site::new();
     site.write("locked.txt", "locked");
     let locked = site.root().join("locked.txt");
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     let is_root = nix::unistd::geteuid().is_root();
     if is_root {
         // Root reads everything: this thread, and those it starts, give that up.
@@ -522,6 +522,20 @@ fn a_new_folder_and_what_is_in_it_are_seen() {
     site.until("they are gone", |site| {
         matches!(site.lookup("desktops/320x196x4/list.xml"), Lookup::Absent)
     });
+}
+
+#[test]
+fn a_root_that_cannot_be_listed_keeps_what_was_read() {
+    let mut site = Site::new();
+    site.write("a.xml", "a");
+    site.start();
+    // As when a network folder goes away: the path is gone, and nothing in it can be told.
+    let away = site.folder.path().join("away");
+    fs::rename(site.root(), &away).unwrap();
+    site.heard.clear();
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(site.found("a.xml").bytes, "a");
+    assert!(site.heard.take().is_empty());
 }
 
 /// A file whose every byte tells which version it is of.
