@@ -78,7 +78,11 @@ impl Tree {
                     continue;
                 }
             };
-            for entry in entries.flatten() {
+            for entry in entries {
+                let Ok(entry) = entry else {
+                    tree.incomplete = true;
+                    break;
+                };
                 let path = folder.join(entry.file_name());
                 let Some(name) = name_of(&path) else {
                     tree.unreachable += 1;

@@ -1,11 +1,11 @@
 //! A document written top down into memory.
 
 use std::borrow::Cow;
+use std::hash::Hasher;
 
 use fnv::FnvHasher;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
-use std::hash::Hasher;
 
 /// Stands where the version stamp will be, until all other bytes are known.
 const NO_STAMP: &str = "00000000-0000-0000-0000-000000000000";
@@ -128,7 +128,9 @@ fn stamp(content: &[u8]) -> String {
 /// file it can read.
 fn without_forbidden(value: &str) -> Cow<'_, str> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    match value.chars().all(allowed) {
+    // Nearly all values are plain ASCII, and need no look at each character.
+    let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match plain || value.chars().all(allowed) {
         true => Cow::Borrowed(value),
         false => Cow::Owned(value.chars().filter(|&c| allowed(c)).collect()),
     }
