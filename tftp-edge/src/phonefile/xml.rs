@@ -1,11 +1,10 @@
 //! A document written top down into memory.
 
 use std::borrow::Cow;
-use std::hash::Hasher;
 
-use fnv::FnvHasher;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use twox_hash::XxHash3_128;
 
 /// Stands where the version stamp will be, until all other bytes are known.
 const NO_STAMP: &str = "00000000-0000-0000-0000-000000000000";
@@ -107,19 +106,14 @@ impl<'b> Xml<'b> {
 /// A hash of the content in the form of a UUID. It tells versions of one file apart and guards
 /// nothing, so a fast hash that never changes between builds is right.
 fn stamp(content: &[u8]) -> String {
-    let hash = |key| {
-        let mut hasher = FnvHasher::with_key(key);
-        hasher.write(content);
-        hasher.finish()
-    };
-    let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    let hash = XxHash3_128::oneshot(content);
     format!(
         "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
+        hash >> 96,
+        hash >> 80 & 0xffff,
+        hash >> 64 & 0xffff,
+        hash >> 48 & 0xffff,
+        hash & 0xffff_ffff_ffff
     )
 }
 
