@@ -79,7 +79,7 @@ pub struct Library {
     running: Mutex<Option<Running>>,
 }
 
-/// Stopped from top to bottom.
+/// What goes on until [`Library::shutdown`]; the watches end when dropped.
 struct Running {
     _watcher: Option<RecommendedWatcher>,
     _watch: Watch,

@@ -1,4 +1,14 @@
 //! What a name stands for: files on disk, generated files, and names that are known to be absent.
+//!
+//! [`Library`] is the catalog of a site. What it says to a name, in this order:
+//! 1. a file beneath the root, by its exact spelling if several differ only in case, else the
+//!    first of them in byte order. So an operator overrides any generated file;
+//! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`;
+//! 3. absent, if phones are known to ask for it in vain: their trust lists, and the
+//!    configurations of devices that were removed;
+//! 4. refused, if there is something that must not be served; otherwise absent.
+//!
+//! Whoever holds a [`Version`] keeps it whole, whatever happens to the file.
 
 mod byte_size;
 mod curator;

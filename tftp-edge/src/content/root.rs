@@ -73,7 +73,8 @@ pub(super) enum Denied {
     Absent,
     /// Must not or cannot be served.
     Refused(String),
-    /// Was written to all the time it was read.
+    /// Cannot be told at the moment: it was written to all the time it was read, or the system
+    /// is out of file descriptors or memory, or the disk failed.
     Unstable,
 }
 
@@ -81,9 +82,19 @@ impl Denied {
     fn of(errno: Errno) -> Self {
         match errno {
             Errno::ENOENT | Errno::ENOTDIR => Self::Absent,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO | Errno::ESTALE => {
+                Self::Unstable
+            }
             Errno::EXDEV => Self::Refused("it is a link that leaves the root".into()),
             Errno::EACCES => Self::Refused("the daemon may not read it".into()),
             errno => Self::Refused(errno.desc().into()),
+        }
+    }
+
+    pub(super) fn of_io(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(errno) => Self::of(Errno::from_raw(errno)),
+            None => Self::Refused(error.to_string()),
         }
     }
 }
@@ -138,8 +149,7 @@ impl Root {
                 return Err(Denied::Refused("it is no regular file".into()));
             }
             let before = Fingerprint::of(&before);
-            let bytes = read_whole(&mut file, before.len)
-                .map_err(|error| Denied::Refused(error.to_string()))?;
+            let bytes = read_whole(&mut file, before.len).map_err(|error| Denied::of_io(&error))?;
             let after = fstat(&file).map_err(Denied::of)?;
             if Fingerprint::of(&after) == before && bytes.len() as u64 == before.len {
                 return Ok((Bytes::from(bytes), before));
@@ -175,5 +185,18 @@ fn kind(stat: &FileStat) -> Kind {
         SFlag::S_IFREG => Kind::File,
         SFlag::S_IFDIR => Kind::Directory,
         _ => Kind::Special,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_the_system_is_no_statement_about_a_file() {
+        let denied = |errno: Errno| Denied::of_io(&io::Error::from(errno));
+        assert_eq!(denied(Errno::EMFILE), Denied::Unstable);
+        assert_eq!(denied(Errno::ENOENT), Denied::Absent);
+        assert!(matches!(denied(Errno::EACCES), Denied::Refused(_)));
     }
 }

@@ -12,7 +12,9 @@ use crate::inventory::StoreError;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The folder that is served. A file in it goes before a generated one of the same name.
+    /// The folder that is served; if it is a link, where that leads at start. A file in it goes
+    /// before a generated one of the same name, and appears whole only if it is renamed into
+    /// place: one that is written in place may be served half in a pause of the writer.
     pub root: PathBuf,
     /// The most memory for content. Generated files always have theirs; transfers under way keep
     /// theirs to their end.

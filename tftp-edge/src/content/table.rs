@@ -47,9 +47,11 @@ impl Cached {
     }
 }
 
+type Shard = RwLock<HashMap<Arc<str>, Entry>>;
+
 /// A map in parts, so that a writer holds up only the few requests for the same part.
 pub(super) struct Table {
-    shards: Box<[RwLock<HashMap<Arc<str>, Entry>>]>,
+    shards: Box<[Shard]>,
     hasher: RandomState,
     epoch: Instant,
 }
@@ -97,7 +99,7 @@ impl Table {
         drop(before);
     }
 
-    fn shard(&self, name: &str) -> &RwLock<HashMap<Arc<str>, Entry>> {
+    fn shard(&self, name: &str) -> &Shard {
         &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
     }
 

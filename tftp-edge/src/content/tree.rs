@@ -41,6 +41,8 @@ pub(super) struct Tree {
     pub(super) found: HashMap<Arc<str>, Found>,
     /// Names that no request can ask for: hidden, not ASCII, or too long.
     pub(super) unreachable: u64,
+    /// Something could not be looked at: what is not found may still be there.
+    pub(super) incomplete: bool,
 }
 
 /// A folder on the way down, and the ones above it: a link to one of them is a loop.
@@ -71,10 +73,16 @@ impl Tree {
                 Ok(entries) => entries,
                 Err(error) => {
                     tracing::debug!(folder = %folder.display(), %error, "a folder cannot be listed");
+                    let is_root = depth == 0;
+                    tree.incomplete |= is_root || Denied::of_io(&error) == Denied::Unstable;
                     continue;
                 }
             };
-            for entry in entries.flatten() {
+            for entry in entries {
+                let Ok(entry) = entry else {
+                    tree.incomplete = true;
+                    break;
+                };
                 let path = folder.join(entry.file_name());
                 let Some(name) = name_of(&path) else {
                     tree.unreachable += 1;
@@ -100,7 +108,8 @@ impl Tree {
                     Err(Denied::Refused(why)) => {
                         tree.add(name, path, Err(NoContent::Refused(why)));
                     }
-                    Err(Denied::Absent | Denied::Unstable) => {}
+                    Err(Denied::Absent) => {}
+                    Err(Denied::Unstable) => tree.incomplete = true,
                 }
             }
         }

@@ -369,3 +369,158 @@ fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> &'a str {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    enum Cli {
+        #[command(subcommand)]
+        Inventory(InventoryCommand),
+        Render(RenderArgs),
+    }
+
+    struct Shell {
+        folder: TempDir,
+        settings: Settings,
+    }
+
+    impl Shell {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = Settings {
+                database: folder.path().join("inventory.db"),
+                ..Settings::default()
+            };
+            Self { folder, settings }
+        }
+
+        fn run(&self, arguments: &[&str]) -> Result<String, String> {
+            let mut out = Vec::new();
+            let arguments = std::iter::once("tftp-edge").chain(arguments.iter().copied());
+            match Cli::try_parse_from(arguments).map_err(|error| error.to_string())? {
+                Cli::Inventory(command) => command.run(&self.settings, &mut out),
+                Cli::Render(args) => args.run(&self.settings, self.folder.path(), &mut out),
+            }
+            .map_err(|error| error.to_string())?;
+            Ok(String::from_utf8(out).unwrap())
+        }
+
+        fn file(&self, content: &str) -> String {
+            let path = self.folder.path().join("phones.csv");
+            fs::write(&path, content).unwrap();
+            path.to_str().unwrap().to_owned()
+        }
+    }
+
+    const PHONES: &str = "name,model,protocol,lines,secret,site\n\
+                          sep00aabbccddee,8851,sip,1001:Alice,hush,hq\n\
+                          SEP00AABBCCDDEF,7941,sccp,1002,,hq\n";
+
+    #[test]
+    fn an_import_is_listed_rendered_and_removed_again() {
+        let shell = Shell::new();
+        let file = shell.file(PHONES);
+        let import = ["inventory", "import", &file];
+        let dry = shell.run(&[&import[..], &["--dry-run"]].concat()).unwrap();
+        assert_eq!(
+            dry,
+            "2 added, 0 changed, 0 removed, 0 unchanged (dry run: nothing was written)\n"
+        );
+        assert_eq!(shell.run(&["inventory", "list"]).unwrap(), "");
+        assert_eq!(
+            shell.run(&import).unwrap(),
+            "2 added, 0 changed, 0 removed, 0 unchanged\n"
+        );
+
+        let list = shell.run(&["inventory", "list", "--json"]).unwrap();
+        assert!(!list.contains("hush"), "secrets are not listed");
+        let first: serde_json::Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
+        assert_eq!(first["name"], "SEP00AABBCCDDEE");
+        assert_eq!(first["lines"][0]["label"], "Alice");
+
+        shell
+            .run(&["inventory", "site", "set", "hq", "servers=10.9.8.7"])
+            .unwrap();
+        for name in ["SEP00AABBCCDDEE", "sep00aabbccddee.cnf.xml"] {
+            let file = shell.run(&["render", name]).unwrap();
+            assert!(
+                file.contains("<processNodeName>10.9.8.7</processNodeName>"),
+                "{file}"
+            );
+        }
+        let default = shell.run(&["render", "XMLDefault.cnf.xml"]).unwrap();
+        assert!(default.contains("<Default>"), "{default}");
+
+        let error = shell
+            .run(&["inventory", "remove", "SEP00AABBCCDDEE", "SEP000000000000"])
+            .unwrap_err();
+        assert!(error.contains("SEP000000000000"), "{error}");
+        let error = shell.run(&["render", "SEP00AABBCCDDEE"]).unwrap_err();
+        assert!(error.contains("not in the inventory"), "{error}");
+    }
+
+    #[test]
+    fn one_bad_row_keeps_the_whole_file_out() {
+        let shell = Shell::new();
+        let file = shell.file(&format!("{PHONES}SEP00AABBCCDDF0,7941,h323,1003,,\n"));
+        let error = shell.run(&["inventory", "import", &file]).unwrap_err();
+        assert!(
+            error.contains("line 4, column protocol: \"h323\"; expected sip or sccp"),
+            "{error}"
+        );
+        assert_eq!(shell.run(&["inventory", "list"]).unwrap(), "");
+    }
+
+    #[test]
+    fn the_firmware_of_a_model_is_set_for_what_it_speaks() {
+        let shell = Shell::new();
+        shell
+            .run(&[
+                "inventory",
+                "model",
+                "set",
+                "cp-7941",
+                "sccp=SCCP41.9-4-2SR3-1S.loads",
+            ])
+            .unwrap();
+        let list = shell.run(&["inventory", "model", "list"]).unwrap();
+        assert!(list.contains("sip= sccp=SCCP41.9-4-2SR3-1S\n"), "{list}");
+        let default = shell.run(&["render", "XMLDefault.cnf.xml"]).unwrap();
+        assert!(
+            default.contains(">SCCP41.9-4-2SR3-1S</loadInformation115>"),
+            "{default}"
+        );
+        let error = shell
+            .run(&["inventory", "model", "set", "8851", "sccp=x"])
+            .unwrap_err();
+        assert_eq!(error, "a 8851 reads no sccp configuration");
+    }
+
+    #[test]
+    fn a_site_shows_what_it_sets_and_an_empty_value_takes_it_back() {
+        let shell = Shell::new();
+        let set = |setting| shell.run(&["inventory", "site", "set", "hq", setting]);
+        set("voicemail=8500").unwrap();
+        let list = || shell.run(&["inventory", "site", "list"]).unwrap();
+        assert_eq!(list(), "hq\n  voicemail = 8500\n");
+        set("voicemail=").unwrap();
+        assert_eq!(list(), "hq\n");
+        assert!(
+            set("colour=red")
+                .unwrap_err()
+                .contains("no site setting \"colour\"")
+        );
+        assert!(
+            set("web_access=perhaps")
+                .unwrap_err()
+                .contains("expected true or false")
+        );
+    }
+}

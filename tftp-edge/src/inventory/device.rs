@@ -76,7 +76,7 @@ impl Line {
 pub struct Device {
     #[serde(serialize_with = "as_text")]
     pub name: DeviceName,
-    /// A name of [`super::models`], such as `7941`.
+    /// A name of [`super::MODELS`], such as `7941`.
     pub model: String,
     pub protocol: Protocol,
     /// The site whose settings go into the configuration.

@@ -28,7 +28,7 @@ pub use store::{Contents, ImportMode, Store, StoreError, Summary};
 pub use watch::Watch;
 
 /// The `[inventory]` table of the configuration file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The SQLite database; made when it is not there.

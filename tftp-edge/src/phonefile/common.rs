@@ -89,7 +89,7 @@ fn srst(xml: &mut Xml<'_>, site: &Site) {
     let srst = site.srst.as_ref();
     let or = |port: fn(&Server) -> u16, default| srst.map_or(default, port);
     let host = srst.map_or("", |server| server.host.as_str());
-    xml.nest_with("srstInfo", &[("uuid", "")], |xml| {
+    xml.nest("srstInfo", |xml| {
         xml.text("name", if srst.is_some() { "Enable" } else { "Disable" });
         xml.text(
             "srstOption",

@@ -198,3 +198,21 @@ proptest! {
         }
     }
 }
+
+/// `cargo test --release -p tftp-edge -- --ignored --nocapture rendering`
+#[test]
+#[ignore = "measures; run it on an optimised build"]
+fn measure_rendering_on_one_core() {
+    let device = device("8851", Protocol::Sip, &["1001"]);
+    let snapshot = snapshot(vec![device.clone()], SETTINGS);
+    let mut renderer = Renderer::default();
+    let began = std::time::Instant::now();
+    let bytes: usize = (0..10_000)
+        .map(|_| std::hint::black_box(renderer.device(&device, &snapshot)).len())
+        .sum();
+    println!(
+        "10,000 files of {} bytes: {:?}",
+        bytes / 10_000,
+        began.elapsed()
+    );
+}

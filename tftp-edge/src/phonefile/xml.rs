@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use fnv::FnvHasher;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
-use std::hash::Hasher;
+use twox_hash::XxHash3_128;
 
 /// Stands where the version stamp will be, until all other bytes are known.
 const NO_STAMP: &str = "00000000-0000-0000-0000-000000000000";
@@ -107,19 +106,14 @@ impl<'b> Xml<'b> {
 /// A hash of the content in the form of a UUID. It tells versions of one file apart and guards
 /// nothing, so a fast hash that never changes between builds is right.
 fn stamp(content: &[u8]) -> String {
-    let hash = |key| {
-        let mut hasher = FnvHasher::with_key(key);
-        hasher.write(content);
-        hasher.finish()
-    };
-    let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    let hash = XxHash3_128::oneshot(content);
     format!(
         "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
+        hash >> 96,
+        hash >> 80 & 0xffff,
+        hash >> 64 & 0xffff,
+        hash >> 48 & 0xffff,
+        hash & 0xffff_ffff_ffff
     )
 }
 
@@ -128,7 +122,9 @@ fn stamp(content: &[u8]) -> String {
 /// file it can read.
 fn without_forbidden(value: &str) -> Cow<'_, str> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    match value.chars().all(allowed) {
+    // Nearly all values are plain ASCII, and need no look at each character.
+    let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match plain || value.chars().all(allowed) {
         true => Cow::Borrowed(value),
         false => Cow::Owned(value.chars().filter(|&c| allowed(c)).collect()),
     }
