@@ -62,14 +62,9 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Takes what is there, up to [`BATCH`] datagrams, without waiting. Returns how many, and the
-    /// socket's count of dropped datagrams if it said one.
-    pub fn receive(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        mut each: impl FnMut(&Datagram<'_>),
-    ) -> io::Result<(usize, Option<u32>)> {
-        self.point(0);
+    /// Takes what is there, up to [`BATCH`] datagrams, without waiting; returns how many.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.point();
         // SAFETY: `point` has made every header refer to buffers of this structure, which stay in
         // place for the call, with their true lengths.
         let received = unsafe {
@@ -81,7 +76,12 @@ impl Receiver {
                 ptr::null_mut(),
             )
         };
-        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        usize::try_from(received).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Shows the datagrams received last. Returns the socket's count of dropped datagrams, if one
+    /// of them told it.
+    pub fn each(&self, received: usize, mut show: impl FnMut(&Datagram<'_>)) -> Option<u32> {
         let mut overflows = None;
         for at in 0..received {
             let header = &self.headers[at];
@@ -90,7 +90,7 @@ impl Receiver {
             let (Some(from), Some(to)) = (address(&self.names[at]), ancillary.to) else {
                 continue;
             };
-            each(&Datagram {
+            show(&Datagram {
                 from: from.into(),
                 to,
                 broadcast: ancillary.broadcast,
@@ -98,12 +98,12 @@ impl Receiver {
                 len: header.msg_len as usize,
             });
         }
-        Ok((received, overflows))
+        overflows
     }
 
     /// Takes one entry from the error queue: the client that could not be reached, and the error.
     pub fn receive_error(&mut self, socket: BorrowedFd<'_>) -> Option<(Client, c_int)> {
-        self.point(0);
+        self.point();
         let header = &mut self.headers[0].msg_hdr;
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         // SAFETY: as in `receive`, for the first header alone.
@@ -115,9 +115,9 @@ impl Receiver {
         Some((client, errno as c_int))
     }
 
-    /// Makes the headers from `first` on refer to their buffers; the kernel shortens the lengths.
-    fn point(&mut self, first: usize) {
-        for at in first..BATCH {
+    /// Makes the headers refer to their buffers again; the kernel has shortened the lengths.
+    fn point(&mut self) {
+        for at in 0..BATCH {
             self.iovecs[at] = iovec {
                 iov_base: self.packets[at].as_mut_ptr().cast(),
                 iov_len: PACKET_LEN,

@@ -233,14 +233,31 @@ impl Worker {
         let id = SocketId(at as u16);
         let open = &mut self.sockets.open[at];
         let (engine, mtu) = (&mut self.engine, &mut self.mtu);
-        let result = self
-            .receiver
-            .receive(open.socket.as_fd(), |datagram| match role {
-                Role::Transfer => engine.on_transfer_packet(id, datagram, now),
-                Role::Request => engine.on_request_packet(id, datagram, now, mtu),
-            });
         // An error here is an ICMP error of an earlier datagram; the error queue tells whose.
-        if let Ok((_, Some(overflows))) = result {
+        let Ok(received) = self.receiver.receive(open.socket.as_fd()) else {
+            return;
+        };
+        let overflows = match role {
+            Role::Transfer => self.receiver.each(received, |datagram| {
+                engine.on_transfer_packet(id, datagram, now);
+            }),
+            Role::Request if self.shared.settings.single_port => {
+                self.receiver.each(received, |datagram| {
+                    if !datagram.is_request() {
+                        engine.on_request_packet(id, datagram, now, mtu);
+                    }
+                });
+                self.receiver.each(received, |datagram| {
+                    if datagram.is_request() {
+                        engine.on_request_packet(id, datagram, now, mtu);
+                    }
+                })
+            }
+            Role::Request => self.receiver.each(received, |datagram| {
+                engine.on_request_packet(id, datagram, now, mtu);
+            }),
+        };
+        if let Some(overflows) = overflows {
             let more = overflows.wrapping_sub(open.overflows);
             open.overflows = overflows;
             self.control
