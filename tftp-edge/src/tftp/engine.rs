@@ -131,6 +131,12 @@ impl Engine {
         &mut self.outbox
     }
 
+    /// Whether any transfer runs over this socket.
+    pub fn has_transfers(&self, socket: SocketId) -> bool {
+        let mut sessions = self.sessions.values();
+        sessions.any(|session| session.socket == socket)
+    }
+
     /// When to call [`Self::on_timers`] next.
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.peek().map(|Reverse((at, _))| *at)
@@ -376,3 +382,6 @@ impl Ended {
         (hash as usize % self.slots.len(), hash)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,10 @@ use super::socket;
 /// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often one idle transfer socket moves to another port, so that the ports of earlier transfers
+/// say little about those of later ones.
+const MOVE: Duration = Duration::from_secs(30);
+
 /// `EpollEvent` data of the event descriptor; sockets have their index.
 const READY: u64 = u64::MAX;
 
@@ -71,25 +75,19 @@ impl Sockets {
         listen: &[SocketAddr],
     ) -> io::Result<()> {
         let range = settings.ports().map_err(io::Error::other)?;
-        let families: [(fn(&SocketAddr) -> bool, IpAddr); 2] = [
-            (SocketAddr::is_ipv4, Ipv4Addr::UNSPECIFIED.into()),
-            (SocketAddr::is_ipv6, Ipv6Addr::UNSPECIFIED.into()),
-        ];
-        for (is_of_family, any) in families {
-            let mut addresses = listen.iter().filter(|address| is_of_family(address));
+        let families: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        for any in families {
+            let is_of_family = |address: &&SocketAddr| address.is_ipv4() == any.is_ipv4();
+            let mut addresses = listen.iter().filter(is_of_family);
             let Some(&first) = addresses.next() else {
                 continue;
             };
             // With one address, nothing else of this host need be reachable on these ports. An
             // address that does not exist yet cannot be bound.
             let is_only = addresses.next().is_none() && !self.pending.contains(&first);
-            let (ip, scope) = match first {
-                SocketAddr::V6(v6) if is_only => (first.ip(), v6.scope_id()),
-                SocketAddr::V4(_) if is_only => (first.ip(), 0),
-                _ => (any, 0),
-            };
+            let home = if is_only { first } else { (any, 0).into() };
             for _ in 0..settings.ports_per_worker {
-                match socket::transfer(ip, scope, &range, settings.into()) {
+                match socket::transfer(home, &range, settings.into()) {
                     Ok(socket) => {
                         let id = SocketId(self.open.len() as u16);
                         self.push(socket, Role::Transfer);
@@ -147,6 +145,9 @@ pub struct Worker {
     sender: Sender,
     mtu: RouteMtu,
     retry_at: Instant,
+    move_at: Instant,
+    /// The transfer socket whose turn it is to move.
+    next_to_move: usize,
 }
 
 impl Worker {
@@ -170,6 +171,8 @@ impl Worker {
             sender: Sender::default(),
             mtu: RouteMtu::default(),
             retry_at: Instant::now() + RETRY,
+            move_at: Instant::now() + MOVE,
+            next_to_move: 0,
         })
     }
 
@@ -222,8 +225,14 @@ impl Worker {
             self.engine.on_ready(Instant::now(), &mut self.mtu);
         }
         self.flush();
-        if !self.sockets.pending.is_empty() && Instant::now() >= self.retry_at {
+        let now = Instant::now();
+        if !self.sockets.pending.is_empty() && now >= self.retry_at {
             self.retry_pending();
+        }
+        // Not worth waking up for: nobody learns our ports while nobody asks.
+        if now >= self.move_at {
+            self.move_at = now + MOVE;
+            self.move_idle_socket();
         }
     }
 
@@ -311,6 +320,34 @@ impl Worker {
         // Rounded up: a millisecond early would be a turn for nothing.
         let ms = wait.as_micros().div_ceil(1000);
         EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
+    }
+
+    /// Opens one transfer socket anew on another random port, unless it has transfers.
+    fn move_idle_socket(&mut self) {
+        let count = self.sockets.open.len();
+        let Some(at) = (0..count)
+            .map(|step| (self.next_to_move + step) % count)
+            .find(|&at| self.sockets.open[at].role == Role::Transfer)
+        else {
+            return;
+        };
+        self.next_to_move = at + 1;
+        if self.engine.has_transfers(SocketId(at as u16)) {
+            return;
+        }
+        let settings = &self.shared.settings;
+        let old = &self.sockets.open[at].socket;
+        let home = old.local_addr().ok().and_then(|home| home.as_socket());
+        let moved = home.zip(settings.ports().ok()).and_then(|(home, range)| {
+            let socket = socket::transfer(home, &range, settings.into()).ok()?;
+            watch(&self.epoll, &socket, at).ok()?;
+            Some(socket)
+        });
+        // On failure the old one is still good.
+        if let Some(socket) = moved {
+            self.sockets.open[at].socket = socket;
+            self.sockets.open[at].overflows = 0;
+        }
     }
 
     fn retry_pending(&mut self) {
