@@ -134,7 +134,7 @@ impl Engine {
             }
             Lookup::Loading => match self.parking.park(socket, datagram, now) {
                 None => self.count(Reason::Shed),
-                Some(false) => {}
+                Some(false) => self.count(Reason::LateRequest),
                 Some(true) => {
                     let (ready, client) = (self.parking.ready.clone(), datagram.from);
                     let wake = Box::new(move || ready.push(client));

@@ -44,7 +44,9 @@ fn join(other_thread: nix::unistd::Pid, mtu: u32) {
 }
 
 /// Starts a server before its addresses exist, brings the link up, and then plays the client.
-fn with_server(settings: Settings, mtu: u32, client: impl FnOnce() + Send) {
+///
+/// `early` is how many of its addresses can be bound before that.
+fn with_server(settings: Settings, early: usize, mtu: u32, client: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let (tell_thread, client_thread) = mpsc::channel();
         let (tell_up, link_is_up) = mpsc::channel();
@@ -52,6 +54,7 @@ fn with_server(settings: Settings, mtu: u32, client: impl FnOnce() + Send) {
         scope.spawn(move || {
             own_network();
             let site = Site::with(settings);
+            assert_eq!(site.server.local_addrs().len(), early);
             site.files.put("f", content(20_000));
             join(client_thread.recv().unwrap(), mtu);
             tell_up.send(()).unwrap();
@@ -99,7 +102,7 @@ fn ask_until_answered(phone: &Phone, server: SocketAddr, request: &[u8]) -> (Vec
 #[test]
 fn an_address_that_comes_up_after_the_server_is_served() {
     let server: SocketAddr = "10.77.0.1:69".parse().unwrap();
-    with_server(listening_on(&[server]), 1500, move || {
+    with_server(listening_on(&[server]), 1, 1500, move || {
         let (_, from) = ask_until_answered(&Phone::at("0.0.0.0:0"), server, &rrq("f", b""));
         assert_eq!(from.ip(), server.ip());
         let got = Phone::at("0.0.0.0:0").fetch(server, &rrq("f", b""), 512, 1);
@@ -110,14 +113,14 @@ fn an_address_that_comes_up_after_the_server_is_served() {
 #[test]
 fn an_interface_that_comes_up_after_the_server_is_served() {
     let listen = SocketAddrV6::new(SERVER_LINK_LOCAL, 69, 0, SERVER_INTERFACE);
-    with_server(listening_on(&[listen.into()]), 1500, || {
+    with_server(listening_on(&[listen.into()]), 0, 1500, || {
         link_local_client();
     });
 }
 
 #[test]
 fn link_local_clients_are_answered_on_their_link() {
-    with_server(listening_on(&["[::]:69".parse().unwrap()]), 1500, || {
+    with_server(listening_on(&["[::]:69".parse().unwrap()]), 1, 1500, || {
         link_local_client();
     });
 }
@@ -134,7 +137,7 @@ fn link_local_client() {
 #[test]
 fn blocks_are_cut_to_the_links_mtu_for_each_family() {
     let listen = ["0.0.0.0:69".parse().unwrap(), "[::]:69".parse().unwrap()];
-    with_server(listening_on(&listen), 1400, || {
+    with_server(listening_on(&listen), 2, 1400, || {
         for (any, server, blksize) in [
             ("0.0.0.0:0", "10.77.0.1:69", 1368),
             ("[::]:0", "[fd77::1]:69", 1348),
@@ -157,7 +160,7 @@ fn with_the_clamp_off_large_blocks_travel_in_fragments() {
         mtu_clamp: false,
         ..listening_on(&listen)
     };
-    with_server(settings, 1400, || {
+    with_server(settings, 2, 1400, || {
         for (any, server) in [("0.0.0.0:0", "10.77.0.1:69"), ("[::]:0", "[fd77::1]:69")] {
             let server = server.parse().unwrap();
             let request = rrq("f", b"blksize\x008192\0");
