@@ -207,7 +207,7 @@ fn broadcasts_are_ignored() {
         listen: vec!["0.0.0.0:0".parse().unwrap()],
         // The kernel gives each of the sockets on a port its copy of a broadcast.
         workers: 1,
-        ..Settings::default()
+        ..Site::settings()
     });
     site.files.put("f", content(100));
     let phone = Phone::new();
@@ -237,13 +237,48 @@ fn clients_off_the_list_get_silence() {
 fn answers_leave_from_the_address_that_was_asked() {
     let site = Site::with(Settings {
         listen: vec!["0.0.0.0:0".parse().unwrap()],
-        ..Settings::default()
+        ..Site::settings()
     });
     site.files.put("f", content(100));
     let port = site.server.local_addrs()[0].port();
     for ip in [[127, 0, 0, 1], [127, 0, 0, 5], [127, 9, 9, 9]] {
         let (_, from) = Phone::new().ask((ip, port).into(), &rrq("f", b""));
         assert_eq!(from.ip(), std::net::IpAddr::from(ip));
+    }
+}
+
+#[test]
+fn everything_sent_carries_the_dscp() {
+    use std::io::IoSliceMut;
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{
+        ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::IpRecvTos,
+        sockopt::Ipv6RecvTClass,
+    };
+
+    let site = site_with(&[("f", 100)]);
+    let cs3 = 24 << 2;
+    for (phone, ip) in [(Phone::new(), "127.0.0.1"), (Phone::at("[::1]:0"), "::1")] {
+        if ip == "::1" {
+            setsockopt(&phone.socket, Ipv6RecvTClass, &true).unwrap();
+        } else {
+            setsockopt(&phone.socket, IpRecvTos, &true).unwrap();
+        }
+        for name in ["f", "absent"] {
+            phone.send(site.address(ip), &rrq(name, b""));
+            let (mut buffer, mut control) = ([0; 600], nix::cmsg_space!(i32));
+            let mut slices = [IoSliceMut::new(&mut buffer)];
+            let fd = phone.socket.as_raw_fd();
+            let message =
+                recvmsg::<()>(fd, &mut slices, Some(&mut control), MsgFlags::empty()).unwrap();
+            let tos = match message.cmsgs().unwrap().next() {
+                Some(ControlMessageOwned::Ipv4Tos(tos)) => i32::from(tos),
+                Some(ControlMessageOwned::Ipv6TClass(class)) => class,
+                other => panic!("{ip} {name}: {other:?}"),
+            };
+            assert_eq!(tos, cs3, "{ip} {name}");
+        }
     }
 }
 
