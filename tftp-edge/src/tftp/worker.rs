@@ -192,38 +192,19 @@ impl Worker {
         }
     }
 
-    /// Transfers that are running come first, then what their timers want, then new requests: a
-    /// phone that has begun finishes first.
+    /// Transfers that are running come first, then what their timers want, then requests that were
+    /// parked, then new ones: a phone that has begun finishes first.
     fn turn(&mut self, events: &[EpollEvent]) {
-        let mut is_ready = false;
-        for role in [Role::Transfer, Role::Request] {
-            for event in events {
-                if event.data() == READY {
-                    is_ready = true;
-                    continue;
-                }
-                let at = event.data() as usize;
-                if self.sockets.open[at].role != role {
-                    continue;
-                }
-                if event.events().contains(EpollFlags::EPOLLERR) {
-                    self.read_errors(at);
-                }
-                if event.events().contains(EpollFlags::EPOLLIN) {
-                    self.read(at, role);
-                }
-            }
-            if role == Role::Transfer {
-                while self.engine.on_timers(Instant::now()) {
-                    self.flush();
-                }
-            }
+        self.read_ready(events, Role::Transfer);
+        while self.engine.on_timers(Instant::now()) {
+            self.flush();
         }
-        if is_ready {
+        if events.iter().any(|event| event.data() == READY) {
             // Drained before the queue is read, so that what comes in between wakes us again.
             let _ = self.control.ready.event().read();
             self.engine.on_ready(Instant::now(), &mut self.mtu);
         }
+        self.read_ready(events, Role::Request);
         self.flush();
         let now = Instant::now();
         if !self.sockets.pending.is_empty() && now >= self.retry_at {
@@ -233,6 +214,21 @@ impl Worker {
         if now >= self.move_at {
             self.move_at = now + MOVE;
             self.move_idle_socket();
+        }
+    }
+
+    fn read_ready(&mut self, events: &[EpollEvent], role: Role) {
+        for event in events {
+            let at = event.data() as usize;
+            if event.data() == READY || self.sockets.open[at].role != role {
+                continue;
+            }
+            if event.events().contains(EpollFlags::EPOLLERR) {
+                self.read_errors(at);
+            }
+            if event.events().contains(EpollFlags::EPOLLIN) {
+                self.read(at, role);
+            }
         }
     }
 

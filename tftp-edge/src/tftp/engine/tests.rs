@@ -99,6 +99,7 @@ impl Bench {
         self.sent()
     }
 
+    /// Reads from the request socket.
     fn request(&mut self, request: &[u8]) -> Vec<Vec<u8>> {
         self.send(REQUEST_SOCKET, request)
     }
@@ -181,6 +182,30 @@ fn a_request_repeated_after_a_second_of_silence_begins_anew() {
     bench.now += MS;
     assert_eq!(bench.request(RRQ)[0][..4], [0, 3, 0, 1]);
     assert_eq!(bench.counted(Reason::Superseded), 1);
+}
+
+#[test]
+fn the_same_file_asked_for_again_waits_for_the_last_ack_in_another_queue() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(RRQ);
+    for block in 1..=9 {
+        bench.ack(block);
+    }
+    // The client has sent ACK 10 and then asked again, but the request is read first.
+    assert!(bench.request(RRQ).is_empty());
+    bench.ack(10);
+    bench.engine.on_ready(bench.now, &mut bench.mtu);
+    assert_eq!(bench.sent()[0][..4], [0, 3, 0, 1]);
+    assert_eq!(bench.counted(Reason::Complete), 1);
+    assert_eq!(bench.counted(Reason::LateRequest), 0);
+    // With no ACK 10 in the queue it was a late copy after all.
+    for block in 1..=9 {
+        bench.ack(block);
+    }
+    bench.request(RRQ);
+    bench.engine.on_ready(bench.now, &mut bench.mtu);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.counted(Reason::LateRequest), 1);
 }
 
 #[test]
