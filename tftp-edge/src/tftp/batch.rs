@@ -45,6 +45,8 @@ pub struct Receiver {
     controls: Box<[Control]>,
     iovecs: Box<[iovec]>,
     headers: Box<[mmsghdr]>,
+    /// Headers from the first that the kernel has changed, or that were never set.
+    used: usize,
 }
 
 impl Default for Receiver {
@@ -57,21 +59,17 @@ impl Default for Receiver {
             controls: vec![Control::EMPTY; BATCH].into(),
             iovecs: vec![iovec; BATCH].into(),
             headers: vec![header; BATCH].into(),
+            used: BATCH,
         }
     }
 }
 
 impl Receiver {
-    /// Takes what is there, up to [`BATCH`] datagrams, without waiting. Returns how many, and the
-    /// socket's count of dropped datagrams if it said one.
-    pub fn receive(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        mut each: impl FnMut(&Datagram<'_>),
-    ) -> io::Result<(usize, Option<u32>)> {
-        self.point(0);
-        // SAFETY: `point` has made every header refer to buffers of this structure, which stay in
-        // place for the call, with their true lengths.
+    /// Takes what is there, up to [`BATCH`] datagrams, without waiting; returns how many.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.point();
+        // SAFETY: since `point` every header refers to buffers of this structure, with their true
+        // lengths; they are on the heap, are never reallocated, and nothing else uses them now.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -81,7 +79,14 @@ impl Receiver {
                 ptr::null_mut(),
             )
         };
-        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        // Nothing received: the kernel may still have begun with the first.
+        self.used = usize::try_from(received).unwrap_or(0).max(1);
+        usize::try_from(received).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Shows the datagrams received last. Returns the socket's count of dropped datagrams, if one
+    /// of them told it.
+    pub fn each(&self, received: usize, mut show: impl FnMut(&Datagram<'_>)) -> Option<u32> {
         let mut overflows = None;
         for at in 0..received {
             let header = &self.headers[at];
@@ -90,7 +95,7 @@ impl Receiver {
             let (Some(from), Some(to)) = (address(&self.names[at]), ancillary.to) else {
                 continue;
             };
-            each(&Datagram {
+            show(&Datagram {
                 from: from.into(),
                 to,
                 broadcast: ancillary.broadcast,
@@ -98,12 +103,13 @@ impl Receiver {
                 len: header.msg_len as usize,
             });
         }
-        Ok((received, overflows))
+        overflows
     }
 
     /// Takes one entry from the error queue: the client that could not be reached, and the error.
     pub fn receive_error(&mut self, socket: BorrowedFd<'_>) -> Option<(Client, c_int)> {
-        self.point(0);
+        self.point();
+        self.used = 1;
         let header = &mut self.headers[0].msg_hdr;
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         // SAFETY: as in `receive`, for the first header alone.
@@ -115,9 +121,10 @@ impl Receiver {
         Some((client, errno as c_int))
     }
 
-    /// Makes the headers from `first` on refer to their buffers; the kernel shortens the lengths.
-    fn point(&mut self, first: usize) {
-        for at in first..BATCH {
+    /// Makes the headers refer to their buffers, whose lengths the kernel has shortened in those
+    /// it used. The buffers stay where they are, so the others still do.
+    fn point(&mut self) {
+        for at in 0..self.used {
             self.iovecs[at] = iovec {
                 iov_base: self.packets[at].as_mut_ptr().cast(),
                 iov_len: PACKET_LEN,

@@ -43,6 +43,11 @@ pub struct Datagram<'packet> {
 }
 
 impl Datagram<'_> {
+    /// Whether it asks for something, rather than belonging to a transfer.
+    pub fn is_request(&self) -> bool {
+        matches!(self.word(0), Some(opcode::RRQ | opcode::WRQ))
+    }
+
     /// The 16 bits at an offset, if the datagram has them.
     pub(super) fn word(&self, at: usize) -> Option<u16> {
         (self.len >= at + 2).then(|| u16::from_be_bytes([self.packet[at], self.packet[at + 1]]))
@@ -124,6 +129,12 @@ impl Engine {
 
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
+    }
+
+    /// Whether any transfer runs over this socket.
+    pub fn has_transfers(&self, socket: SocketId) -> bool {
+        let mut sessions = self.sessions.values();
+        sessions.any(|session| session.socket == socket)
     }
 
     /// When to call [`Self::on_timers`] next.
@@ -371,3 +382,6 @@ impl Ended {
         (hash as usize % self.slots.len(), hash)
     }
 }
+
+#[cfg(test)]
+mod tests;

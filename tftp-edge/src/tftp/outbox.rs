@@ -64,7 +64,7 @@ pub struct Queued {
     pub socket: SocketId,
     pub to: Client,
     pub from: Local,
-    /// Its bytes, in [`Outbox::arena`].
+    /// Where its bytes are in the arena that [`Outbox::drain`] hands out.
     pub range: Range<usize>,
 }
 

@@ -1,4 +1,5 @@
-//! Requests for files that are still being read.
+//! Requests that cannot be answered yet: their files are being read, or a packet that was sent
+//! before them may still wait on another socket.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use super::engine::{Datagram, PACKET_LEN};
 use super::outbox::{Client, Local, SocketId};
 
-/// Clients whose files are ready, and what wakes the worker to look.
+/// Clients whose parked requests are to be taken up, and what wakes the worker to look.
 pub struct Ready {
     clients: Mutex<Vec<Client>>,
     event: EventFd,

@@ -26,6 +26,13 @@ const NAME_MAX: usize = 255;
 const OVERHEAD_V4: u32 = 20 + 8 + 4;
 const OVERHEAD_V6: u32 = 40 + 8 + 4;
 
+/// Whether a request was read just now, or had been parked and is taken up again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Later,
+}
+
 impl Engine {
     /// A datagram to a request port.
     pub fn on_request_packet(
@@ -42,7 +49,7 @@ impl Engine {
             return self.count(Reason::Short);
         };
         match opcode {
-            opcode::RRQ => self.on_read_request(socket, datagram, now, mtu),
+            opcode::RRQ => self.on_read_request(socket, datagram, now, mtu, Turn::First),
             opcode::WRQ => self.refuse(socket, datagram, ErrorCode::AccessViolation, now),
             // Two servers that answered each other's ERRORs would never stop (CVE-2024-2169).
             opcode::DATA..=opcode::OACK => {
@@ -56,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Answers the requests whose files have been read in the meantime.
+    /// Takes up again the requests that were parked and whose time has come.
     pub fn on_ready(&mut self, now: Instant, mtu: &mut impl PathMtu) {
         for client in self.parking.ready.take() {
             let Some(parked) = self.parking.take(client) else {
@@ -74,7 +81,7 @@ impl Engine {
                 packet: &packet,
                 len,
             };
-            self.on_read_request(parked.socket, &datagram, now, mtu);
+            self.on_read_request(parked.socket, &datagram, now, mtu, Turn::Later);
         }
     }
 
@@ -104,6 +111,7 @@ impl Engine {
         datagram: &Datagram<'_>,
         now: Instant,
         mtu: &mut impl PathMtu,
+        turn: Turn,
     ) {
         let Some((raw, request)) = parse(datagram) else {
             return self.refuse(socket, datagram, ErrorCode::IllegalOperation, now);
@@ -116,7 +124,7 @@ impl Engine {
             request,
             to: datagram.to,
         };
-        if self.on_repeated(datagram.from, wish, now) {
+        if self.on_repeated(socket, datagram, wish, now, turn) {
             return;
         }
         match self.shared.catalog.lookup(raw) {
@@ -134,7 +142,7 @@ impl Engine {
             }
             Lookup::Loading => match self.parking.park(socket, datagram, now) {
                 None => self.count(Reason::Shed),
-                Some(false) => {}
+                Some(false) => self.count(Reason::LateRequest),
                 Some(true) => {
                     let (ready, client) = (self.parking.ready.clone(), datagram.from);
                     let wake = Box::new(move || ready.push(client));
@@ -145,7 +153,15 @@ impl Engine {
     }
 
     /// Deals with a request from a client that has a transfer; returns whether that was all.
-    fn on_repeated(&mut self, client: Client, wish: Wish, now: Instant) -> bool {
+    fn on_repeated(
+        &mut self,
+        socket: SocketId,
+        datagram: &Datagram<'_>,
+        wish: Wish,
+        now: Instant,
+        turn: Turn,
+    ) -> bool {
+        let client = datagram.from;
         let Some(session) = self.sessions.get_mut(&client) else {
             return false;
         };
@@ -171,7 +187,14 @@ impl Engine {
                 true
             }
             Repeated::Late => {
-                self.count(Reason::LateRequest);
+                // The last ACK may be waiting on the transfer's socket while we read this one:
+                // then the client asks for the same file anew, and rightly.
+                let undecided = turn == Turn::First && session.transfer.is_unconfirmed();
+                if undecided && self.parking.park(socket, datagram, now) == Some(true) {
+                    self.parking.ready.push(client);
+                } else {
+                    self.count(Reason::LateRequest);
+                }
                 true
             }
             Repeated::Anew => {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -149,18 +150,29 @@ impl Server {
             overflows: self.overflows.clone(),
         });
         let (shared, for_thread) = (self.shared.clone(), control.clone());
+        // Made in its thread, where it stays; the caller hears whether that went well.
+        let (started, has_started) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name(format!("tftp-{number}"))
             .spawn(move || match Worker::new(shared, for_thread, sockets) {
-                Ok(worker) => worker.run(),
-                Err(error) => tracing::error!(%error, "a TFTP worker cannot start"),
+                Ok(worker) => {
+                    // The receiver waits for it.
+                    let _ = started.send(Ok(()));
+                    worker.run();
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
             })
             .map_err(StartError::Thread)?;
         self.workers.push(Running {
             control,
             thread: Some(thread),
         });
-        Ok(())
+        match has_started.recv() {
+            Ok(result) => result.map_err(StartError::Thread),
+            Err(_) => Err(StartError::Thread(io::Error::other("the thread panicked"))),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Opening the sockets: what is set on each, and why.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
@@ -64,10 +64,9 @@ pub fn may_come_later(error: &io::Error) -> bool {
     )
 }
 
-/// A socket for transfers, on a random port of the range.
+/// A socket for transfers: at the address of `home`, on a random port of the range.
 pub fn transfer(
-    ip: IpAddr,
-    scope: u32,
+    home: SocketAddr,
     range: &RangeInclusive<u16>,
     options: Options,
 ) -> io::Result<Socket> {
@@ -75,10 +74,8 @@ pub fn transfer(
     // A range with a free port in fifty is as good as used up.
     let mut attempts = 200;
     loop {
-        let mut address = SocketAddr::new(ip, rng.random_range(range.clone()));
-        if let SocketAddr::V6(v6) = &mut address {
-            v6.set_scope_id(scope);
-        }
+        let mut address = home;
+        address.set_port(rng.random_range(range.clone()));
         let socket = open(address, options)?;
         match socket.bind(&address.into()) {
             Ok(()) => return Ok(socket),

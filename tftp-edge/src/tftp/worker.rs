@@ -22,6 +22,10 @@ use super::socket;
 /// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often one idle transfer socket moves to another port, so that the ports of earlier transfers
+/// say little about those of later ones.
+const MOVE: Duration = Duration::from_secs(30);
+
 /// `EpollEvent` data of the event descriptor; sockets have their index.
 const READY: u64 = u64::MAX;
 
@@ -71,25 +75,19 @@ impl Sockets {
         listen: &[SocketAddr],
     ) -> io::Result<()> {
         let range = settings.ports().map_err(io::Error::other)?;
-        let families: [(fn(&SocketAddr) -> bool, IpAddr); 2] = [
-            (SocketAddr::is_ipv4, Ipv4Addr::UNSPECIFIED.into()),
-            (SocketAddr::is_ipv6, Ipv6Addr::UNSPECIFIED.into()),
-        ];
-        for (is_of_family, any) in families {
-            let mut addresses = listen.iter().filter(|address| is_of_family(address));
+        let families: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        for any in families {
+            let is_of_family = |address: &&SocketAddr| address.is_ipv4() == any.is_ipv4();
+            let mut addresses = listen.iter().filter(is_of_family);
             let Some(&first) = addresses.next() else {
                 continue;
             };
             // With one address, nothing else of this host need be reachable on these ports. An
             // address that does not exist yet cannot be bound.
             let is_only = addresses.next().is_none() && !self.pending.contains(&first);
-            let (ip, scope) = match first {
-                SocketAddr::V6(v6) if is_only => (first.ip(), v6.scope_id()),
-                SocketAddr::V4(_) if is_only => (first.ip(), 0),
-                _ => (any, 0),
-            };
+            let home = if is_only { first } else { (any, 0).into() };
             for _ in 0..settings.ports_per_worker {
-                match socket::transfer(ip, scope, &range, settings.into()) {
+                match socket::transfer(home, &range, settings.into()) {
                     Ok(socket) => {
                         let id = SocketId(self.open.len() as u16);
                         self.push(socket, Role::Transfer);
@@ -147,6 +145,9 @@ pub struct Worker {
     sender: Sender,
     mtu: RouteMtu,
     retry_at: Instant,
+    move_at: Instant,
+    /// The transfer socket whose turn it is to move.
+    next_to_move: usize,
 }
 
 impl Worker {
@@ -170,6 +171,8 @@ impl Worker {
             sender: Sender::default(),
             mtu: RouteMtu::default(),
             retry_at: Instant::now() + RETRY,
+            move_at: Instant::now() + MOVE,
+            next_to_move: 0,
         })
     }
 
@@ -189,41 +192,43 @@ impl Worker {
         }
     }
 
-    /// Transfers that are running come first, then what their timers want, then new requests: a
-    /// phone that has begun finishes first.
+    /// Transfers that are running come first, then what their timers want, then requests that were
+    /// parked, then new ones: a phone that has begun finishes first.
     fn turn(&mut self, events: &[EpollEvent]) {
-        let mut is_ready = false;
-        for role in [Role::Transfer, Role::Request] {
-            for event in events {
-                if event.data() == READY {
-                    is_ready = true;
-                    continue;
-                }
-                let at = event.data() as usize;
-                if self.sockets.open[at].role != role {
-                    continue;
-                }
-                if event.events().contains(EpollFlags::EPOLLERR) {
-                    self.read_errors(at);
-                }
-                if event.events().contains(EpollFlags::EPOLLIN) {
-                    self.read(at, role);
-                }
-            }
-            if role == Role::Transfer {
-                while self.engine.on_timers(Instant::now()) {
-                    self.flush();
-                }
-            }
+        self.read_ready(events, Role::Transfer);
+        while self.engine.on_timers(Instant::now()) {
+            self.flush();
         }
-        if is_ready {
+        if events.iter().any(|event| event.data() == READY) {
             // Drained before the queue is read, so that what comes in between wakes us again.
             let _ = self.control.ready.event().read();
             self.engine.on_ready(Instant::now(), &mut self.mtu);
         }
+        self.read_ready(events, Role::Request);
         self.flush();
-        if !self.sockets.pending.is_empty() && Instant::now() >= self.retry_at {
+        let now = Instant::now();
+        if !self.sockets.pending.is_empty() && now >= self.retry_at {
             self.retry_pending();
+        }
+        // Not worth waking up for: nobody learns our ports while nobody asks.
+        if now >= self.move_at {
+            self.move_at = now + MOVE;
+            self.move_idle_socket();
+        }
+    }
+
+    fn read_ready(&mut self, events: &[EpollEvent], role: Role) {
+        for event in events {
+            let at = event.data() as usize;
+            if event.data() == READY || self.sockets.open[at].role != role {
+                continue;
+            }
+            if event.events().contains(EpollFlags::EPOLLERR) {
+                self.read_errors(at);
+            }
+            if event.events().contains(EpollFlags::EPOLLIN) {
+                self.read(at, role);
+            }
         }
     }
 
@@ -233,14 +238,31 @@ impl Worker {
         let id = SocketId(at as u16);
         let open = &mut self.sockets.open[at];
         let (engine, mtu) = (&mut self.engine, &mut self.mtu);
-        let result = self
-            .receiver
-            .receive(open.socket.as_fd(), |datagram| match role {
-                Role::Transfer => engine.on_transfer_packet(id, datagram, now),
-                Role::Request => engine.on_request_packet(id, datagram, now, mtu),
-            });
         // An error here is an ICMP error of an earlier datagram; the error queue tells whose.
-        if let Ok((_, Some(overflows))) = result {
+        let Ok(received) = self.receiver.receive(open.socket.as_fd()) else {
+            return;
+        };
+        let overflows = match role {
+            Role::Transfer => self.receiver.each(received, |datagram| {
+                engine.on_transfer_packet(id, datagram, now);
+            }),
+            Role::Request if self.shared.settings.single_port => {
+                self.receiver.each(received, |datagram| {
+                    if !datagram.is_request() {
+                        engine.on_request_packet(id, datagram, now, mtu);
+                    }
+                });
+                self.receiver.each(received, |datagram| {
+                    if datagram.is_request() {
+                        engine.on_request_packet(id, datagram, now, mtu);
+                    }
+                })
+            }
+            Role::Request => self.receiver.each(received, |datagram| {
+                engine.on_request_packet(id, datagram, now, mtu);
+            }),
+        };
+        if let Some(overflows) = overflows {
             let more = overflows.wrapping_sub(open.overflows);
             open.overflows = overflows;
             self.control
@@ -296,6 +318,34 @@ impl Worker {
         EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
     }
 
+    /// Opens one transfer socket anew on another random port, unless it has transfers.
+    fn move_idle_socket(&mut self) {
+        let count = self.sockets.open.len();
+        let Some(at) = (0..count)
+            .map(|step| (self.next_to_move + step) % count)
+            .find(|&at| self.sockets.open[at].role == Role::Transfer)
+        else {
+            return;
+        };
+        self.next_to_move = at + 1;
+        if self.engine.has_transfers(SocketId(at as u16)) {
+            return;
+        }
+        let settings = &self.shared.settings;
+        let old = &self.sockets.open[at].socket;
+        let home = old.local_addr().ok().and_then(|home| home.as_socket());
+        let moved = home.zip(settings.ports().ok()).and_then(|(home, range)| {
+            let socket = socket::transfer(home, &range, settings.into()).ok()?;
+            watch(&self.epoll, &socket, at).ok()?;
+            Some(socket)
+        });
+        // On failure the old one is still good.
+        if let Some(socket) = moved {
+            self.sockets.open[at].socket = socket;
+            self.sockets.open[at].overflows = 0;
+        }
+    }
+
     fn retry_pending(&mut self) {
         self.retry_at = Instant::now() + RETRY;
         for address in std::mem::take(&mut self.sockets.pending) {
@@ -317,4 +367,90 @@ impl Worker {
 
 fn watch(epoll: &Epoll, socket: &Socket, at: usize) -> io::Result<()> {
     Ok(epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use nix::sys::eventfd::EventFd;
+
+    use super::*;
+    use crate::content::{Catalog, Lookup};
+    use crate::tftp::sources::Sources;
+
+    struct Nothing;
+
+    impl Catalog for Nothing {
+        fn lookup(&self, _raw: &[u8]) -> Lookup {
+            Lookup::Absent
+        }
+
+        fn when_ready(&self, _raw: &[u8], _wake: Box<dyn FnOnce() + Send>) {}
+    }
+
+    fn worker() -> Worker {
+        let settings = Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            ports_per_worker: 4,
+            ..Settings::default()
+        };
+        let sockets = Sockets::open(&settings, &settings.listen).unwrap();
+        let shared = Shared {
+            policy: settings.resend_policy(),
+            sources: Sources::new(&settings.budget),
+            settings,
+            access: Arc::default(),
+            catalog: Arc::new(Nothing),
+            counters: Arc::default(),
+            running: AtomicUsize::new(0),
+        };
+        let control = Control {
+            ready: Arc::new(Ready::new(EventFd::new().unwrap())),
+            stop: AtomicBool::new(false),
+            overflows: Arc::default(),
+        };
+        Worker::new(Arc::new(shared), Arc::new(control), sockets).unwrap()
+    }
+
+    fn transfer_addresses(worker: &Worker) -> Vec<SocketAddr> {
+        let sockets = worker.sockets.open.iter();
+        sockets
+            .filter(|open| open.role == Role::Transfer)
+            .map(|open| open.socket.local_addr().unwrap().as_socket().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn idle_transfer_sockets_move_to_other_ports_in_turn() {
+        let mut worker = worker();
+        let before = transfer_addresses(&worker);
+        let listening: Vec<_> = worker.sockets.listening().collect();
+        for _ in 0..4 {
+            worker.move_idle_socket();
+        }
+        let after = transfer_addresses(&worker);
+        assert_eq!(after.len(), 4);
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before.ip(), after.ip());
+            assert_ne!(before.port(), after.port());
+        }
+        assert_eq!(worker.sockets.listening().collect::<Vec<_>>(), listening);
+    }
+
+    #[test]
+    fn a_socket_that_moved_is_still_read() {
+        let mut worker = worker();
+        for _ in 0..4 {
+            worker.move_idle_socket();
+        }
+        let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for address in transfer_addresses(&worker) {
+            stranger.send_to(&[0, 4, 0, 1], address).unwrap();
+        }
+        let mut events = [EpollEvent::empty(); BATCH];
+        let count = worker.epoll.wait(&mut events, 1000_u16).unwrap();
+        worker.turn(&events[..count]);
+        assert_eq!(worker.shared.counters.tally().reason(Reason::UnknownTid), 4);
+    }
 }

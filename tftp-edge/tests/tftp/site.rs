@@ -16,7 +16,8 @@ use tftp_edge::tftp::{Server, Settings};
 
 type Wake = Box<dyn FnOnce() + Send>;
 
-/// Files by normalised name. `loading/x` is being read until [`Files::loaded`].
+/// Files by normalised name. `loading/x` is being read until [`Files::loaded`]; `slow/x` keeps the
+/// worker busy for a while, which a true catalog must never do.
 #[derive(Default)]
 pub(crate) struct Files {
     versions: Mutex<HashMap<String, Arc<Version>>>,
@@ -54,6 +55,9 @@ impl Catalog for Files {
             return Lookup::Refused;
         };
         let name = std::str::from_utf8(name).unwrap();
+        if name.starts_with("slow/") {
+            std::thread::sleep(Duration::from_millis(300));
+        }
         match self.versions.lock().unwrap().get(name) {
             Some(version) => Lookup::Found(version.clone()),
             None if name.starts_with("loading/") => Lookup::Loading,
@@ -80,11 +84,14 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Nothing is lost on loopback, so nothing is sent again while a test looks for silence.
     pub(crate) fn settings() -> Settings {
-        Settings {
+        let mut settings = Settings {
             listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
             ..Settings::default()
-        }
+        };
+        (settings.resend.first_ms, settings.resend.min_ms) = (2000, 2000);
+        settings
     }
 
     pub(crate) fn start() -> Self {

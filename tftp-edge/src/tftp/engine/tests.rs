@@ -1,0 +1,300 @@
+//! Rules of the engine that need time to pass, stepped by hand.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::sys::eventfd::EventFd;
+use parking_lot::Mutex;
+use tftp_ebpf::stage::Stage;
+
+use super::*;
+use crate::content::{Lookup, Version};
+
+const MS: Duration = Duration::from_millis(1);
+const REQUEST_SOCKET: SocketId = SocketId(0);
+
+/// One file of 5,000 bytes under every name but those that begin with `loading`.
+struct OneFile(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Catalog for OneFile {
+    fn lookup(&self, raw: &[u8]) -> Lookup {
+        if raw.starts_with(b"loading") {
+            return Lookup::Loading;
+        }
+        Lookup::Found(Arc::new(Version {
+            name: "f".into(),
+            stage: Stage::Other,
+            generation: 1,
+            bytes: Bytes::from(vec![7; 5000]),
+        }))
+    }
+
+    fn when_ready(&self, _raw: &[u8], wake: Box<dyn FnOnce() + Send>) {
+        *self.0.lock() = Some(wake);
+    }
+}
+
+struct Mtu(Option<u32>);
+
+impl PathMtu for Mtu {
+    fn path_mtu(&mut self, _client: Client) -> Option<u32> {
+        self.0
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    catalog: Arc<OneFile>,
+    client: Client,
+    now: Instant,
+    mtu: Mtu,
+}
+
+impl Bench {
+    fn new(settings: Settings) -> Self {
+        let catalog = Arc::new(OneFile(Mutex::default()));
+        let shared = Shared {
+            policy: settings.resend_policy(),
+            access: Arc::default(),
+            catalog: catalog.clone(),
+            counters: Arc::default(),
+            sources: Sources::new(&settings.budget),
+            running: AtomicUsize::new(0),
+            settings,
+        };
+        let sockets = TransferSockets {
+            v4: vec![SocketId(1)],
+            v6: vec![SocketId(2)],
+        };
+        let ready = Arc::new(Ready::new(EventFd::new().unwrap()));
+        Self {
+            engine: Engine::new(Arc::new(shared), sockets, ready),
+            catalog,
+            client: SocketAddr::from(([10, 0, 0, 1], 2000)).into(),
+            now: Instant::now(),
+            mtu: Mtu(None),
+        }
+    }
+
+    fn send(&mut self, socket: SocketId, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut packet = [0xaa; PACKET_LEN];
+        packet[..bytes.len()].copy_from_slice(bytes);
+        let datagram = Datagram {
+            from: self.client,
+            to: Local {
+                ip: [10, 0, 0, 254].into(),
+                interface: 1,
+            },
+            broadcast: false,
+            packet: &packet,
+            len: bytes.len(),
+        };
+        if socket == REQUEST_SOCKET {
+            self.engine
+                .on_request_packet(socket, &datagram, self.now, &mut self.mtu);
+        } else {
+            self.engine.on_transfer_packet(socket, &datagram, self.now);
+        }
+        self.sent()
+    }
+
+    /// Reads from the request socket.
+    fn request(&mut self, request: &[u8]) -> Vec<Vec<u8>> {
+        self.send(REQUEST_SOCKET, request)
+    }
+
+    fn ack(&mut self, block: u16) -> Vec<Vec<u8>> {
+        let number = block.to_be_bytes();
+        self.send(SocketId(1), &[0, 4, number[0], number[1]])
+    }
+
+    fn wait(&mut self, wait: Duration) -> Vec<Vec<u8>> {
+        self.now += wait;
+        while self.engine.on_timers(self.now) {}
+        self.sent()
+    }
+
+    fn sent(&mut self) -> Vec<Vec<u8>> {
+        let mut sent = Vec::new();
+        self.engine.outbox().drain(|_, run, arena| {
+            sent.extend(
+                run.iter()
+                    .map(|queued| arena[queued.range.clone()].to_vec()),
+            );
+        });
+        sent
+    }
+
+    fn counted(&self, reason: Reason) -> u64 {
+        self.engine.shared.counters.tally().reason(reason)
+    }
+}
+
+const RRQ: &[u8] = b"\0\x01f\0octet\0";
+
+#[test]
+fn hundreds_of_acks_cost_a_handful_of_timers() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(b"\0\x01f\0octet\0blksize\x008\0");
+    for block in 0..=600 {
+        bench.now += MS;
+        assert_eq!(bench.ack(block).len(), 1);
+    }
+    assert!(bench.engine.timers.len() < 20);
+    assert!(bench.wait(250 * MS).is_empty());
+    assert_eq!(bench.wait(51 * MS).len(), 1, "block 601 comes again");
+}
+
+#[test]
+fn the_timers_of_a_transfer_that_ended_do_nothing() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(RRQ);
+    for block in 1..=10 {
+        bench.ack(block);
+    }
+    assert_eq!(bench.counted(Reason::Complete), 1);
+    assert!(bench.wait(10_000 * MS).is_empty());
+    assert_eq!(bench.engine.deadline(), None);
+}
+
+#[test]
+fn a_client_that_went_silent_is_given_up_in_bounded_time() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(RRQ);
+    bench.ack(1);
+    let mut sends = 0;
+    for _ in 0..400 {
+        sends += bench.wait(100 * MS).len();
+    }
+    assert_eq!(sends, 15);
+    assert_eq!(bench.counted(Reason::TimedOut), 1);
+    assert_eq!(bench.engine.shared.running.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_request_repeated_after_a_second_of_silence_begins_anew() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(RRQ);
+    bench.ack(1);
+    bench.now += 999 * MS;
+    assert!(bench.request(RRQ).is_empty());
+    bench.now += MS;
+    assert_eq!(bench.request(RRQ)[0][..4], [0, 3, 0, 1]);
+    assert_eq!(bench.counted(Reason::Superseded), 1);
+}
+
+#[test]
+fn the_same_file_asked_for_again_waits_for_the_last_ack_in_another_queue() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(RRQ);
+    for block in 1..=9 {
+        bench.ack(block);
+    }
+    // The client has sent ACK 10 and then asked again, but the request is read first.
+    assert!(bench.request(RRQ).is_empty());
+    bench.ack(10);
+    bench.engine.on_ready(bench.now, &mut bench.mtu);
+    assert_eq!(bench.sent()[0][..4], [0, 3, 0, 1]);
+    assert_eq!(bench.counted(Reason::Complete), 1);
+    assert_eq!(bench.counted(Reason::LateRequest), 0);
+    // With no ACK 10 in the queue it was a late copy after all.
+    for block in 1..=9 {
+        bench.ack(block);
+    }
+    bench.request(RRQ);
+    bench.engine.on_ready(bench.now, &mut bench.mtu);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.counted(Reason::LateRequest), 1);
+}
+
+#[test]
+fn a_repeated_request_is_answered_out_of_the_same_budget() {
+    let mut settings = Settings::default();
+    (
+        settings.budget.first_burst,
+        settings.budget.first_per_second,
+    ) = (3, 0);
+    let mut bench = Bench::new(settings);
+    let answers: usize = (0..10).map(|_| bench.request(RRQ).len()).sum();
+    assert_eq!(answers, 3);
+    assert_eq!(bench.counted(Reason::FirstBudget), 7);
+}
+
+#[test]
+fn a_block_fits_the_path_unless_the_clamp_is_off() {
+    let request = b"\0\x01f\0octet\0blksize\x008192\0";
+    let oack = |clamp: bool, mtu: Option<u32>| {
+        let mut bench = Bench::new(Settings {
+            mtu_clamp: clamp,
+            ..Settings::default()
+        });
+        bench.mtu = Mtu(mtu);
+        String::from_utf8(bench.request(request).remove(0)).unwrap()
+    };
+    assert_eq!(oack(true, Some(1500)), "\0\x06blksize\x001468\0");
+    assert_eq!(oack(true, Some(68)), "\0\x06blksize\x0036\0");
+    assert_eq!(oack(true, Some(0)), "\0\x06blksize\x008\0");
+    assert_eq!(oack(true, None), "\0\x06blksize\x008192\0");
+    assert_eq!(oack(false, Some(1500)), "\0\x06blksize\x008192\0");
+}
+
+#[test]
+fn a_client_that_waited_too_long_for_a_file_is_not_answered() {
+    let mut bench = Bench::new(Settings::default());
+    bench.request(b"\0\x01loading\0octet\0");
+    let wake = bench.catalog.0.lock().take();
+    bench.now += 11_000 * MS;
+    wake.expect("the engine asked to be woken")();
+    bench.engine.on_ready(bench.now, &mut bench.mtu);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.counted(Reason::LateRequest), 1);
+}
+
+#[test]
+fn impossible_sources_are_not_answered() {
+    let mut bench = Bench::new(Settings::default());
+    for source in ["255.255.255.255", "224.0.0.1", "0.0.0.0", "ff02::1", "::"] {
+        bench.client.ip = source.parse().unwrap();
+        assert!(bench.request(RRQ).is_empty(), "{source}");
+    }
+    assert_eq!(bench.counted(Reason::SourceAddress), 5);
+    bench.client.ip = [10, 0, 0, 1].into();
+    // An answer to another server's request port could be answered in turn.
+    for port in [0, 69] {
+        bench.client.port = port;
+        assert!(bench.request(RRQ).is_empty());
+        assert!(bench.send(SocketId(1), &[0, 4, 0, 1]).is_empty());
+    }
+    assert_eq!(bench.counted(Reason::SourcePort), 4);
+}
+
+#[test]
+fn a_site_of_2000_phones_behind_one_address_is_served_whole() {
+    let mut bench = Bench::new(Settings::default());
+    for port in 1000..3000 {
+        bench.client.port = port;
+        assert_eq!(bench.request(RRQ).len(), 1, "port {port}");
+    }
+    assert_eq!(bench.engine.shared.running.load(Ordering::Relaxed), 2000);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_datagram_does_harm(
+        packets in proptest::collection::vec(
+            (0u16..3, proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80)), 1..40),
+    ) {
+        let mut bench = Bench::new(Settings::default());
+        bench.request(RRQ);
+        for (socket, mut packet) in packets {
+            // Most random bytes are no opcode: make half of them one.
+            if let [first, second, ..] = &mut packet[..] && *second % 2 == 0 {
+                (*first, *second) = (0, *second % 8);
+            }
+            let answers = bench.send(SocketId(socket), &packet);
+            // Nothing is amplified by more than the block and its header.
+            proptest::prop_assert!(answers.iter().map(Vec::len).sum::<usize>() <= 516);
+        }
+    }
+}
