@@ -39,6 +39,12 @@ impl RealClient {
         !matches!(self, Self::TftpHpa)
     }
 
+    /// Whether it can fetch a file of no bytes. curl 7.88 looks for its peer after the transfer has
+    /// ended with the first packet, and fails with exit code 71.
+    pub const fn takes_empty_files(self) -> bool {
+        !matches!(self, Self::Curl)
+    }
+
     fn arguments(self, server: IpAddr, name: &str, blksize: u16, local: &str) -> Vec<String> {
         let host = server.to_string();
         let size = blksize.to_string();

@@ -23,8 +23,17 @@ impl Capture {
         // -Z: tcpdump would otherwise give up root and fail to write to a folder of root's.
         command
             .args([
-                "-Z", "root", "-n", "-U", "-s", "0", "-B", "65536", "-i", interface, "-w",
+                "-Z",
+                "root",
+                "-n",
+                "-U",
+                "--immediate-mode",
+                "-s",
+                "0",
+                "-B",
+                "65536",
             ])
+            .args(["-i", interface, "-w"])
             .arg(file);
         let log = file.with_extension("log");
         let mut process = Process::start("tcpdump", command, &log)?;
@@ -38,8 +47,8 @@ impl Capture {
 
     /// Ends the capture and has it judged.
     pub fn finish(mut self) -> Result<Findings> {
-        // tcpdump reads its socket in batches; give the last one time to arrive.
-        std::thread::sleep(Duration::from_millis(300));
+        // What has been seen on the interface may still be on its way to tcpdump.
+        std::thread::sleep(Duration::from_millis(200));
         self.process.end(Signal::SIGINT)?;
         let log = self.process.log();
         ensure!(

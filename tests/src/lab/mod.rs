@@ -74,85 +74,55 @@ impl Lab {
 
     fn wire(&self, options: LabOptions) -> Result<()> {
         let mtu = options.mtu.to_string();
-        run(
-            "ip",
-            [
-                "link",
-                "add",
-                CLIENT_IF,
-                "mtu",
-                &mtu,
-                "netns",
-                self.client.name(),
-                "type",
-                "veth",
-                "peer",
-                "name",
-                SERVER_IF,
-                "mtu",
-                &mtu,
-                "netns",
-                self.server.name(),
-            ],
-        )?;
-        let ends = [
-            (&self.server, SERVER_IF, SERVER_V4, SERVER_V6),
-            (&self.client, CLIENT_IF, CLIENT_V4, CLIENT_V6),
+        let (server, client) = (&self.server, &self.client);
+        let ours = [
+            "link",
+            "add",
+            CLIENT_IF,
+            "mtu",
+            &mtu,
+            "netns",
+            client.name(),
         ];
-        for (namespace, interface, v4, v6) in ends {
+        let peer = [
+            "peer",
+            "name",
+            SERVER_IF,
+            "mtu",
+            &mtu,
+            "netns",
+            server.name(),
+        ];
+        let words = ours.iter().chain(&["type", "veth"]).chain(&peer);
+        run("ip", words)?;
+        for (namespace, interface) in [(server, SERVER_IF), (client, CLIENT_IF)] {
             // Checksums and tags as they stand on a real wire: captures and XDP see them complete.
-            namespace.run(
-                "ethtool",
-                [
-                    "-K", interface, "tx", "off", "txvlan", "off", "rxvlan", "off", "gro", "off",
-                    "tso", "off", "gso", "off",
-                ],
-            )?;
+            let off = ["tx", "txvlan", "rxvlan", "gro", "tso", "gso"].map(|what| [what, "off"]);
+            let words = ["-K", interface]
+                .into_iter()
+                .chain(off.into_iter().flatten());
+            namespace.run("ethtool", words)?;
             namespace.ip(&["link", "set", "lo", "up"])?;
-            namespace.ip(&["addr", "add", &format!("{v4}/24"), "dev", interface])?;
-            namespace.ip(&[
-                "-6",
-                "addr",
-                "add",
-                &format!("{v6}/64"),
-                "dev",
-                interface,
-                "nodad",
-            ])?;
             namespace.ip(&["link", "set", interface, "up"])?;
         }
-        self.introduce(
-            &self.server,
-            SERVER_IF,
-            &self.client,
-            CLIENT_IF,
-            [CLIENT_V4.into(), CLIENT_V6.into()],
-        )?;
-        self.introduce(
-            &self.client,
-            CLIENT_IF,
-            &self.server,
-            SERVER_IF,
-            [SERVER_V4.into(), SERVER_V6.into()],
-        )?;
+        self.address(client, CLIENT_IF, CLIENT_V4, CLIENT_V6)?;
+        self.address(server, SERVER_IF, SERVER_V4, SERVER_V6)?;
+        let addresses = [SERVER_V4.into(), SERVER_V6.into()];
+        self.introduce(client, CLIENT_IF, server, SERVER_IF, addresses)?;
+        let addresses = [CLIENT_V4.into(), CLIENT_V6.into()];
+        self.introduce(server, SERVER_IF, client, CLIENT_IF, addresses)?;
 
-        let phones_v4 = format!("{}/{}", PHONES_V4.0, PHONES_V4.1);
-        let phones_v6 = format!("{}/{}", PHONES_V6.0, PHONES_V6.1);
-        self.server
-            .ip(&["route", "add", &phones_v4, "via", &CLIENT_V4.to_string()])?;
-        self.server.ip(&[
-            "-6",
-            "route",
-            "add",
-            &phones_v6,
-            "via",
-            &CLIENT_V6.to_string(),
-        ])?;
-        self.client
-            .ip(&["route", "add", "local", &phones_v4, "dev", "lo"])?;
-        self.client
-            .ip(&["-6", "route", "add", "local", &phones_v6, "dev", "lo"])?;
-        Ok(())
+        let [v4, v6] = [
+            format!("{}/{}", PHONES_V4.0, PHONES_V4.1),
+            format!("{}/{}", PHONES_V6.0, PHONES_V6.1),
+        ];
+        let (via_v4, via_v6) = (CLIENT_V4.to_string(), CLIENT_V6.to_string());
+        server.ip(&["route", "add", &v4, "via", &via_v4])?;
+        server.ip(&["-6", "route", "add", &v6, "via", &via_v6])?;
+        client.ip(&["route", "add", "local", &v4, "dev", "lo"])?;
+        client.ip(&["-6", "route", "add", "local", &v6, "dev", "lo"])?;
+        // A local route is enough to bind to for IPv4, but not for IPv6.
+        client.set_sysctl("net/ipv6/ip_nonlocal_bind", "1")
     }
 
     /// Tells `here` the hardware address of `there`, so that no ARP can be lost in a storm.
@@ -182,59 +152,15 @@ impl Lab {
         Ok(())
     }
 
-    /// Gives both ends an interface in VLAN `id`, for servers that take tagged frames from a
-    /// socket; addresses move to it. The server's is `srv0.ID`.
-    pub fn add_server_vlan(&self, id: u16) -> Result<()> {
-        let name = format!("{SERVER_IF}.{id}");
-        let tag = id.to_string();
-        let namespace = &self.server;
-        namespace.ip(&[
-            "link", "add", "link", SERVER_IF, "name", &name, "type", "vlan", "id", &tag,
-        ])?;
-        namespace.ip(&["addr", "flush", "dev", SERVER_IF])?;
-        namespace.ip(&["link", "set", &name, "up"])?;
-        namespace.ip(&["addr", "add", &format!("{SERVER_V4}/24"), "dev", &name])?;
-        namespace.ip(&[
-            "-6",
-            "addr",
-            "add",
-            &format!("{SERVER_V6}/64"),
-            "dev",
-            &name,
-            "nodad",
-        ])?;
-        let path = format!("/sys/class/net/{CLIENT_IF}/address");
-        let lladdr = self.client.output("cat", [path.as_str()])?;
-        for address in [IpAddr::from(CLIENT_V4), CLIENT_V6.into()] {
-            namespace.ip(&[
-                "neigh",
-                "replace",
-                &address.to_string(),
-                "lladdr",
-                lladdr.trim(),
-                "dev",
-                &name,
-                "nud",
-                "permanent",
-            ])?;
-        }
-        let phones_v4 = format!("{}/{}", PHONES_V4.0, PHONES_V4.1);
-        let phones_v6 = format!("{}/{}", PHONES_V6.0, PHONES_V6.1);
-        namespace.ip(&[
-            "route",
-            "replace",
-            &phones_v4,
-            "via",
-            &CLIENT_V4.to_string(),
-        ])?;
-        namespace.ip(&[
-            "-6",
-            "route",
-            "replace",
-            &phones_v6,
-            "via",
-            &CLIENT_V6.to_string(),
-        ])?;
-        Ok(())
+    fn address(
+        &self,
+        namespace: &Namespace,
+        interface: &str,
+        v4: Ipv4Addr,
+        v6: Ipv6Addr,
+    ) -> Result<()> {
+        let (v4, v6) = (format!("{v4}/24"), format!("{v6}/64"));
+        namespace.ip(&["addr", "add", &v4, "dev", interface])?;
+        namespace.ip(&["-6", "addr", "add", &v6, "dev", interface, "nodad"])
     }
 }

@@ -81,6 +81,19 @@ impl Namespace {
         run("ip", ["-n", &self.name].iter().chain(args))
     }
 
+    /// The processes inside, but for threads of our own.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        pids(&self.name)
+    }
+
+    /// Sets `/proc/sys/KEY`, a key that each namespace has for itself.
+    pub fn set_sysctl(&self, key: &str, value: &str) -> Result<()> {
+        let path = Path::new("/proc/sys").join(key);
+        self.enter(|| {
+            std::fs::write(&path, value).with_context(|| format!("writing {}", path.display()))
+        })
+    }
+
     /// Moves the calling thread inside, for good: sockets it makes from now on belong there.
     pub fn enter_thread(&self) -> Result<()> {
         let path = self.path();
@@ -115,17 +128,12 @@ impl Drop for Namespace {
 fn remove(name: &str) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        let pids = output("ip", ["netns", "pids", name])?;
-        let pids: Vec<i32> = pids.lines().filter_map(|line| line.parse().ok()).collect();
-        let own = std::process::id();
-        let foreign = pids.iter().filter(|&&pid| pid as u32 != own);
-        let mut any = false;
-        for &pid in foreign {
-            any = true;
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        if !any {
+        let pids = pids(name)?;
+        if pids.is_empty() {
             break;
+        }
+        for &pid in &pids {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         if Instant::now() > deadline {
             return Err(anyhow!("processes {pids:?} in it do not end"));
@@ -133,6 +141,13 @@ fn remove(name: &str) -> Result<()> {
         thread::sleep(Duration::from_millis(20));
     }
     run("ip", ["netns", "delete", name])
+}
+
+fn pids(name: &str) -> Result<Vec<i32>> {
+    let own = std::process::id() as i32;
+    let pids = output("ip", ["netns", "pids", name])?;
+    let pids = pids.lines().filter_map(|line| line.trim().parse().ok());
+    Ok(pids.filter(|&pid| pid != own).collect())
 }
 
 /// Removes the namespaces of lab processes that are no more.

@@ -148,7 +148,8 @@ impl LabPrograms {
     }
 
     /// Puts whoever uses `interface` behind VLAN tags: pushed on the way out, and taken off what
-    /// comes in. Frames that come without them are dropped.
+    /// comes in. Frames that come without them are dropped. On the server's side it stands for a
+    /// VLAN interface, which not every kernel has; XDP comes before it and sees the tags.
     pub fn tag(namespace: &Namespace, interface: &str, tags: Tags) -> Result<Attached> {
         let mut programs = load()?;
         set_array(
