@@ -9,6 +9,6 @@
 pub mod client;
 //pub mod demo;
 pub mod lab;
+pub mod phones;
 pub mod server;
-//pub mod phones;
 //pub mod site;

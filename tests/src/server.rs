@@ -37,6 +37,14 @@ impl Place<'_> {
         }
     }
 
+    /// Moves the calling thread there, for good.
+    pub fn enter_thread(self) -> Result<()> {
+        match self {
+            Self::Namespace(namespace) => namespace.enter_thread(),
+            Self::Loopback => Ok(()),
+        }
+    }
+
     /// The server's IPv4 address there.
     pub fn address(self) -> Ipv4Addr {
         match self {
