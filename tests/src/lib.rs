@@ -11,4 +11,4 @@ pub mod client;
 pub mod lab;
 pub mod phones;
 pub mod server;
-//pub mod site;
+pub mod site;
