@@ -7,7 +7,7 @@
 //! - [`demo`]: all of it together.
 
 pub mod client;
-//pub mod demo;
+pub mod demo;
 pub mod lab;
 pub mod phones;
 pub mod server;
