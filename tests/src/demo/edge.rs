@@ -34,8 +34,8 @@ impl Mode {
     }
 }
 
-/// Where `/metrics` is, in the daemon's namespace.
-const METRICS_V4: &str = "127.0.0.1:9466";
+/// Where `/metrics` is by default, in the daemon's namespace.
+const METRICS: &str = "127.0.0.1:9466";
 
 /// A daemon with a folder of its own.
 #[derive(Debug)]
@@ -77,9 +77,6 @@ database = "inventory.sqlite"
 [kernel]
 mode = "{mode}"
 interfaces = ["{SERVER_IF}"]
-
-[metrics]
-listen = "{METRICS_V4}"
 
 [control]
 socket = "control.sock"
@@ -183,6 +180,6 @@ socket = "control.sock"
     }
 
     pub fn metrics(&self) -> Result<Metrics> {
-        self.place.enter(|| Metrics::get(METRICS_V4))
+        self.place.enter(|| Metrics::get(METRICS))
     }
 }

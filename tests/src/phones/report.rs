@@ -54,8 +54,11 @@ fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three significant digits are a valid precision")
 }
 
-fn us(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+fn record(histogram: &mut Histogram<u64>, time: Duration) {
+    let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    histogram
+        .record(us)
+        .expect("a histogram that resizes takes any value");
 }
 
 impl Report {
@@ -104,15 +107,15 @@ impl Report {
         stage.blocks += result.tally.blocks;
         stage.resends += u64::from(result.tally.resends);
         stage.duplicates += u64::from(result.tally.duplicates);
-        stage.took_us.saturating_record(us(result.took));
+        record(&mut stage.took_us, result.took);
         if let Some(first) = result.first_answer {
-            stage.first_answer_us.saturating_record(us(first));
+            record(&mut stage.first_answer_us, first);
         }
     }
 
     pub(super) fn booted(&mut self, took: Duration) {
         self.booted += 1;
-        self.boot_us.saturating_record(us(took));
+        record(&mut self.boot_us, took);
     }
 
     pub(super) fn failed(&mut self, device: &str, reason: String) {
@@ -150,4 +153,21 @@ impl Report {
 fn add(mine: &mut Histogram<u64>, theirs: &Histogram<u64>) {
     mine.add(theirs)
         .expect("histograms that resize take any value");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_all_threads_are_kept_whole() {
+        let (mut one, mut other) = (Report::new(), Report::new());
+        one.booted(Duration::from_millis(3));
+        other.booted(Duration::from_secs(9));
+        one.merge(other);
+        assert_eq!(one.booted, 2);
+        let close = |value: u64, expected: u64| value.abs_diff(expected) <= expected / 1000;
+        assert!(close(one.boot_us.min(), 3_000), "{}", one.boot_us.min());
+        assert!(close(one.boot_us.max(), 9_000_000), "{}", one.boot_us.max());
+    }
 }
