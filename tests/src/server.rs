@@ -1,7 +1,7 @@
 //! TFTP servers, ours and others, started the same way in the same place.
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -124,11 +124,7 @@ fn prefixed(prefix: &str, path: &Path) -> std::ffi::OsString {
 
 /// Whether anything comes back for a name that does not exist.
 fn answers(server: SocketAddr) -> Result<bool> {
-    let from = match server.ip() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(address),
-    };
-    let exchange = Exchange::new(from, 0)?;
+    let exchange = Exchange::new(server.ip(), 0)?;
     exchange.send(server, b"\0\x01is-anybody-there\0octet\0")?;
     Ok(exchange.receive(Duration::from_millis(200))?.is_some())
 }

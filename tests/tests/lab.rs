@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tftp_edge_tests::client::{Fault, Outcome, RealClient, Request, Retry, get, get_with};
 use tftp_edge_tests::lab::{
     CLIENT_IF, CLIENT_V4, CLIENT_V6, Capture, Findings, Impairment, Lab, LabOptions, LabPrograms,
-    Process, SERVER_IF, SERVER_V4, SERVER_V6, Side, Tags, is_root,
+    Process, SERVER_IF, SERVER_V4, SERVER_V6, Side, Tags, is_root, run,
 };
 use tftp_edge_tests::server::{Place, Server};
 
@@ -110,7 +110,8 @@ fn a_lab_leaves_nothing_behind_even_on_panic() {
                 .arg("600")
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
-            sleeper.spawn().expect("a process that nobody ends");
+            #[expect(clippy::zombie_processes, reason = "the lab is to end it")]
+            let _child = sleeper.spawn().expect("a process that nobody ends");
             while lab.server.pids().expect("its processes").is_empty() {
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -119,6 +120,20 @@ fn a_lab_leaves_nothing_behind_even_on_panic() {
         assert!(panicked.is_err());
         assert_eq!(names.len(), 2);
         assert!(!names.iter().any(|name| exists(name)));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_killed_run_left_behind_is_swept_up() {
+    with_root(false, || {
+        // No process has a number this high (the kernel's limit is 2^22).
+        let stale = "tftplab-99999999-0-srv";
+        run("ip", ["netns", "add", stale])?;
+        assert!(exists(stale));
+        let lab = Lab::new(LabOptions::default())?;
+        assert!(!exists(stale));
+        assert!(exists(lab.server.name()));
         Ok(())
     });
 }

@@ -253,7 +253,7 @@ impl<S: Sink> Fetch<S> {
             .strip_suffix('\0')
             .ok_or("OACK does not end with a NUL")?;
         let words: Vec<&str> = text.split('\0').collect();
-        if words.len() % 2 != 0 {
+        if !words.len().is_multiple_of(2) {
             return Err(format!("OACK with an odd number of words: {words:?}"));
         }
         for pair in words.chunks_exact(2) {

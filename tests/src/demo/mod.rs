@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
 
 pub use edge::{Edge, Mode};
@@ -94,7 +94,6 @@ pub fn run(options: &DemoOptions, mut say: impl FnMut(&str)) -> Result<Demo> {
 /// Everything a demonstration plays with.
 struct Show<'lab> {
     options: DemoOptions,
-    // Declared after nothing that it needs: the daemon ends before its folder goes.
     edge: Edge<'lab>,
     server: Place<'lab>,
     client: Place<'lab>,
@@ -150,7 +149,8 @@ impl<'lab> Show<'lab> {
         self.edge
             .set(&site::settings(self.server.address().into()))?;
         say(&format!("imported a site of {phones} phones"));
-        self.expect(TIME_ZONE)?;
+        self.site.oracle.expect_everywhere(TIME_ZONE);
+        self.render_sample()?;
 
         let begun = Instant::now();
         let mut daemon = self.edge.start()?;
@@ -174,9 +174,10 @@ impl<'lab> Show<'lab> {
         ));
         let changed = Instant::now();
         self.edge.set(&[format!("time_zone={NEW_TIME_ZONE}")])?;
-        self.expect(NEW_TIME_ZONE)?;
+        self.site.oracle.expect_everywhere(NEW_TIME_ZONE);
         self.wait_for_change()?;
         let change_live_s = changed.elapsed().as_secs_f64();
+        self.render_sample()?;
         let configurations = self.site.configurations_only();
         let refetch = self.fetch("configurations", &configurations, &daemon)?;
         ensure!(!interrupted(), "interrupted");
@@ -190,21 +191,17 @@ impl<'lab> Show<'lab> {
         })
     }
 
-    /// Tells the oracle what configurations must be from now on.
-    fn expect(&mut self, time_zone: &str) -> Result<()> {
-        self.site.oracle.expect_everywhere(time_zone);
-        let devices: Vec<_> = self
-            .site
-            .sample(RENDERED)
-            .map(|phone| phone.device.clone())
-            .collect();
+    /// Gives the oracle what `tftp-edge render` prints for the phones of the sample.
+    fn render_sample(&mut self) -> Result<()> {
+        let sample = self.site.sample(RENDERED);
+        let devices: Vec<_> = sample.map(|phone| phone.device.clone()).collect();
         for device in devices {
             let content = self.edge.render(&device)?;
             let name = Family::config_file(&device);
             self.site
                 .oracle
                 .check(&name, &content)
-                .map_err(|why| anyhow::anyhow!("tftp-edge render {device}: {why}"))?;
+                .map_err(|why| anyhow!("tftp-edge render {device}: {why}"))?;
             self.site.oracle.set_rendered(&device, content);
         }
         Ok(())
@@ -232,7 +229,7 @@ impl<'lab> Show<'lab> {
         Ok(Run::new(title, &report, &before, &after, cpu.as_secs_f64()))
     }
 
-    /// Returns when the phones of the sample are given what was rendered after the change.
+    /// Returns when the phones of the sample are given configurations with the change.
     fn wait_for_change(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
         for phone in self.site.sample(RENDERED) {
