@@ -50,8 +50,8 @@ impl Family {
         format!("{device}.cnf.xml").into()
     }
 
-    /// The files of a boot without an upgrade, in order. `device` is `SEP` and the MAC. What a
-    /// phone finds in its configuration comes from `locale`, `country` and the site's file names.
+    /// The files of a boot without an upgrade, in order. `device` is `SEP` and the MAC; `site` is
+    /// what a real phone would read out of its configuration.
     pub fn boot(self, device: &str, site: &SiteNames) -> Vec<Arc<str>> {
         let SiteNames {
             user_locale,
