@@ -1,1 +1,14 @@
-//! The lab.
+//! What the end-to-end tests and the demonstration of tftp-edge are made of.
+//!
+//! - [`lab`]: two network namespaces on a veth pair, processes in them, captures, lab BPF programs.
+//! - [`client`]: a TFTP client that checks every byte, without sockets inside, and the real ones.
+//! - [`phones`]: phones that boot, thousands of them in one process.
+//! - [`site`]: a site with its phones, its files, and what each phone must be given.
+//! - [`demo`]: all of it together.
+
+pub mod client;
+pub mod demo;
+pub mod lab;
+pub mod phones;
+pub mod server;
+pub mod site;

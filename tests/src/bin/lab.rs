@@ -1,0 +1,111 @@
+//! `tftp-edge-lab`: shows tftp-edge at work.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use tftp_edge_tests::demo::{DemoOptions, Mode, daemon_beside_us, run};
+use tftp_edge_tests::lab::{interrupted, is_root, sweep_stale, watch_for_interrupt};
+
+#[derive(Parser)]
+#[command(
+    name = "tftp-edge-lab",
+    about = "A lab for tftp-edge: phones, namespaces, a demonstration"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot a whole site at once, then change one shared setting
+    ///
+    /// As root in network namespaces of its own, with the kernel path; else on the loopback.
+    Demo {
+        /// Phones of the site
+        #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+        phones: u32,
+        /// Which kernel program answers
+        #[arg(long, value_enum, default_value_t = Mode::Auto)]
+        mode: Mode,
+        /// Stay on the loopback, with sockets alone
+        #[arg(long)]
+        loopback: bool,
+        /// The tftp-edge to start [default: the one beside this program]
+        #[arg(long, value_name = "PATH")]
+        daemon: Option<PathBuf>,
+        /// Bring the power back over this many seconds instead of at once
+        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+        ramp: Duration,
+        /// How many times smaller than real ones the firmware images are
+        #[arg(long, value_name = "FACTOR", default_value_t = 64)]
+        firmware_divisor: usize,
+        /// Write the tables to this file too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Remove what killed runs left behind
+    Sweep,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text
+        .trim_end_matches('s')
+        .parse()
+        .map_err(|_| "expected seconds, such as 2 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Demo {
+            phones,
+            mode,
+            loopback,
+            daemon,
+            ramp,
+            firmware_divisor,
+            json,
+        } => {
+            watch_for_interrupt()?;
+            if !is_root() && !loopback {
+                eprintln!("no root: no network namespaces and no kernel path; use sudo for them");
+            }
+            let options = DemoOptions {
+                daemon: daemon.unwrap_or_else(daemon_beside_us),
+                phones: phones as usize,
+                mode,
+                loopback: loopback || !is_root(),
+                ramp,
+                firmware_divisor,
+            };
+            let demo = match run(&options, |step| eprintln!("{step}")) {
+                // 128 + SIGINT, as a shell says it.
+                Err(_) if interrupted() => return Ok(ExitCode::from(130)),
+                result => result?,
+            };
+            println!("{}", demo.boot);
+            println!(
+                "the change reached the sampled phones within {:.2} s",
+                demo.change_live_s
+            );
+            println!("{}", demo.refetch);
+            if let Some(file) = json {
+                fs::write(&file, serde_json::to_vec_pretty(&demo)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            Ok(match demo.is_complete() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            })
+        }
+        Command::Sweep => {
+            sweep_stale();
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! One file from one server, without sockets or a clock.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tftp_ebpf::wire::tftp::{DEFAULT_BLKSIZE, MIN_BLKSIZE, opcode};
+
+use super::{Mismatch, Request, Sink};
+
+/// When a client sends its last packet again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// Wait after the first send; doubled after each further one.
+    pub first: Duration,
+    /// Longest wait.
+    pub longest: Duration,
+    /// Sends of one packet before the client gives up.
+    pub sends: u32,
+}
+
+impl Default for Retry {
+    /// As a 7821 begins; no trace shows how it ends.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(4),
+            sends: 8,
+        }
+    }
+}
+
+impl Retry {
+    fn wait(&self, sends: u32) -> Duration {
+        let doublings = sends.saturating_sub(1).min(16);
+        self.longest.min(self.first * (1 << doublings))
+    }
+}
+
+/// What to do after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Nothing until the next datagram or the deadline.
+    Wait,
+    /// Send what [`Fetch::transmit`] gives.
+    Send,
+    /// Send it, and the transfer is over: see [`Fetch::outcome`].
+    SendAndEnd,
+    /// The transfer is over.
+    End,
+}
+
+/// How a transfer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every block came, and the sink took it.
+    Complete,
+    /// The server said ERROR.
+    Refused {
+        code: u16,
+        text: String,
+    },
+    Failed(Failure),
+}
+
+/// What a server may not do, or not let happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("no answer to {sends} sends, after block {block}")]
+    Timeout { sends: u32, block: u64 },
+    #[error("byte {} is not the expected one", .0.offset)]
+    Content(Mismatch),
+    #[error("{len} bytes came, but tsize had said {tsize}")]
+    Size { len: u64, tsize: u64 },
+    #[error("the server broke the protocol: {0}")]
+    Protocol(String),
+}
+
+/// What happened on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Payload bytes taken, each counted once.
+    pub bytes: u64,
+    /// Blocks taken, each counted once.
+    pub blocks: u64,
+    /// Packets this client sent again.
+    pub resends: u32,
+    /// DATA or OACK that had already come.
+    pub duplicates: u32,
+    /// Datagrams from an address or a port that is not the transfer's.
+    pub foreign: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outstanding {
+    Request,
+    Ack(u16),
+}
+
+/// A transfer under way.
+#[derive(Debug)]
+pub struct Fetch<S> {
+    server: SocketAddr,
+    request: Request,
+    retry: Retry,
+    sink: S,
+    tid: Option<u16>,
+    outstanding: Outstanding,
+    /// Sends of what is outstanding.
+    sends: u32,
+    deadline: Instant,
+    started: Instant,
+    first_answer: Option<Instant>,
+    blksize: usize,
+    window: u64,
+    tsize: Option<u64>,
+    oack: bool,
+    /// The last block taken, not wrapped; zero before the first.
+    block: u64,
+    acked: u64,
+    tally: Tally,
+    outcome: Option<Outcome>,
+}
+
+impl<S: Sink> Fetch<S> {
+    /// The caller sends what [`Fetch::transmit`] gives right away.
+    pub fn new(server: SocketAddr, request: Request, retry: Retry, sink: S, now: Instant) -> Self {
+        Self {
+            server,
+            request,
+            retry,
+            sink,
+            tid: None,
+            outstanding: Outstanding::Request,
+            sends: 1,
+            deadline: now + retry.wait(1),
+            started: now,
+            first_answer: None,
+            blksize: DEFAULT_BLKSIZE.into(),
+            window: 1,
+            tsize: None,
+            oack: false,
+            block: 0,
+            acked: 0,
+            tally: Tally::default(),
+            outcome: None,
+        }
+    }
+
+    /// Writes the packet to be sent, and says where to.
+    pub fn transmit(&self, out: &mut Vec<u8>) -> SocketAddr {
+        out.clear();
+        match self.outstanding {
+            Outstanding::Request => self.request.encode(out),
+            Outstanding::Ack(block) => {
+                out.extend_from_slice(&opcode::ACK.to_be_bytes());
+                out.extend_from_slice(&block.to_be_bytes());
+            }
+        }
+        let mut to = self.server;
+        if let Some(tid) = self.tid {
+            to.set_port(tid);
+        }
+        to
+    }
+
+    /// When [`Fetch::on_deadline`] wants to be called.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub fn on_deadline(&mut self, now: Instant) -> Reaction {
+        if self.outcome.is_some() {
+            return Reaction::End;
+        }
+        if now < self.deadline {
+            return Reaction::Wait;
+        }
+        if self.sends >= self.retry.sends {
+            return self.fail(Failure::Timeout {
+                sends: self.sends,
+                block: self.block,
+            });
+        }
+        self.sends += 1;
+        self.tally.resends += 1;
+        self.deadline = now + self.retry.wait(self.sends);
+        if self.block > self.acked {
+            // Lost in mid-window: let it go on behind what has come (RFC 7440 section 4).
+            self.acked = self.block;
+            self.outstanding = Outstanding::Ack(self.block as u16);
+        }
+        Reaction::Send
+    }
+
+    pub fn on_datagram(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Reaction {
+        if self.outcome.is_some() {
+            return Reaction::End;
+        }
+        // RFC 1350 section 4: a transfer is the pair of TIDs. The first answer names the server's.
+        if from.ip() != self.server.ip() || self.tid.is_some_and(|tid| tid != from.port()) {
+            self.tally.foreign += 1;
+            return Reaction::Wait;
+        }
+        let [op_high, op_low, rest @ ..] = packet else {
+            return self.break_off("a packet without an opcode");
+        };
+        self.tid = Some(from.port());
+        self.first_answer.get_or_insert(now);
+        match u16::from_be_bytes([*op_high, *op_low]) {
+            opcode::DATA => match rest {
+                [high, low, payload @ ..] => {
+                    self.on_data(now, u16::from_be_bytes([*high, *low]), payload)
+                }
+                _ => self.break_off("DATA without a block number"),
+            },
+            opcode::OACK => self.on_oack(now, rest),
+            opcode::ERROR => match rest {
+                [high, low, text @ ..] => {
+                    let text = text.strip_suffix(&[0]).unwrap_or(text);
+                    self.outcome = Some(Outcome::Refused {
+                        code: u16::from_be_bytes([*high, *low]),
+                        text: String::from_utf8_lossy(text).into_owned(),
+                    });
+                    Reaction::End
+                }
+                _ => self.break_off("ERROR without a code"),
+            },
+            other => self.break_off(&format!("opcode {other} to a reader")),
+        }
+    }
+
+    fn on_oack(&mut self, now: Instant, options: &[u8]) -> Reaction {
+        if self.block > 0 {
+            self.tally.duplicates += 1;
+            return Reaction::Wait;
+        }
+        if self.oack {
+            self.tally.duplicates += 1;
+            return Reaction::Send;
+        }
+        if let Err(broken) = self.take_options(options) {
+            return self.break_off(&broken);
+        }
+        self.oack = true;
+        self.acknowledge(now)
+    }
+
+    /// RFC 2347: an answer to what was asked, and to nothing else.
+    fn take_options(&mut self, options: &[u8]) -> Result<(), String> {
+        let asked = self.request.options;
+        let text = std::str::from_utf8(options).map_err(|_| "OACK with bytes that are no text")?;
+        let text = text
+            .strip_suffix('\0')
+            .ok_or("OACK does not end with a NUL")?;
+        let words: Vec<&str> = text.split('\0').collect();
+        if !words.len().is_multiple_of(2) {
+            return Err(format!("OACK with an odd number of words: {words:?}"));
+        }
+        for pair in words.chunks_exact(2) {
+            let (name, value) = (pair[0].to_ascii_lowercase(), pair[1]);
+            let number: u64 = value
+                .parse()
+                .map_err(|_| format!("OACK with {name} of {value:?}"))?;
+            let sound = match name.as_str() {
+                "blksize" => {
+                    self.blksize = number as usize;
+                    number >= MIN_BLKSIZE.into() && number <= asked.blksize.into()
+                }
+                "windowsize" => {
+                    self.window = number;
+                    number >= 1 && number <= asked.windowsize.into()
+                }
+                "timeout" => asked.timeout != 0 && number == u64::from(asked.timeout),
+                "tsize" => {
+                    self.tsize = Some(number);
+                    asked.tsize
+                }
+                _ => false,
+            };
+            if !sound {
+                return Err(format!("OACK says {name}={value}; asked was {asked:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_data(&mut self, now: Instant, number: u16, payload: &[u8]) -> Reaction {
+        let ahead = number.wrapping_sub(self.block as u16);
+        if ahead != 1 {
+            return self.on_other_block(now, ahead);
+        }
+        if self.block == 0 && !self.oack && self.request.has_options() {
+            // The server knows no options: RFC 2347 lets it answer with plain DATA.
+            self.blksize = DEFAULT_BLKSIZE.into();
+        }
+        if payload.len() > self.blksize {
+            let len = payload.len();
+            return self.break_off(&format!("{len} bytes in a block of {}", self.blksize));
+        }
+        if let Err(mismatch) = self.sink.block(payload) {
+            return self.fail(Failure::Content(mismatch));
+        }
+        self.block += 1;
+        self.tally.blocks += 1;
+        self.tally.bytes += payload.len() as u64;
+        if payload.len() < self.blksize {
+            return self.finish(now);
+        }
+        if self.block - self.acked >= self.window {
+            return self.acknowledge(now);
+        }
+        self.sends = 1;
+        self.deadline = now + self.retry.wait(1);
+        Reaction::Wait
+    }
+
+    /// DATA that is not the next: `ahead` blocks after the last taken, modulo 65536.
+    fn on_other_block(&mut self, now: Instant, ahead: u16) -> Reaction {
+        if ahead == 0 && self.block > 0 {
+            self.tally.duplicates += 1;
+            // Our ACK may be lost. The server does not answer it twice (RFC 1123 4.2.3.1).
+            return if self.block == self.acked {
+                Reaction::Send
+            } else {
+                Reaction::Wait
+            };
+        }
+        if ahead > 0x8000 || ahead == 0 {
+            self.tally.duplicates += 1;
+            return Reaction::Wait;
+        }
+        if u64::from(ahead) <= self.window {
+            // A block of the window is lost: say once where to go on (RFC 7440 section 4).
+            if self.block > self.acked {
+                return self.acknowledge(now);
+            }
+            return Reaction::Wait;
+        }
+        let block = self.block;
+        self.break_off(&format!("DATA {ahead} blocks after block {block}"))
+    }
+
+    fn finish(&mut self, now: Instant) -> Reaction {
+        if let Err(mismatch) = self.sink.end() {
+            return self.fail(Failure::Content(mismatch));
+        }
+        if let Some(tsize) = self.tsize
+            && tsize != self.tally.bytes
+        {
+            let len = self.tally.bytes;
+            return self.fail(Failure::Size { len, tsize });
+        }
+        self.acknowledge(now);
+        self.outcome = Some(Outcome::Complete);
+        Reaction::SendAndEnd
+    }
+
+    fn acknowledge(&mut self, now: Instant) -> Reaction {
+        self.acked = self.block;
+        self.outstanding = Outstanding::Ack(self.block as u16);
+        self.sends = 1;
+        self.deadline = now + self.retry.wait(1);
+        Reaction::Send
+    }
+
+    fn fail(&mut self, failure: Failure) -> Reaction {
+        self.outcome = Some(Outcome::Failed(failure));
+        Reaction::End
+    }
+
+    fn break_off(&mut self, what: &str) -> Reaction {
+        self.fail(Failure::Protocol(what.to_owned()))
+    }
+
+    /// How it ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The block size the server granted, or 512.
+    pub fn blksize(&self) -> usize {
+        self.blksize
+    }
+
+    /// The size the server told, if it told one.
+    pub fn tsize(&self) -> Option<u64> {
+        self.tsize
+    }
+
+    /// From which port the server answers.
+    pub fn tid(&self) -> Option<u16> {
+        self.tid
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When the first answer came.
+    pub fn first_answer(&self) -> Option<Instant> {
+        self.first_answer
+    }
+
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::{Collect, Expect};
+    use super::*;
+
+    const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 69);
+    const TID: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4000);
+
+    fn data(block: u16, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0, 3];
+        packet.extend_from_slice(&block.to_be_bytes());
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    fn fetch(request: Request) -> (Fetch<Collect>, Instant) {
+        let now = Instant::now();
+        let fetch = Fetch::new(SERVER, request, Retry::default(), Collect::default(), now);
+        (fetch, now)
+    }
+
+    #[test]
+    fn blocks_are_taken_in_order_and_acknowledged_to_the_tid() {
+        let (mut fetch, now) = fetch(Request::plain("f"));
+        let mut out = Vec::new();
+        assert_eq!(fetch.transmit(&mut out), SERVER);
+        assert_eq!(out, b"\0\x01f\0octet\0");
+        assert_eq!(
+            fetch.on_datagram(now, TID, &data(1, &[7; 512])),
+            Reaction::Send
+        );
+        assert_eq!(fetch.transmit(&mut out), TID);
+        assert_eq!(out, [0, 4, 0, 1]);
+        let last = fetch.on_datagram(now, TID, &data(2, b""));
+        assert_eq!(last, Reaction::SendAndEnd);
+        assert_eq!(fetch.outcome(), Some(&Outcome::Complete));
+        assert_eq!(fetch.into_sink().0, [7; 512]);
+    }
+
+    #[test]
+    fn another_tid_does_not_disturb_the_transfer() {
+        let (mut fetch, now) = fetch(Request::plain("f"));
+        fetch.on_datagram(now, TID, &data(1, &[7; 512]));
+        let other = SocketAddr::new(TID.ip(), 4001);
+        assert_eq!(
+            fetch.on_datagram(now, other, &data(2, b"no")),
+            Reaction::Wait
+        );
+        assert_eq!(fetch.tally().foreign, 1);
+        assert_eq!(fetch.outcome(), None);
+    }
+
+    #[test]
+    fn an_option_that_was_not_asked_for_breaks_the_protocol() {
+        let (mut fetch, now) = fetch(Request::sized("f", 1428));
+        let reaction = fetch.on_datagram(now, TID, b"\0\x06blksize\x001428\0timeout\x003\0");
+        assert_eq!(reaction, Reaction::End);
+        assert!(matches!(
+            fetch.outcome(),
+            Some(Outcome::Failed(Failure::Protocol(_)))
+        ));
+    }
+
+    #[test]
+    fn a_size_that_is_not_kept_is_a_failure() {
+        let (mut fetch, now) = fetch(Request::sized("f", 1428));
+        fetch.on_datagram(now, TID, b"\0\x06tsize\x005\0blksize\x001428\0");
+        fetch.on_datagram(now, TID, &data(1, b"four"));
+        let expected = Outcome::Failed(Failure::Size { len: 4, tsize: 5 });
+        assert_eq!(fetch.outcome(), Some(&expected));
+    }
+
+    #[test]
+    fn the_first_wrong_byte_is_named() {
+        let now = Instant::now();
+        let sink = Expect::new(bytes::Bytes::from_static(b"right"));
+        let mut fetch = Fetch::new(SERVER, Request::plain("f"), Retry::default(), sink, now);
+        fetch.on_datagram(now, TID, &data(1, b"rigid"));
+        let expected = Outcome::Failed(Failure::Content(Mismatch { offset: 3 }));
+        assert_eq!(fetch.outcome(), Some(&expected));
+    }
+
+    #[test]
+    fn a_file_that_ends_early_is_not_the_expected_one() {
+        let now = Instant::now();
+        let sink = Expect::new(bytes::Bytes::from_static(b"right"));
+        let mut fetch = Fetch::new(SERVER, Request::plain("f"), Retry::default(), sink, now);
+        fetch.on_datagram(now, TID, &data(1, b"rig"));
+        let expected = Outcome::Failed(Failure::Content(Mismatch { offset: 3 }));
+        assert_eq!(fetch.outcome(), Some(&expected));
+    }
+
+    #[test]
+    fn the_wait_doubles_until_the_client_gives_up() {
+        let (mut fetch, mut now) = fetch(Request::plain("f"));
+        let mut waits = Vec::new();
+        loop {
+            waits.push((fetch.deadline() - now).as_millis());
+            now = fetch.deadline();
+            if fetch.on_deadline(now) == Reaction::End {
+                break;
+            }
+        }
+        assert_eq!(waits, [500, 1000, 2000, 4000, 4000, 4000, 4000, 4000]);
+        let expected = Outcome::Failed(Failure::Timeout { sends: 8, block: 0 });
+        assert_eq!(fetch.outcome(), Some(&expected));
+    }
+
+    #[test]
+    fn a_window_is_acknowledged_as_a_whole_and_at_a_gap() {
+        let mut request = Request::plain("f");
+        request.options.windowsize = 4;
+        let (mut fetch, now) = fetch(request);
+        let mut out = Vec::new();
+        assert_eq!(
+            fetch.on_datagram(now, TID, b"\0\x06windowsize\x004\0"),
+            Reaction::Send
+        );
+        for block in 1..4 {
+            let reaction = fetch.on_datagram(now, TID, &data(block, &[1; 512]));
+            assert_eq!(reaction, Reaction::Wait);
+        }
+        assert_eq!(
+            fetch.on_datagram(now, TID, &data(4, &[1; 512])),
+            Reaction::Send
+        );
+        fetch.on_datagram(now, TID, &data(5, &[1; 512]));
+        assert_eq!(
+            fetch.on_datagram(now, TID, &data(7, &[1; 512])),
+            Reaction::Send
+        );
+        fetch.transmit(&mut out);
+        assert_eq!(out, [0, 4, 0, 5]);
+        assert_eq!(
+            fetch.on_datagram(now, TID, &data(8, &[1; 512])),
+            Reaction::Wait
+        );
+    }
+
+    #[test]
+    fn block_numbers_wrap() {
+        let mut request = Request::plain("f");
+        request.options.blksize = 8;
+        let (mut fetch, now) = fetch(request);
+        fetch.on_datagram(now, TID, b"\0\x06blksize\x008\0");
+        for block in 1..=65_536_u32 {
+            fetch.on_datagram(now, TID, &data(block as u16, &[1; 8]));
+        }
+        assert_eq!(
+            fetch.on_datagram(now, TID, &data(1, b"")),
+            Reaction::SendAndEnd
+        );
+        assert_eq!(fetch.into_sink().0.len(), 65_536 * 8);
+    }
+}

@@ -1,0 +1,185 @@
+//! The daemon under test: its configuration, its command line, its process.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+
+use super::Metrics;
+use crate::lab::{Process, SERVER_IF};
+use crate::server::{Place, Server};
+
+/// The daemon's rung, as `[kernel] mode` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Auto,
+    Xdp,
+    Tc,
+    Off,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Xdp => "xdp",
+            Self::Tc => "tc",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Where `/metrics` is by default, in the daemon's namespace.
+const METRICS: &str = "127.0.0.1:9466";
+
+/// A daemon with a folder of its own.
+#[derive(Debug)]
+pub struct Edge<'lab> {
+    binary: PathBuf,
+    folder: PathBuf,
+    place: Place<'lab>,
+    port: u16,
+}
+
+impl<'lab> Edge<'lab> {
+    /// Writes a configuration into `folder`. On the loopback the kernel side is off.
+    pub fn new(
+        binary: &Path,
+        folder: &Path,
+        place: Place<'lab>,
+        mode: Mode,
+        max_transfers: usize,
+    ) -> Result<Self> {
+        let (listen, port, mode) = match place {
+            Place::Namespace(_) => (r#"["0.0.0.0:69", "[::]:69"]"#, 69, mode),
+            Place::Loopback => (r#"["127.0.0.1:6969"]"#, 6969, Mode::Off),
+        };
+        let mode = mode.as_str();
+        let config = format!(
+            r#"[tftp]
+listen = {listen}
+max_transfers = {max_transfers}
+
+[access]
+allow = ["10.0.0.0/8", "127.0.0.0/8", "fd00::/8", "::1/128"]
+
+[content]
+root = "tftp"
+
+[inventory]
+database = "inventory.sqlite"
+
+[kernel]
+mode = "{mode}"
+interfaces = ["{SERVER_IF}"]
+
+[control]
+socket = "control.sock"
+"#
+        );
+        let edge = Self {
+            binary: binary.to_owned(),
+            folder: folder.to_owned(),
+            place,
+            port,
+        };
+        fs::create_dir_all(edge.root())?;
+        fs::write(edge.config(), config).context("writing the daemon's configuration")?;
+        Ok(edge)
+    }
+
+    /// Where the daemon answers.
+    pub fn address(&self) -> SocketAddr {
+        (IpAddr::from(self.place.address()), self.port).into()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("tftp-edge.toml")
+    }
+
+    /// The folder whose files are served.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("tftp")
+    }
+
+    /// Runs a command of the daemon's to its end; returns what it wrote.
+    pub fn command(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+        let mut command = self.place.command(&self.binary);
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null());
+        let output = command
+            .output()
+            .with_context(|| format!("running {}", self.binary.display()))?;
+        ensure!(
+            output.status.success(),
+            "tftp-edge {} failed ({}): {}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(output.stdout)
+    }
+
+    pub fn import(&self, csv: &Path) -> Result<()> {
+        let csv = csv.to_string_lossy();
+        self.command(&["inventory", "import", &csv]).map(drop)
+    }
+
+    /// Sets keys of the site that holds for all others too.
+    pub fn set(&self, settings: &[String]) -> Result<()> {
+        let mut arguments = vec!["inventory", "site", "set", "default"];
+        arguments.extend(settings.iter().map(String::as_str));
+        self.command(&arguments).map(drop)
+    }
+
+    /// The configuration of a device, as `tftp-edge render` prints it.
+    pub fn render(&self, device: &str) -> Result<Bytes> {
+        Ok(self.command(&["render", device])?.into())
+    }
+
+    /// Starts the daemon and waits until its content is complete.
+    pub fn start(&self) -> Result<Process> {
+        let server = Server::Edge {
+            binary: self.binary.clone(),
+            config: self.config(),
+        };
+        let log = self.folder.join("tftp-edge.log");
+        let mut process = server.start(self.place, self.port, &log)?;
+        process.wait_until(Duration::from_secs(120), || {
+            self.metrics()
+                .is_ok_and(|metrics| metrics.sum("tftp_edge_ready", &[]) == 1.0)
+        })?;
+        self.wait_for_kernel()?;
+        Ok(process)
+    }
+
+    /// The kernel's directory fills behind the daemon's back: wait until it stands still.
+    fn wait_for_kernel(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut before = None;
+        loop {
+            let names = self.metrics()?.sum("tftp_edge_xdp_names", &[]);
+            if before == Some(names) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "the kernel's directory never stands still"
+            );
+            before = Some(names);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    pub fn metrics(&self) -> Result<Metrics> {
+        self.place.enter(|| Metrics::get(METRICS))
+    }
+}

@@ -1,0 +1,268 @@
+//! The demonstration: a site loses its power, all phones boot at once, and one shared setting
+//! changes for all of them.
+
+mod edge;
+mod metrics;
+mod table;
+mod watch;
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde::Serialize;
+
+pub use edge::{Edge, Mode};
+pub use metrics::Metrics;
+pub use table::{Run, StageRow};
+pub use watch::watch;
+
+use crate::client::{Outcome, get};
+use crate::lab::{CLIENT_IF, Lab, LabOptions, LabPrograms, Process, interrupted, is_root};
+use crate::phones::{Family, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress};
+use crate::server::Place;
+use crate::site::{self, Site, SiteOptions, TIME_ZONE};
+
+/// The shared setting after the change.
+const NEW_TIME_ZONE: &str = "GMT Standard/Daylight Time";
+
+/// Configurations that are compared byte for byte with what `tftp-edge render` prints, spread over
+/// the site. The others are judged by what must stand in them: a render each would take minutes.
+const RENDERED: usize = 64;
+
+/// What can be chosen about a demonstration.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    pub daemon: PathBuf,
+    pub phones: usize,
+    pub mode: Mode,
+    /// On the loopback, without root and without the kernel path.
+    pub loopback: bool,
+    pub ramp: Duration,
+    pub firmware_divisor: usize,
+}
+
+/// What a demonstration has shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct Demo {
+    /// What was asked for; [`Run::stages`] tell what answered.
+    pub mode: Mode,
+    pub loopback: bool,
+    pub boot: Run,
+    /// Seconds from the change of the setting until the sampled phones are served the new files.
+    pub change_live_s: f64,
+    pub refetch: Run,
+}
+
+impl Demo {
+    /// Whether every phone got everything.
+    pub fn is_complete(&self) -> bool {
+        [&self.boot, &self.refetch]
+            .iter()
+            .all(|run| run.failed == 0 && run.booted == run.phones)
+    }
+}
+
+/// Runs it. `say` is given a line for each step.
+pub fn run(options: &DemoOptions, mut say: impl FnMut(&str)) -> Result<Demo> {
+    ensure!(
+        options.daemon.exists(),
+        "there is no {}: build it with `cargo build -p tftp-edge`, or name it with --daemon",
+        options.daemon.display()
+    );
+    if options.loopback {
+        say("on the loopback: sockets alone, no kernel path");
+        return Show::new(options, None)?.play(say);
+    }
+    ensure!(is_root(), "the lab needs root; --loopback does not");
+    let lab = Lab::new(LabOptions::default())?;
+    let wants_xdp = matches!(options.mode, Mode::Auto | Mode::Xdp);
+    let _padding = match LabPrograms::unavailable() {
+        None if wants_xdp => Some(LabPrograms::page_sized(&lab.client, CLIENT_IF)?),
+        Some(missing) if wants_xdp => {
+            say(&format!("XDP cannot answer on veth: {missing}"));
+            None
+        }
+        _ => None,
+    };
+    say("made two network namespaces with a veth pair");
+    Show::new(options, Some(&lab))?.play(say)
+}
+
+/// Everything a demonstration plays with.
+struct Show<'lab> {
+    options: DemoOptions,
+    edge: Edge<'lab>,
+    server: Place<'lab>,
+    client: Place<'lab>,
+    site: Site,
+    folder: tempfile::TempDir,
+}
+
+impl<'lab> Show<'lab> {
+    fn new(options: &DemoOptions, lab: Option<&'lab Lab>) -> Result<Self> {
+        let folder = tempfile::tempdir().context("making a folder for the site")?;
+        let (server, client, first_address) = match lab {
+            Some(lab) => (
+                Place::Namespace(&lab.server),
+                Place::Namespace(&lab.client),
+                SiteOptions::default().first_address,
+            ),
+            None => (
+                Place::Loopback,
+                Place::Loopback,
+                Ipv4Addr::new(127, 1, 0, 1),
+            ),
+        };
+        let site = Site::new(&SiteOptions {
+            phones: options.phones,
+            firmware_divisor: options.firmware_divisor,
+            first_address,
+            ..SiteOptions::default()
+        });
+        // Ended transfers linger; twice the phones is room enough.
+        let transfers = (options.phones * 2).max(1000);
+        let edge = Edge::new(
+            &options.daemon,
+            folder.path(),
+            server,
+            options.mode,
+            transfers,
+        )?;
+        Ok(Self {
+            options: options.clone(),
+            edge,
+            server,
+            client,
+            site,
+            folder,
+        })
+    }
+
+    fn play(mut self, mut say: impl FnMut(&str)) -> Result<Demo> {
+        let phones = self.site.phones.len();
+        let csv = self.folder.path().join("phones.csv");
+        self.site.write(&self.edge.root(), &csv)?;
+        self.edge.import(&csv)?;
+        self.edge
+            .set(&site::settings(self.server.address().into()))?;
+        say(&format!("imported a site of {phones} phones"));
+        self.site.oracle.expect_everywhere(TIME_ZONE);
+        self.render_sample()?;
+
+        let begun = Instant::now();
+        let mut daemon = self.edge.start()?;
+        say(&format!(
+            "daemon ready after {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ));
+
+        say("the power is back: all phones boot");
+        let all = self.site.phones.clone();
+        let boot = self.fetch("boot", &all, &daemon)?;
+        ensure!(!interrupted(), "interrupted");
+        ensure!(
+            daemon.is_running(),
+            "the daemon ended:\n{}",
+            daemon.log_tail()
+        );
+
+        say(&format!(
+            "time_zone becomes {NEW_TIME_ZONE} for the whole site"
+        ));
+        let changed = Instant::now();
+        self.edge.set(&[format!("time_zone={NEW_TIME_ZONE}")])?;
+        self.site.oracle.expect_everywhere(NEW_TIME_ZONE);
+        self.wait_for_change()?;
+        let change_live_s = changed.elapsed().as_secs_f64();
+        self.render_sample()?;
+        let configurations = self.site.configurations_only();
+        let refetch = self.fetch("configurations", &configurations, &daemon)?;
+        ensure!(!interrupted(), "interrupted");
+        daemon.stop()?;
+        Ok(Demo {
+            mode: self.options.mode,
+            loopback: self.options.loopback,
+            boot,
+            change_live_s,
+            refetch,
+        })
+    }
+
+    /// Gives the oracle what `tftp-edge render` prints for the phones of the sample.
+    fn render_sample(&mut self) -> Result<()> {
+        let sample = self.site.sample(RENDERED);
+        let devices: Vec<_> = sample.map(|phone| phone.device.clone()).collect();
+        for device in devices {
+            let content = self.edge.render(&device)?;
+            let name = Family::config_file(&device);
+            self.site
+                .oracle
+                .check(&name, &content)
+                .map_err(|why| anyhow!("tftp-edge render {device}: {why}"))?;
+            self.site.oracle.set_rendered(&device, content);
+        }
+        Ok(())
+    }
+
+    /// Boots `phones` and puts together what they and the daemon saw.
+    fn fetch(&self, title: &str, phones: &[PhoneSpec], daemon: &Process) -> Result<Run> {
+        let mut options = FleetOptions::new(self.edge.address());
+        options.ramp = self.options.ramp;
+        let fleet = Fleet {
+            phones,
+            oracle: &self.site.oracle,
+            options,
+        };
+        let progress = Progress::default();
+        let before = self.edge.metrics()?;
+        let cpu_before = daemon.cpu_time()?;
+        let report = watch(title, phones, &progress, || {
+            fleet.boot(self.client, &progress)
+        })?;
+        // The last acknowledgements are still on their way.
+        thread::sleep(Duration::from_millis(200));
+        let cpu = daemon.cpu_time()? - cpu_before;
+        let after = self.edge.metrics()?;
+        Ok(Run::new(title, &report, &before, &after, cpu.as_secs_f64()))
+    }
+
+    /// Returns when the phones of the sample are given configurations with the change.
+    fn wait_for_change(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for phone in self.site.sample(RENDERED) {
+            let name = Family::config_file(&phone.device);
+            loop {
+                let fetched = self.client.enter(|| {
+                    let request = phone.family.request(name.clone());
+                    let retry = FleetOptions::new(self.edge.address()).retry;
+                    get(phone.address, self.edge.address(), request, retry)
+                })?;
+                if fetched.outcome == Outcome::Complete
+                    && self.site.oracle.check(&name, &fetched.bytes).is_ok()
+                {
+                    break;
+                }
+                ensure!(!interrupted(), "interrupted");
+                ensure!(
+                    Instant::now() < deadline,
+                    "{name} is still the old one after 30 s ({:?})",
+                    fetched.outcome
+                );
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The daemon beside the program that runs.
+pub fn daemon_beside_us() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .as_deref()
+        .and_then(Path::parent)
+        .map_or_else(|| "tftp-edge".into(), |folder| folder.join("tftp-edge"))
+}

@@ -1,0 +1,199 @@
+//! The lab's BPF programs: attached while their guard lives.
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::maps::{Array, PerCpuArray};
+use aya::programs::{SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
+
+use super::Namespace;
+
+#[cfg(lab_bpf)]
+static OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
+    env!("OUT_DIR"),
+    "/tftp-lab-bpf"
+)));
+#[cfg(not(lab_bpf))]
+static OBJECT: Option<&[u8]> = None;
+
+/// Which way packets go that a program looks at, seen from the interface it is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What the interface sends.
+    Egress,
+    /// What it receives.
+    Ingress,
+}
+
+impl Side {
+    fn tc(self) -> TcAttachType {
+        match self {
+            Self::Egress => TcAttachType::Egress,
+            Self::Ingress => TcAttachType::Ingress,
+        }
+    }
+}
+
+/// Shares of UDP packets, in millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Impairment {
+    pub drop_ppm: u32,
+    pub duplicate_ppm: u32,
+}
+
+impl Impairment {
+    pub fn percent(drop: f64, duplicate: f64) -> Self {
+        Self {
+            drop_ppm: (drop * 10_000.0) as u32,
+            duplicate_ppm: (duplicate * 10_000.0) as u32,
+        }
+    }
+}
+
+/// What an impairment did so far, in packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Impairs {
+    pub seen: u64,
+    pub dropped: u64,
+    pub duplicated: u64,
+}
+
+/// VLAN ids; zero is no tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tags {
+    pub inner: u16,
+    pub outer: u16,
+}
+
+/// Programs that are attached. Dropping this closes their links, which detaches them.
+#[derive(Debug)]
+pub struct Attached {
+    programs: Ebpf,
+}
+
+impl Attached {
+    /// Reads the counters of an impairment.
+    pub fn impairs(&self) -> Result<Impairs> {
+        let map = self.programs.map("IMPAIRED").context("no map IMPAIRED")?;
+        let counters = PerCpuArray::<_, u64>::try_from(map)?;
+        let sum = |index| -> Result<u64> { Ok(counters.get(&index, 0)?.iter().sum()) };
+        Ok(Impairs {
+            seen: sum(0)?,
+            dropped: sum(1)?,
+            duplicated: sum(2)?,
+        })
+    }
+
+    /// Changes the rates of an impairment while it runs.
+    pub fn set_impairment(&mut self, impairment: Impairment) -> Result<()> {
+        set_array(
+            &mut self.programs,
+            "IMPAIR",
+            &[impairment.drop_ppm, impairment.duplicate_ppm],
+        )
+    }
+}
+
+/// Attaches the lab's programs. Each call loads an object of its own, so settings never mix.
+#[derive(Clone, Copy, Debug)]
+pub struct LabPrograms;
+
+impl LabPrograms {
+    /// Why the programs cannot be used, if they cannot.
+    pub fn unavailable() -> Option<&'static str> {
+        match OBJECT {
+            Some(_) => None,
+            None => Some(
+                "the lab's BPF programs were not built: run `cargo xtask setup`, then build again",
+            ),
+        }
+    }
+
+    /// Makes veth behave like a physical driver for what `interface` sends and receives: its frames
+    /// land in page-sized buffers, and it takes frames that its peer sends by XDP_TX.
+    pub fn page_sized(namespace: &Namespace, interface: &str) -> Result<Attached> {
+        let mut programs = load()?;
+        namespace.enter(|| {
+            attach_tc(&mut programs, "pad", interface, Side::Egress)?;
+            let pass: &mut Xdp = programs
+                .program_mut("pass")
+                .context("no pass")?
+                .try_into()?;
+            pass.load()?;
+            pass.attach(interface, XdpMode::Driver)
+                .with_context(|| format!("attaching pass to {interface}"))?;
+            Ok(())
+        })?;
+        Ok(Attached { programs })
+    }
+
+    /// Drops and repeats UDP packets on one side of `interface`.
+    pub fn impair(
+        namespace: &Namespace,
+        interface: &str,
+        side: Side,
+        impairment: Impairment,
+    ) -> Result<Attached> {
+        let mut programs = load()?;
+        set_array(
+            &mut programs,
+            "IMPAIR",
+            &[
+                impairment.drop_ppm,
+                impairment.duplicate_ppm,
+                u32::from(side == Side::Ingress),
+            ],
+        )?;
+        namespace.enter(|| attach_tc(&mut programs, "impair", interface, side))?;
+        Ok(Attached { programs })
+    }
+
+    /// Puts whoever uses `interface` behind VLAN tags: pushed on the way out, and taken off what
+    /// comes in. Frames that come without them are dropped. On the server's side it stands for a
+    /// VLAN interface, which not every kernel has; XDP comes before it and sees the tags.
+    pub fn tag(namespace: &Namespace, interface: &str, tags: Tags) -> Result<Attached> {
+        let mut programs = load()?;
+        set_array(
+            &mut programs,
+            "TAGS",
+            &[tags.inner.into(), tags.outer.into()],
+        )?;
+        namespace.enter(|| {
+            attach_tc(&mut programs, "push_tags", interface, Side::Egress)?;
+            attach_tc(&mut programs, "pop_tags", interface, Side::Ingress)
+        })?;
+        Ok(Attached { programs })
+    }
+}
+
+fn load() -> Result<Ebpf> {
+    let object = OBJECT.ok_or_else(|| anyhow!("{}", LabPrograms::unavailable().unwrap_or("")))?;
+    EbpfLoader::new()
+        .load(object)
+        .context("loading the lab's BPF programs")
+}
+
+fn set_array(programs: &mut Ebpf, name: &str, values: &[u32]) -> Result<()> {
+    let map = programs
+        .map_mut(name)
+        .with_context(|| format!("no map {name}"))?;
+    let mut array = Array::<_, u32>::try_from(map)?;
+    for (index, value) in (0..).zip(values) {
+        array.set(index, value, 0)?;
+    }
+    Ok(())
+}
+
+/// The calling thread must be in the interface's namespace.
+fn attach_tc(programs: &mut Ebpf, name: &str, interface: &str, side: Side) -> Result<()> {
+    let program: &mut SchedClassifier = programs
+        .program_mut(name)
+        .with_context(|| format!("no program {name}"))?
+        .try_into()?;
+    program
+        .load()
+        .with_context(|| format!("the verifier refused {name}"))?;
+    program
+        .attach(interface, side.tc())
+        .with_context(|| format!("attaching {name} to {interface}"))?;
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Simulated phones: each boots as its family does, one file at a time, and checks every byte.
+//!
+//! [`Phone`] is sans-IO on top of [`crate::client::Fetch`]. [`Fleet`] runs thousands of them on a
+//! few threads, each phone with its own address and each file with its own port, and gives a
+//! [`Report`].
+
+mod family;
+mod fleet;
+mod oracle;
+mod phone;
+mod progress;
+mod report;
+
+pub use family::{Family, SiteNames};
+pub use fleet::{Fleet, FleetOptions};
+pub use oracle::{Expected, FileOracle, Oracle};
+pub use phone::{Action, FileResult, Phone, PhoneSpec};
+pub use progress::Progress;
+pub use report::{PhoneFailure, Report, StageReport};

@@ -1,0 +1,307 @@
+//! One phone, without sockets or a clock.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::wire::tftp::ErrorCode;
+
+use super::{Expected, Family, Oracle};
+use crate::client::{
+    Collect, Expect, Failure, Fetch, Mismatch, Outcome, Reaction, Retry, Sink, Tally,
+};
+
+/// What a phone is.
+#[derive(Clone, Debug)]
+pub struct PhoneSpec {
+    /// `SEP` and the MAC.
+    pub device: Arc<str>,
+    pub family: Family,
+    pub address: IpAddr,
+    /// What it fetches, in order. The images that a `.loads` file names are fetched after it.
+    pub files: Vec<Arc<str>>,
+}
+
+/// What whoever runs the phone has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing until a datagram or the deadline.
+    Wait,
+    /// Send [`Phone::transmit`].
+    Send,
+    /// Send [`Phone::transmit`], the last of this file; then call [`Phone::next_file`].
+    SendThenNext,
+    /// Call [`Phone::next_file`].
+    Next,
+}
+
+/// How one file went.
+#[derive(Clone, Debug)]
+pub struct FileResult {
+    pub stage: Stage,
+    pub took: Duration,
+    /// From the first request to the first answer.
+    pub first_answer: Option<Duration>,
+    pub tally: Tally,
+    /// Why the file is not what it must be, if it is not.
+    pub failure: Option<String>,
+}
+
+/// Compares as it comes, or keeps it to be judged.
+#[derive(Debug)]
+enum PhoneSink {
+    Compare(Expect),
+    Keep(Collect),
+}
+
+impl Sink for PhoneSink {
+    fn block(&mut self, payload: &[u8]) -> Result<(), Mismatch> {
+        match self {
+            Self::Compare(sink) => sink.block(payload),
+            Self::Keep(sink) => sink.block(payload),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Mismatch> {
+        match self {
+            Self::Compare(sink) => sink.end(),
+            Self::Keep(sink) => sink.end(),
+        }
+    }
+}
+
+/// A phone that boots.
+pub struct Phone<'site> {
+    spec: &'site PhoneSpec,
+    oracle: &'site dyn Oracle,
+    server: SocketAddr,
+    retry: Retry,
+    files: VecDeque<Arc<str>>,
+    /// Files that timed out may be asked for again, as phones do; so often in a boot.
+    second_tries: u32,
+    expected: Expected,
+    fetch: Option<Fetch<PhoneSink>>,
+}
+
+impl<'site> Phone<'site> {
+    pub fn new(
+        spec: &'site PhoneSpec,
+        oracle: &'site dyn Oracle,
+        server: SocketAddr,
+        retry: Retry,
+        second_tries: u32,
+    ) -> Self {
+        Self {
+            spec,
+            oracle,
+            server,
+            retry,
+            files: spec.files.iter().cloned().collect(),
+            second_tries,
+            expected: Expected::Absent,
+            fetch: None,
+        }
+    }
+
+    pub fn spec(&self) -> &'site PhoneSpec {
+        self.spec
+    }
+
+    /// The file under way.
+    pub fn file(&self) -> Option<&str> {
+        self.fetch.as_ref().map(|fetch| &*fetch.request().name)
+    }
+
+    /// Begins the next file: the caller takes a new port and sends [`Phone::transmit`]. False when
+    /// the boot is over.
+    pub fn next_file(&mut self, now: Instant) -> bool {
+        let Some(name) = self.files.pop_front() else {
+            self.fetch = None;
+            return false;
+        };
+        self.expected = self.oracle.expected(&name);
+        let sink = match &self.expected {
+            Expected::Bytes(bytes) => PhoneSink::Compare(Expect::new(bytes.clone())),
+            Expected::Absent | Expected::Judged => PhoneSink::Keep(Collect::default()),
+        };
+        let request = self.spec.family.request(name);
+        self.fetch = Some(Fetch::new(self.server, request, self.retry, sink, now));
+        true
+    }
+
+    /// Writes what is to be sent, and says where to.
+    pub fn transmit(&self, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        self.fetch.as_ref().map(|fetch| fetch.transmit(out))
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.fetch.as_ref().map(Fetch::deadline)
+    }
+
+    pub fn on_datagram(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Action {
+        self.fetch.as_mut().map_or(Action::Wait, |fetch| {
+            fetch.on_datagram(now, from, packet).into()
+        })
+    }
+
+    pub fn on_deadline(&mut self, now: Instant) -> Action {
+        self.fetch
+            .as_mut()
+            .map_or(Action::Wait, |fetch| fetch.on_deadline(now).into())
+    }
+
+    /// Takes the result of the file that has just ended.
+    pub fn take_result(&mut self, now: Instant) -> Option<FileResult> {
+        let fetch = self.fetch.take()?;
+        let name = fetch.request().name.clone();
+        let outcome = fetch.outcome().cloned();
+        let mut result = FileResult {
+            stage: Stage::of_name(name.to_ascii_lowercase().as_bytes()),
+            took: now.saturating_duration_since(fetch.started()),
+            first_answer: fetch
+                .first_answer()
+                .map(|first| first.saturating_duration_since(fetch.started())),
+            tally: fetch.tally(),
+            failure: None,
+        };
+        if self.second_tries > 0
+            && matches!(outcome, Some(Outcome::Failed(Failure::Timeout { .. })))
+        {
+            self.second_tries -= 1;
+            self.files.push_front(name);
+            return Some(result);
+        }
+        if let Err(why) = self.judge(&name, outcome, fetch.into_sink()) {
+            result.failure = Some(format!("{name}: {why}"));
+        }
+        Some(result)
+    }
+
+    fn judge(
+        &mut self,
+        name: &Arc<str>,
+        outcome: Option<Outcome>,
+        sink: PhoneSink,
+    ) -> Result<(), String> {
+        const ABSENT: u16 = ErrorCode::FileNotFound as u16;
+        match (outcome, &self.expected) {
+            (Some(Outcome::Refused { code: ABSENT, .. }), Expected::Absent) => Ok(()),
+            (Some(Outcome::Complete), Expected::Bytes(bytes)) => {
+                if name.ends_with(".loads") {
+                    let images = images(bytes);
+                    self.files = images.into_iter().chain(self.files.drain(..)).collect();
+                }
+                Ok(())
+            }
+            (Some(Outcome::Complete), Expected::Judged) => match sink {
+                PhoneSink::Keep(Collect(content)) => self.oracle.check(name, &content),
+                PhoneSink::Compare(_) => Err("was not kept to be judged".into()),
+            },
+            (Some(Outcome::Complete), Expected::Absent) => {
+                Err("came, but must be absent".to_owned())
+            }
+            (Some(Outcome::Refused { code, text }), _) => Err(format!("ERROR {code}: {text}")),
+            (Some(Outcome::Failed(failure)), _) => Err(failure.to_string()),
+            (None, _) => Err("was broken off".into()),
+        }
+    }
+}
+
+impl From<Reaction> for Action {
+    fn from(reaction: Reaction) -> Self {
+        match reaction {
+            Reaction::Wait => Self::Wait,
+            Reaction::Send => Self::Send,
+            Reaction::SendAndEnd => Self::SendThenNext,
+            Reaction::End => Self::Next,
+        }
+    }
+}
+
+/// The images that a `.loads` file names, one a line, behind a binary header that ends where the
+/// text begins. Comments begin with `#`.
+fn images(loads: &[u8]) -> Vec<Arc<str>> {
+    String::from_utf8_lossy(loads)
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            line.contains('.')
+                && !line.starts_with('#')
+                && line.bytes().all(|byte| byte.is_ascii_graphic())
+        })
+        .map(Into::into)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use bytes::Bytes;
+
+    use super::super::FileOracle;
+    use super::*;
+
+    const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 69);
+    const TID: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4000);
+
+    fn spec(files: &[&str]) -> PhoneSpec {
+        PhoneSpec {
+            device: "SEP001122334455".into(),
+            family: Family::Sccp7940,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            files: files.iter().map(|&name| name.into()).collect(),
+        }
+    }
+
+    #[test]
+    fn images_named_in_a_loads_file_are_fetched_next() {
+        let mut oracle = FileOracle::default();
+        oracle.insert(
+            "x.loads",
+            Bytes::from_static(b"# set\r\na.sbn \r\nb.sbn\r\n"),
+        );
+        let spec = spec(&["x.loads", "last"]);
+        let now = Instant::now();
+        let mut phone = Phone::new(&spec, &oracle, SERVER, Retry::default(), 0);
+        assert!(phone.next_file(now));
+        let data = b"\0\x03\0\x01# set\r\na.sbn \r\nb.sbn\r\n";
+        assert_eq!(phone.on_datagram(now, TID, data), Action::SendThenNext);
+        assert_eq!(
+            phone.take_result(now).and_then(|result| result.failure),
+            None
+        );
+        for expected in ["a.sbn", "b.sbn", "last"] {
+            assert!(phone.next_file(now));
+            assert_eq!(phone.file(), Some(expected));
+        }
+        assert!(!phone.next_file(now));
+    }
+
+    #[test]
+    fn a_file_that_must_be_absent_may_not_come() {
+        let (oracle, spec, now) = (FileOracle::default(), spec(&["f"]), Instant::now());
+        let mut phone = Phone::new(&spec, &oracle, SERVER, Retry::default(), 0);
+        phone.next_file(now);
+        phone.on_datagram(now, TID, b"\0\x03\0\x01content");
+        let result = phone.take_result(now).expect("it has ended");
+        assert_eq!(
+            result.failure.as_deref(),
+            Some("f: came, but must be absent")
+        );
+    }
+
+    #[test]
+    fn only_error_1_is_absence() {
+        for (packet, absent) in [(b"\0\x05\0\x01no\0", true), (b"\0\x05\0\x02no\0", false)] {
+            let (oracle, spec, now) = (FileOracle::default(), spec(&["f"]), Instant::now());
+            let mut phone = Phone::new(&spec, &oracle, SERVER, Retry::default(), 0);
+            phone.next_file(now);
+            assert_eq!(phone.on_datagram(now, TID, packet), Action::Next);
+            let result = phone.take_result(now).expect("it has ended");
+            assert_eq!(result.failure.is_none(), absent);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! How far a fleet is, for whoever watches.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tftp_ebpf::stage::Stage;
+
+/// Counted by the fleet's threads while they run.
+#[derive(Debug)]
+pub struct Progress {
+    /// Files fetched or told absent, for each stage.
+    pub files: [AtomicU64; Stage::COUNT],
+    pub bytes: AtomicU64,
+    pub resends: AtomicU64,
+    /// Phones that have begun, and that have ended well or not.
+    pub started: AtomicU64,
+    pub booted: AtomicU64,
+    pub failed: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            files: [const { AtomicU64::new(0) }; Stage::COUNT],
+            bytes: AtomicU64::new(0),
+            resends: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            booted: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Progress {
+    pub(super) fn add(cell: &AtomicU64, amount: u64) {
+        cell.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub fn read(cell: &AtomicU64) -> u64 {
+        cell.load(Ordering::Relaxed)
+    }
+
+    /// Files of all stages.
+    pub fn all_files(&self) -> u64 {
+        self.files.iter().map(Self::read).sum()
+    }
+}
