@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 /// The packages whose binaries are BPF objects. Their libraries are checked along with them.
-const BPF_PACKAGES: &[&str] = &["tftp-ebpf"];
+const BPF_PACKAGES: &[&str] = &["tftp-ebpf", "tftp-lab-ebpf"];
 
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let toolchain = setup::run(workspace)?;

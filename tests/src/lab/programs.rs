@@ -7,12 +7,12 @@ use aya::{Ebpf, EbpfLoader};
 
 use super::Namespace;
 
-#[cfg(lab_bpf)]
+#[cfg(bpf_object)]
 static OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
     env!("OUT_DIR"),
     "/tftp-lab-bpf"
 )));
-#[cfg(not(lab_bpf))]
+#[cfg(not(bpf_object))]
 static OBJECT: Option<&[u8]> = None;
 
 /// Which way packets go that a program looks at, seen from the interface it is attached to.
