@@ -21,7 +21,7 @@ use tftp_ebpf::verdict::Reason;
 use super::attach::Attachment;
 use super::directory::{Directory, Files};
 use super::error::Error;
-use super::object::{Counters, KernelBanks, Object, client_key, memory_of};
+use super::object::{Counters, KernelBanks, Logger, Object, client_key, memory_of};
 use super::ports::{self, Reservation};
 use super::resend::{self, Sender};
 use super::settings::Settings;
@@ -139,6 +139,7 @@ impl Engine {
             interfaces: object.interfaces,
             locals: object.locals,
             events: object.events,
+            logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
             sweeper: Sweeper::default(),
@@ -416,6 +417,7 @@ struct Worker {
     interfaces: BpfHashMap<MapData, u32, Interface>,
     locals: BpfHashMap<MapData, Address, u32>,
     events: RingBuf<MapData>,
+    logger: Option<Logger>,
     directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     follower: Follower,
     sweeper: Sweeper,
@@ -434,6 +436,9 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
             self.read_events();
+            if let Some(logger) = &mut self.logger {
+                logger.flush();
+            }
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 self.sweep();

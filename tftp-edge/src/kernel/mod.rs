@@ -41,14 +41,9 @@ impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
-        if settings.mode == Ladder::Off {
+        if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
+            tracing::info!("no kernel path was asked for: kernel.interfaces names those for it");
             return Self::off(None);
-        }
-        if settings.interfaces.is_empty() {
-            return Self::off(Some(
-                "no interface is named: list those the phones are behind in kernel.interfaces"
-                    .to_owned(),
-            ));
         }
         if tftp.single_port {
             return Self::off(Some(

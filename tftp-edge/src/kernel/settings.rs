@@ -37,6 +37,8 @@ pub struct Settings {
     /// Ports the transfers are answered from: reserved for the kernel program, and not to overlap
     /// with `tftp.port_range`.
     pub tid_ports: PortRange,
+    /// Let the kernel program log what should never happen: for hunting a driver's faults.
+    pub diagnose: bool,
 }
 
 impl Default for Settings {
@@ -51,6 +53,7 @@ impl Default for Settings {
                 first: 57_344,
                 last: 65_535,
             },
+            diagnose: false,
         }
     }
 }
@@ -66,6 +69,10 @@ impl Settings {
                 let problem = "is 0; give at least 1, or set mode = \"off\"";
                 return Err((key, problem.to_owned()));
             }
+        }
+        if self.interfaces.is_empty() && matches!(self.mode, Ladder::Xdp | Ladder::Tc) {
+            let problem = "is empty; list the interfaces the phones are behind";
+            return Err(("interfaces", problem.to_owned()));
         }
         if self.memory_limit.0 < BANK_BYTES as u64 {
             let bank = ByteSize(BANK_BYTES as u64);
@@ -138,6 +145,15 @@ mod tests {
             let error = PortRange::try_from(text.to_owned()).unwrap_err();
             assert!(error.contains(text), "{error}");
         }
+    }
+
+    #[test]
+    fn a_rung_that_is_asked_for_needs_an_interface() {
+        let settings = Settings {
+            mode: Ladder::Tc,
+            ..Settings::default()
+        };
+        assert_eq!(settings.validate().unwrap_err().0, "interfaces");
     }
 
     #[test]
