@@ -21,7 +21,7 @@ mod sys;
 use std::sync::Arc;
 
 pub use error::Error;
-pub use settings::{Ladder, PortRange, Settings};
+pub use settings::{Ladder, Settings};
 pub use snapshot::{InterfaceStatus, Mode, Snapshot};
 
 use crate::access::Access;
