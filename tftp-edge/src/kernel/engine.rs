@@ -70,6 +70,8 @@ pub(super) struct Engine {
     transfers: Arc<AtomicU64>,
     transfers_limit: u64,
     slab_bytes_limit: u64,
+    /// A change could not be written to the directory.
+    behind: AtomicBool,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -172,6 +174,7 @@ impl Engine {
             transfers,
             transfers_limit: settings.max_transfers.into(),
             slab_bytes_limit: settings.max_banks() as u64 * BANK_BYTES as u64,
+            behind: AtomicBool::new(false),
             stop,
             thread: Mutex::new(Some(thread)),
         }))
@@ -179,13 +182,17 @@ impl Engine {
 
     pub(super) fn changed(&self, changes: &[Change]) {
         if let Err(error) = self.directory.lock().apply(changes) {
-            tracing::error!(%error, "the kernel's directory is behind: it may serve old versions no more");
+            // Some names may stand for old versions now, and nobody would ever put them right.
+            tracing::error!(%error, "the kernel's directory is behind: the kernel path is off until a restart");
+            self.behind.store(true, Ordering::Relaxed);
             self.enable(false);
         }
     }
 
     pub(super) fn settled(&self) {
-        self.enable(true);
+        if !self.behind.load(Ordering::Relaxed) {
+            self.enable(true);
+        }
     }
 
     fn enable(&self, on: bool) {
@@ -227,7 +234,10 @@ impl Engine {
             .sum();
         Snapshot {
             interfaces: self.interfaces.clone(),
-            problem: None,
+            problem: self
+                .behind
+                .load(Ordering::Relaxed)
+                .then(|| "the kernel's directory could not be written; see the log".to_owned()),
             xdp: self.tally(0),
             tc: self.tally(1),
             sweeper: self.sweeper_stats.tally(),
