@@ -117,6 +117,10 @@ pub struct MemoryMaps {
     scratch: UnsafeCell<Scratch>,
     transfers: RefCell<HashMap<TransferKey, Box<UnsafeCell<Transfer>>>>,
     /// Removed, but maybe still looked at: the kernel keeps memory valid as long.
+    #[expect(
+        clippy::vec_box,
+        reason = "they must not move while they are looked at"
+    )]
     removed: RefCell<Vec<Box<UnsafeCell<Transfer>>>>,
     pub budgets: RefCell<HashMap<Address, Budget>>,
     pub known: RefCell<HashMap<Address, u64>>,

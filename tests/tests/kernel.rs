@@ -1,0 +1,51 @@
+//! The kernel program as the kernel runs it: the table of cases, the same frames on the host, and
+//! what it costs to load.
+
+use tftp_ebpf::testing::{Case, Site, table};
+use tftp_ebpf::verdict::Rung;
+use tftp_edge_tests::programs::{Programs, can_run, may_load};
+
+/// Runs one case; again if the machine held it up for so long that times in it are off.
+fn run_case(
+    programs: &mut Programs,
+    rung: Rung,
+    case: &Case,
+) -> anyhow::Result<Result<(), String>> {
+    const SOON: std::time::Duration = std::time::Duration::from_millis(500);
+    loop {
+        let started = std::time::Instant::now();
+        programs.set_up(case)?;
+        let (transfers, budgets) = (programs.transfers()?, programs.budgets()?);
+        let run = programs.run(rung, &case.frame)?;
+        if started.elapsed() < SOON {
+            return Ok(case.check(&run.outcome, &transfers, &budgets));
+        }
+    }
+}
+
+fn run_table(rung: Rung) {
+    if !may_load("the table of cases") {
+        return;
+    }
+    let site = Site::new();
+    let mut programs = Programs::load(&site).expect("the programs load");
+    let mut problems = Vec::new();
+    for case in table(&site).iter().filter(|case| can_run(rung, case)) {
+        match run_case(&mut programs, rung, case) {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => problems.push(format!("{}: {problem}", case.name)),
+            Err(error) => problems.push(format!("{}: {error:#}", case.name)),
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn every_case_of_the_table_under_xdp() {
+    run_table(Rung::Xdp);
+}
+
+#[test]
+fn every_case_of_the_table_under_tc() {
+    run_table(Rung::Tc);
+}
