@@ -1,37 +1,13 @@
-//! Runs a case over plain memory.
-
-use std::collections::HashMap;
+//! Runs frames over plain memory, as the kernel runs them over its maps.
 
 use super::cases::Case;
 use super::memory::{MemoryFrame, MemoryMaps};
 use super::outcome::Outcome;
-use super::site::{IFINDEX, Site};
 use crate::answer::handle;
 use crate::frame::Frame as _;
 
 /// A time of CLOCK_MONOTONIC, far from zero.
 pub const NOW_NS: u64 = 1_000_000_000_000;
-
-/// Sets up what a case finds when its frame comes in.
-pub fn maps(site: &Site, case: &Case) -> MemoryMaps {
-    let before = &case.before;
-    let mut maps = MemoryMaps::new(site.clone());
-    maps.site.policy = before.policy(site);
-    maps.site.interfaces = before
-        .interface(site)
-        .map(|interface| HashMap::from([(IFINDEX, interface)]))
-        .unwrap_or_default();
-    if let Some(budget) = before.budget(site, NOW_NS) {
-        maps.budgets.borrow_mut().insert(case.source, budget);
-    }
-    if before.known {
-        maps.known.borrow_mut().insert(case.source, NOW_NS);
-    }
-    if let Some(standing) = &before.standing {
-        maps.set_transfer(standing.key, standing.at(NOW_NS));
-    }
-    maps
-}
 
 /// Runs one frame on the rung `RUNG`, 0 for XDP and 1 for TC.
 pub fn run<const RUNG: u8>(
@@ -50,7 +26,7 @@ pub fn run<const RUNG: u8>(
     }
 }
 
-/// Runs a case.
+/// Runs the frame of a case, which the maps are set up for.
 pub fn run_case<const RUNG: u8>(maps: &MemoryMaps, case: &Case) -> Outcome {
     let frame = MemoryFrame {
         grows: !case.before.stuck,

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::HashMap;
 use std::ptr::NonNull;
 
+use super::cases::Case;
 use super::site::{IFINDEX, Site};
 use crate::abi::{
     Address, Budget, Event, FileEntry, Interface, Policy, SLAB_BYTES, SLAB_STRIDE, Slab,
@@ -109,9 +110,11 @@ impl<const RUNG: u8> Frame for MemoryFrame<RUNG> {
     }
 }
 
-/// The maps, for one thread. `site` may be changed between frames.
+/// The maps, for one thread.
 pub struct MemoryMaps {
-    pub site: Site,
+    site: Site,
+    policy: Policy,
+    interface: Option<Interface>,
     files: HashMap<NameKey, FileEntry>,
     slabs: Vec<Box<Slab>>,
     scratch: UnsafeCell<Scratch>,
@@ -166,7 +169,29 @@ impl MemoryMaps {
             events: RefCell::default(),
             counted: Default::default(),
             completed: Cell::default(),
+            policy: site.policy,
+            interface: site.interfaces.get(&IFINDEX).copied(),
             site,
+        }
+    }
+
+    /// Puts the maps into the state that a case begins with.
+    pub fn set_up(&mut self, case: &Case, now_ns: u64) {
+        let before = &case.before;
+        self.policy = before.policy(&self.site);
+        self.interface = before.interface(&self.site);
+        let budget = before.budget(&self.site, now_ns);
+        *self.budgets.get_mut() = budget
+            .map(|budget| (case.source, budget))
+            .into_iter()
+            .collect();
+        let known = before.known.then_some((case.source, now_ns));
+        *self.known.get_mut() = known.into_iter().collect();
+        self.transfers.get_mut().clear();
+        self.removed.get_mut().clear();
+        self.events.get_mut().clear();
+        if let Some(standing) = &before.standing {
+            self.insert_transfer(&standing.key, &standing.at(now_ns));
         }
     }
 
@@ -179,19 +204,15 @@ impl MemoryMaps {
             .map(|(key, transfer)| (*key, unsafe { *transfer.get() }))
             .collect()
     }
-
-    pub fn set_transfer(&self, key: TransferKey, transfer: Transfer) {
-        self.insert_transfer(&key, &transfer);
-    }
 }
 
 impl Maps for MemoryMaps {
     fn policy(&self) -> Option<&Policy> {
-        Some(&self.site.policy)
+        Some(&self.policy)
     }
 
     fn interface(&self, ifindex: u32) -> Option<&Interface> {
-        self.site.interfaces.get(&ifindex)
+        self.interface.as_ref().filter(|_| ifindex == IFINDEX)
     }
 
     fn is_local(&self, address: &Address) -> bool {

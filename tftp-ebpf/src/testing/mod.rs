@@ -9,6 +9,7 @@ pub mod datagram;
 pub mod host;
 pub mod memory;
 pub mod outcome;
+pub mod random;
 pub mod site;
 
 pub use cases::{Case, Expected, table};
