@@ -51,11 +51,14 @@ pub fn may_load(what: &str) -> bool {
 }
 
 /// Whether a case can be run this way. The kernel builds no test frame that ends in its Ethernet
-/// header, or for TC in its IPv4 header, and all its frames can grow. The host's run of the table
-/// has those cases.
+/// header, or for TC in its IP header, and all its frames can grow. The host's run of the table has
+/// those cases.
 pub fn can_run(rung: Rung, case: &Case) -> bool {
-    let is_v4 = case.frame.get(12..14) == Some(&[0x08, 0x00]);
-    let shortest = if rung == Rung::Tc && is_v4 { 34 } else { 15 };
+    let shortest = match (rung, case.frame.get(12..14)) {
+        (Rung::Tc, Some([0x08, 0x00])) => 14 + 20,
+        (Rung::Tc, Some([0x86, 0xdd])) => 14 + 40,
+        _ => 14 + 1,
+    };
     !case.before.stuck && case.frame.len() >= shortest
 }
 

@@ -1,9 +1,17 @@
 //! The kernel program as the kernel runs it: the table of cases, the same frames on the host, and
 //! what it costs to load.
 
-use tftp_ebpf::testing::{Case, Site, table};
-use tftp_ebpf::verdict::Rung;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tftp_ebpf::abi::{Transfer, TransferKey};
+use tftp_ebpf::testing::random::{Random, spoil};
+use tftp_ebpf::testing::{Case, MemoryFrame, MemoryMaps, Outcome, Site, Transfers, host, table};
+use tftp_ebpf::verdict::{Rung, Verdict};
 use tftp_edge_tests::programs::{Programs, can_run, may_load};
+
+/// A run that took longer is done again: "just now" may have become "a while ago".
+const SOON: Duration = Duration::from_millis(500);
 
 /// Runs one case; again if the machine held it up for so long that times in it are off.
 fn run_case(
@@ -11,9 +19,8 @@ fn run_case(
     rung: Rung,
     case: &Case,
 ) -> anyhow::Result<Result<(), String>> {
-    const SOON: std::time::Duration = std::time::Duration::from_millis(500);
     loop {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         programs.set_up(case)?;
         let (transfers, budgets) = (programs.transfers()?, programs.budgets()?);
         let run = programs.run(rung, &case.frame)?;
@@ -48,4 +55,120 @@ fn every_case_of_the_table_under_xdp() {
 #[test]
 fn every_case_of_the_table_under_tc() {
     run_table(Rung::Tc);
+}
+
+/// Transfers without what depends on the time of a run.
+fn timeless(transfers: &Transfers) -> HashMap<TransferKey, Transfer> {
+    let timeless = |transfer: &Transfer| Transfer {
+        started_ns: 0,
+        last_send_ns: 0,
+        srtt_us: 0,
+        ..*transfer
+    };
+    transfers
+        .iter()
+        .map(|(key, transfer)| (*key, timeless(transfer)))
+        .collect()
+}
+
+/// Says in what the kernel's outcome is not the host's.
+fn difference(kernel: &Outcome, host: &Outcome) -> Option<String> {
+    if kernel.reason != host.reason {
+        return Some(format!(
+            "{:?}, on the host {:?}",
+            kernel.reason, host.reason
+        ));
+    }
+    // A frame that is dropped goes nowhere.
+    if kernel.reason.verdict() != Verdict::Drop && kernel.frame != host.frame {
+        let (kernel, host) = (&kernel.frame, &host.frame);
+        return Some(format!("{kernel:02x?}\non the host\n{host:02x?}"));
+    }
+    if timeless(&kernel.transfers) != timeless(&host.transfers) {
+        let (kernel, host) = (&kernel.transfers, &host.transfers);
+        return Some(format!("{kernel:?}\non the host\n{host:?}"));
+    }
+    None
+}
+
+/// The host's tests run the same Rust code, but over other traits, and compiled by another back
+/// end: random frames must not tell the two apart.
+fn compare_with_host<const RUNG: u8>(seed: u64) {
+    const FRAMES: usize = 4_000;
+    if !may_load("the comparison with the host") {
+        return;
+    }
+    let rung = Rung::ALL[usize::from(RUNG)];
+    let site = Site::new();
+    let cases: Vec<_> = table(&site)
+        .into_iter()
+        .filter(|case| can_run(rung, case))
+        .collect();
+    let mut programs = Programs::load(&site).expect("the programs load");
+    let mut maps = MemoryMaps::new(site);
+    let mut random = Random::new(seed);
+    let mut verdicts = [0_u32; 3];
+    let mut problems = Vec::new();
+    for round in 0..FRAMES {
+        let origin = &cases[random.below(cases.len())];
+        let case = Case {
+            frame: spoil(&origin.frame, &mut random),
+            ..origin.clone()
+        };
+        if !can_run(rung, &case) {
+            continue;
+        }
+        let kernel = loop {
+            let started = Instant::now();
+            programs.set_up(&case).expect("the maps can be written");
+            let run = programs.run(rung, &case.frame).unwrap_or_else(|error| {
+                panic!("round {round}, from {}: {error:#}", case.name);
+            });
+            if started.elapsed() < SOON {
+                break run.outcome;
+            }
+        };
+        maps.set_up(&case, host::NOW_NS);
+        let frame = MemoryFrame::<RUNG>::new(case.frame.clone());
+        let host = host::run(&maps, frame, host::NOW_NS);
+        verdicts[kernel.reason.verdict() as usize] += 1;
+        if let Some(difference) = difference(&kernel, &host) {
+            problems.push(format!("round {round}, from {}: {difference}", case.name));
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    assert!(verdicts.iter().all(|&count| count > 300), "{verdicts:?}");
+}
+
+#[test]
+fn xdp_and_the_host_agree_on_random_frames() {
+    compare_with_host::<0>(0xd1ff);
+}
+
+#[test]
+fn tc_and_the_host_agree_on_random_frames() {
+    compare_with_host::<1>(0x7cff);
+}
+
+/// The kernel's own bound is a million instructions walked. A quarter of it leaves room for other
+/// kernels' verifiers, which walk the same program by up to a few times more or fewer branches.
+const VERIFIER_BUDGET: u32 = 250_000;
+
+#[test]
+fn the_verifier_walks_no_more_than_a_quarter_of_its_limit() {
+    if !may_load("the verifier's budget") {
+        return;
+    }
+    let mut programs = Programs::load(&Site::new()).expect("the programs load");
+    let counts = programs
+        .verified_instructions()
+        .expect("program information");
+    for (rung, count) in ["xdp", "tc"].into_iter().zip(counts) {
+        let Some(count) = count else {
+            println!("SKIPPED: Linux before 5.16 does not count for {rung}");
+            continue;
+        };
+        println!("{rung}: {count} instructions verified");
+        assert!(count < VERIFIER_BUDGET, "{rung}: {count}");
+    }
 }
