@@ -1,8 +1,7 @@
-//! The kernel program as the kernel runs it: the table of cases, the same frames on the host, and
-//! what it costs to load.
+//! The verified programs and the host's logic over the same random frames.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tftp_ebpf::abi::{Transfer, TransferKey};
 use tftp_ebpf::testing::random::{Random, spoil};
@@ -10,52 +9,7 @@ use tftp_ebpf::testing::{Case, MemoryFrame, MemoryMaps, Outcome, Site, Transfers
 use tftp_ebpf::verdict::{Rung, Verdict};
 use tftp_edge_tests::programs::{Programs, can_run, may_load};
 
-/// A run that took longer is done again: "just now" may have become "a while ago".
-const SOON: Duration = Duration::from_millis(500);
-
-/// Runs one case; again if the machine held it up for so long that times in it are off.
-fn run_case(
-    programs: &mut Programs,
-    rung: Rung,
-    case: &Case,
-) -> anyhow::Result<Result<(), String>> {
-    loop {
-        let started = Instant::now();
-        programs.set_up(case)?;
-        let (transfers, budgets) = (programs.transfers()?, programs.budgets()?);
-        let run = programs.run(rung, &case.frame)?;
-        if started.elapsed() < SOON {
-            return Ok(case.check(&run.outcome, &transfers, &budgets));
-        }
-    }
-}
-
-fn run_table(rung: Rung) {
-    if !may_load("the table of cases") {
-        return;
-    }
-    let site = Site::new();
-    let mut programs = Programs::load(&site).expect("the programs load");
-    let mut problems = Vec::new();
-    for case in table(&site).iter().filter(|case| can_run(rung, case)) {
-        match run_case(&mut programs, rung, case) {
-            Ok(Ok(())) => {}
-            Ok(Err(problem)) => problems.push(format!("{}: {problem}", case.name)),
-            Err(error) => problems.push(format!("{}: {error:#}", case.name)),
-        }
-    }
-    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
-}
-
-#[test]
-fn every_case_of_the_table_under_xdp() {
-    run_table(Rung::Xdp);
-}
-
-#[test]
-fn every_case_of_the_table_under_tc() {
-    run_table(Rung::Tc);
-}
+use crate::SOON;
 
 /// Transfers without what depends on the time of a run.
 fn timeless(transfers: &Transfers) -> HashMap<TransferKey, Transfer> {
@@ -148,27 +102,4 @@ fn xdp_and_the_host_agree_on_random_frames() {
 #[test]
 fn tc_and_the_host_agree_on_random_frames() {
     compare_with_host::<1>(0x7cff);
-}
-
-/// The kernel's own bound is a million instructions walked. A quarter of it leaves room for other
-/// kernels' verifiers, which walk the same program by up to a few times more or fewer branches.
-const VERIFIER_BUDGET: u32 = 250_000;
-
-#[test]
-fn the_verifier_walks_no_more_than_a_quarter_of_its_limit() {
-    if !may_load("the verifier's budget") {
-        return;
-    }
-    let mut programs = Programs::load(&Site::new()).expect("the programs load");
-    let counts = programs
-        .verified_instructions()
-        .expect("program information");
-    for (rung, count) in ["xdp", "tc"].into_iter().zip(counts) {
-        let Some(count) = count else {
-            println!("SKIPPED: Linux before 5.16 does not count for {rung}");
-            continue;
-        };
-        println!("{rung}: {count} instructions verified");
-        assert!(count < VERIFIER_BUDGET, "{rung}: {count}");
-    }
 }
