@@ -3,17 +3,20 @@
 //! The rest of the daemon sees a [`Kernel`]: a [`Listener`] that takes in what changed, and a
 //! [`Snapshot`] of how it is doing. Without the kernel program it is there all the same, takes
 //! nothing in, and says why.
+//!
+//! [`object`], [`slabs`] and [`directory`] are public for the tests and benchmarks of the kernel
+//! program, which load it as the daemon does.
 
 mod attach;
-mod directory;
+pub mod directory;
 mod engine;
 mod error;
 mod host;
-mod object;
+pub mod object;
 mod ports;
 mod resend;
 mod settings;
-mod slabs;
+pub mod slabs;
 mod snapshot;
 mod sweeper;
 mod sys;

@@ -277,3 +277,41 @@ impl Banks for KernelBanks {
         unsafe { std::slice::from_raw_parts_mut(self.banks[bank].memory.as_ptr(), BANK_BYTES) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Needs no privileges: the object is only read.
+    #[test]
+    fn the_object_has_the_programs_and_maps_that_are_loaded_by_name() {
+        let Some(object) = OBJECT else {
+            println!("SKIPPED: built without the kernel program");
+            return;
+        };
+        let object = aya_obj::Object::parse(object).expect("the object can be read");
+        for name in [XDP_PROGRAM, TC_PROGRAM] {
+            assert!(object.programs.contains_key(name), "no program {name}");
+        }
+        for name in [
+            "POLICY",
+            "INTERFACES",
+            "LOCALS",
+            "CLIENTS",
+            "FILES",
+            "SLABS",
+            "TRANSFERS",
+            "BUDGETS",
+            "KNOWN",
+            "COUNTERS",
+            "LATENCY",
+            "EVENTS",
+            "EVENTS_LOST",
+            "SCRATCH",
+        ] {
+            assert!(object.maps.contains_key(name), "no map {name}");
+        }
+        // The programs use helpers that the kernel keeps for licences like the GPL.
+        assert_eq!(object.license.to_bytes(), b"Dual MIT/GPL");
+    }
+}
