@@ -45,8 +45,8 @@ mod entry {
         match answer(&ctx, &mut frame) {
             // SAFETY: no pointers; sends the frame out of the interface it came in on.
             Verdict::Answer => unsafe { bpf_redirect(frame.ifindex(), 0) as i32 },
-            Verdict::Pass => TC_ACT_OK as i32,
-            Verdict::Drop => TC_ACT_SHOT as i32,
+            Verdict::Pass => TC_ACT_OK,
+            Verdict::Drop => TC_ACT_SHOT,
         }
     }
 

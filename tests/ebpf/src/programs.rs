@@ -40,7 +40,7 @@ fn pad(ctx: TcContext) -> i32 {
         // out as it is.
         unsafe { bpf_skb_change_tail(ctx.skb.skb, FULL_FRAME, 0) };
     }
-    TC_ACT_OK as i32
+    TC_ACT_OK
 }
 
 /// veth drops frames that arrive by XDP_TX unless their receiver has an XDP program too.
@@ -55,16 +55,16 @@ fn impair(ctx: TcContext) -> i32 {
     // SAFETY: the context is the one the kernel called us with.
     let mark = unsafe { (*ctx.skb.skb).mark };
     if !is_udp(&ctx) {
-        return TC_ACT_OK as i32;
+        return TC_ACT_OK;
     }
     if mark == REPEATED {
         ctx.set_mark(0);
-        return TC_ACT_OK as i32;
+        return TC_ACT_OK;
     }
     count(0);
     if happens(0) {
         count(1);
-        return TC_ACT_SHOT as i32;
+        return TC_ACT_SHOT;
     }
     if happens(1) {
         let ingress = IMPAIR.get(2).copied().unwrap_or(0) != 0;
@@ -77,7 +77,7 @@ fn impair(ctx: TcContext) -> i32 {
         }
         ctx.set_mark(0);
     }
-    TC_ACT_OK as i32
+    TC_ACT_OK
 }
 
 /// Egress: puts one or two VLAN tags on every frame.
@@ -89,11 +89,11 @@ fn push_tags(ctx: TcContext) -> i32 {
             // SAFETY: the context is the one the kernel called us with.
             let failed = unsafe { bpf_skb_vlan_push(ctx.skb.skb, ETH_P_8021Q.to_be(), id as u16) };
             if failed != 0 {
-                return TC_ACT_SHOT as i32;
+                return TC_ACT_SHOT;
             }
         }
     }
-    TC_ACT_OK as i32
+    TC_ACT_OK
 }
 
 /// Ingress: takes the tags off again. A frame without them is not for these clients, and dropped,
@@ -115,11 +115,11 @@ fn pop_tags(ctx: TcContext) -> i32 {
             };
             // SAFETY: as above.
             if tag != id || unsafe { bpf_skb_vlan_pop(ctx.skb.skb) } != 0 {
-                return TC_ACT_SHOT as i32;
+                return TC_ACT_SHOT;
             }
         }
     }
-    TC_ACT_OK as i32
+    TC_ACT_OK
 }
 
 /// UDP over IPv4 or IPv6, behind tags that are still in the skb's metadata only.
