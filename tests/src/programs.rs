@@ -174,6 +174,7 @@ impl Programs {
             data_out: Some(&mut out),
             ..TestRunOptions::new()
         };
+        let began = monotonic_ns()?;
         let result = match rung {
             Rung::Xdp => program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.test_run(options)?,
             Rung::Tc => {
@@ -181,6 +182,7 @@ impl Programs {
             }
             Rung::Socket => bail!("sockets have no program"),
         };
+        let ran_ns = began..=monotonic_ns()?;
         out.truncate(result.data_size_out as usize);
         let reason = given(&before, &self.reasons(rung)?)?;
         ensure!(
@@ -202,6 +204,7 @@ impl Programs {
             outcome: Outcome {
                 rung,
                 reason,
+                ran_ns,
                 frame: out,
                 transfers: self.transfers()?,
                 budgets: self.budgets()?,

@@ -1,5 +1,6 @@
 //! The table of cases on the host; properties of the same code over random frames and transfers.
 
+mod accounts;
 mod spoilt;
 mod whole;
 
