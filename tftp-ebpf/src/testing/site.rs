@@ -189,7 +189,7 @@ fn policy() -> Policy {
     Policy {
         enabled: 1,
         tid_first: 57_344,
-        tid_count: 8192,
+        tid_count: 4096,
         tid_secret: [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908],
         // Long enough that a test that is held up does not turn "too soon" into "late".
         resend_after_ns: SECOND,

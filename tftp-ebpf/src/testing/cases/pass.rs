@@ -187,6 +187,20 @@ fn raw_frames() -> Vec<Case> {
         frame.truncate(len);
         frame
     };
+    let mut header_sum = request.frame();
+    header_sum[10 + 14] ^= 0x40;
+    // UDP is all there, but IP said there was more.
+    let mut cut_short = Datagram {
+        udp_len: Some(8 + request.payload.len() as u16),
+        ..request.clone()
+    };
+    cut_short.payload.extend_from_slice(&[0; 9]);
+    let cut_short_v6 = Datagram {
+        from: over_v6().from,
+        to: over_v6().to,
+        ..cut_short.clone()
+    };
+    let without_tail = |datagram: &Datagram| cut(datagram, datagram.frame().len() - 9);
     let mut arp = vec![0xff; 60];
     arp[12..14].copy_from_slice(&[0x08, 0x06]);
     let mut not_v6 = over_v6().read(CONFIG, "octet", "").frame();
@@ -213,6 +227,21 @@ fn raw_frames() -> Vec<Case> {
             "a frame that ends in its UDP header",
             cut(&request, 41),
             Reason::NotIp,
+        ),
+        (
+            "a wrong checksum of the IPv4 header",
+            header_sum,
+            Reason::Checksum,
+        ),
+        (
+            "an IPv4 packet that was cut short",
+            without_tail(&cut_short),
+            Reason::Length,
+        ),
+        (
+            "an IPv6 packet that was cut short",
+            without_tail(&cut_short_v6),
+            Reason::Length,
         ),
         (
             "a frame that ends in its payload",

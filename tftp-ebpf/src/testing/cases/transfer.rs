@@ -317,6 +317,11 @@ fn strangers(site: &Site) -> Vec<Case> {
             Reason::NotOurs,
         ),
         (
+            "an ACK above the range of ports",
+            to(server, 61_440),
+            Reason::NotOurs,
+        ),
+        (
             "an ACK below the range of ports",
             to(server, 57_343),
             Reason::NotOurs,
