@@ -1,7 +1,7 @@
 //! Packets that go on to the next rung exactly as they came.
 
 use super::request::over_v6;
-use super::{Before, Case, JUST_NOW};
+use super::{Before, Case, InterfaceState, JUST_NOW};
 use crate::testing::datagram::{Checksum, Datagram, Endpoint, Ip};
 use crate::testing::site::{ELSEWHERE, Site};
 use crate::verdict::Reason;
@@ -377,7 +377,16 @@ fn states(site: &Site) -> Vec<Case> {
             ..Before::default()
         }),
         Case::silence("an interface not set up", &request, Reason::NotReady).with(Before {
-            unknown_interface: true,
+            interface: InterfaceState::Unknown,
+            ..Before::default()
+        }),
+        Case::silence(
+            "an interface that is not served",
+            &request,
+            Reason::NotReady,
+        )
+        .with(Before {
+            interface: InterfaceState::Off,
             ..Before::default()
         }),
         Case::silence(
@@ -386,7 +395,7 @@ fn states(site: &Site) -> Vec<Case> {
             Reason::Option,
         )
         .with(Before {
-            jumbo: true,
+            interface: InterfaceState::Jumbo,
             ..Before::default()
         }),
         Case::silence("no room for DATA 1", &request, Reason::CannotGrow).with(stuck.clone()),
