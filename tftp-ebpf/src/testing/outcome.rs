@@ -112,19 +112,24 @@ fn check_reply(frame: &[u8], reply: &Datagram) -> Result<(), String> {
     ))
 }
 
+/// The transfer that an answer belongs to.
+pub fn key_of(reply: &Datagram) -> TransferKey {
+    let client = map(reply.to.address);
+    TransferKey {
+        client,
+        scope: if is_link_local(&client) { IFINDEX } else { 0 },
+        client_port: reply.to.port.to_be_bytes(),
+        our_port: reply.from.port.to_be_bytes(),
+    }
+}
+
 fn check_answered(
     outcome: &Outcome,
     before: &Transfers,
     reply: &Datagram,
     outstanding: Option<u64>,
 ) -> Result<(), String> {
-    let client = map(reply.to.address);
-    let key = TransferKey {
-        client,
-        scope: if is_link_local(&client) { IFINDEX } else { 0 },
-        client_port: reply.to.port.to_be_bytes(),
-        our_port: reply.from.port.to_be_bytes(),
-    };
+    let key = key_of(reply);
     let others = |transfers: &Transfers| {
         let mut others = transfers.clone();
         others.remove(&key);

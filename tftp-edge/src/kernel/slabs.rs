@@ -233,14 +233,14 @@ fn parts(position: u64, len: u64) -> impl Iterator<Item = Part> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use tftp_ebpf::abi::{BANK_BYTES, MAX_BLOCK};
 
     use super::*;
 
     #[derive(Default)]
-    struct Memory(Vec<Vec<u8>>);
+    pub struct Memory(Vec<Vec<u8>>);
 
     impl Banks for Memory {
         type Error = std::convert::Infallible;
