@@ -190,8 +190,8 @@ pub const fn is_told(reason: Reason) -> bool {
     ends_transfer(reason) || matches!(reason, Reason::FirstData | Reason::Oack | Reason::Absent)
 }
 
-/// Reasons that are the daemon's alone; the kernel program never gives them.
-pub const DAEMON_ONLY: [Reason; 7] = [
+/// Reasons that the kernel program never gives: the daemon's, and one that nobody gives yet.
+pub const NEVER_GIVEN: [Reason; 7] = [
     Reason::Refused,
     Reason::UnknownTid,
     Reason::TimedOut,
