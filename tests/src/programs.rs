@@ -1,17 +1,17 @@
 //! The kernel's own copy of the programs, loaded as the daemon loads them and run one frame at a
 //! time by BPF_PROG_TEST_RUN.
 //!
-//! The kernel gives such a run a frame with room to grow, on the loopback interface of the network
-//! namespace it is called from: that a driver leaves no room is not seen here, and [`can_run`] says
-//! what else is not.
+//! The kernel gives such a run a frame with room to grow, which seems to have come in on the
+//! loopback interface: that a driver leaves no room is not seen here, and [`can_run`] says what else
+//! is not.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, Pod};
-use nix::sched::{CloneFlags, unshare};
 use nix::time::{ClockId, clock_gettime};
 use tftp_ebpf::abi::{
     Address, Budget, CounterBlock, Event, Interface, Policy, REASON_SLOTS, Transfer, TransferKey,
@@ -45,7 +45,11 @@ const fn action(rung: Rung, verdict: Verdict) -> u32 {
 pub fn may_load(what: &str) -> bool {
     let may = nix::unistd::geteuid().is_root();
     if !may {
-        println!("SKIPPED: {what} needs root, to load the kernel program");
+        // Not by a macro: what those write is shown of failed tests alone.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: {what}: root is needed to load the kernel program"
+        );
     }
     may
 }
@@ -85,10 +89,8 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Loads the programs and publishes the site. Moves the calling thread into a network namespace
-    /// of its own, on whose loopback interface the frames seem to come in.
+    /// Loads the programs and publishes the site. Nothing is attached, and nothing is sent.
     pub fn load(site: &Site) -> anyhow::Result<Self> {
-        unshare(CloneFlags::CLONE_NEWNET).context("a network namespace for the runs")?;
         let settings = Settings {
             max_names: 1024,
             max_transfers: 1024,
@@ -174,6 +176,7 @@ impl Programs {
             data_out: Some(&mut out),
             ..TestRunOptions::new()
         };
+        let began = monotonic_ns()?;
         let result = match rung {
             Rung::Xdp => program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.test_run(options)?,
             Rung::Tc => {
@@ -181,6 +184,7 @@ impl Programs {
             }
             Rung::Socket => bail!("sockets have no program"),
         };
+        let ran_ns = began..=monotonic_ns()?;
         out.truncate(result.data_size_out as usize);
         let reason = given(&before, &self.reasons(rung)?)?;
         ensure!(
@@ -202,6 +206,7 @@ impl Programs {
             outcome: Outcome {
                 rung,
                 reason,
+                ran_ns,
                 frame: out,
                 transfers: self.transfers()?,
                 budgets: self.budgets()?,

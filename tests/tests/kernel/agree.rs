@@ -1,6 +1,6 @@
 //! The verified programs and the host's logic over the same random frames.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use tftp_ebpf::abi::{Transfer, TransferKey};
@@ -37,6 +37,11 @@ fn difference(kernel: &Outcome, host: &Outcome) -> Option<String> {
     if kernel.reason.verdict() != Verdict::Drop && kernel.frame != host.frame {
         let (kernel, host) = (&kernel.frame, &host.frame);
         return Some(format!("{kernel:02x?}\non the host\n{host:02x?}"));
+    }
+    let charged = |outcome: &Outcome| outcome.budgets.keys().copied().collect::<HashSet<_>>();
+    if charged(kernel) != charged(host) {
+        let (kernel, host) = (&kernel.budgets, &host.budgets);
+        return Some(format!("{kernel:?}\non the host\n{host:?}"));
     }
     if timeless(&kernel.transfers) != timeless(&host.transfers) {
         let (kernel, host) = (&kernel.transfers, &host.transfers);

@@ -34,16 +34,16 @@ static LOCALS: HashMap<Address, u32, 1024> = HashMap::new();
 #[btf_map]
 static CLIENTS: LpmTrie<Address, u32, 1024> = LpmTrie::new();
 #[btf_map]
-static FILES: HashMap<NameKey, FileEntry, 65536, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+static FILES: HashMap<NameKey, FileEntry, 131072, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 #[btf_map]
 static SLABS: ArrayOfMaps<Bank, 64> = ArrayOfMaps::new();
 #[btf_map]
-static TRANSFERS: LruHashMap<TransferKey, Transfer, 65536> = LruHashMap::new();
+static TRANSFERS: LruHashMap<TransferKey, Transfer, 32768> = LruHashMap::new();
 #[btf_map]
-static BUDGETS: LruHashMap<Source, Budget, 65536> = LruHashMap::new();
+static BUDGETS: LruHashMap<Source, Budget, 32768> = LruHashMap::new();
 /// Sources that acknowledged a block, and when: their address is genuine.
 #[btf_map]
-static KNOWN: LruHashMap<Source, u64, 65536> = LruHashMap::new();
+static KNOWN: LruHashMap<Source, u64, 32768> = LruHashMap::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<CounterBlock, 2> = PerCpuArray::new();
 #[btf_map]

@@ -19,6 +19,7 @@ pub fn run<const RUNG: u8>(
     Outcome {
         rung: MemoryFrame::<RUNG>::RUNG,
         reason,
+        ran_ns: now_ns..=now_ns,
         frame: frame.bytes,
         transfers: maps.transfers(),
         budgets: maps.budgets.borrow().clone(),

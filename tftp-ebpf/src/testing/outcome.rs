@@ -1,6 +1,7 @@
 //! What became of a frame, and whether that is what a case asks for.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use super::cases::{Case, Expected, ends_transfer, is_told};
 use super::datagram::Datagram;
@@ -16,6 +17,8 @@ pub type Transfers = HashMap<TransferKey, Transfer>;
 pub struct Outcome {
     pub rung: Rung,
     pub reason: Reason,
+    /// When the program ran, at the earliest and at the latest.
+    pub ran_ns: RangeInclusive<u64>,
     /// The frame as it left the program.
     pub frame: Vec<u8>,
     pub transfers: Transfers,
@@ -109,19 +112,24 @@ fn check_reply(frame: &[u8], reply: &Datagram) -> Result<(), String> {
     ))
 }
 
+/// The transfer that an answer belongs to.
+pub fn key_of(reply: &Datagram) -> TransferKey {
+    let client = map(reply.to.address);
+    TransferKey {
+        client,
+        scope: if is_link_local(&client) { IFINDEX } else { 0 },
+        client_port: reply.to.port.to_be_bytes(),
+        our_port: reply.from.port.to_be_bytes(),
+    }
+}
+
 fn check_answered(
     outcome: &Outcome,
     before: &Transfers,
     reply: &Datagram,
     outstanding: Option<u64>,
 ) -> Result<(), String> {
-    let client = map(reply.to.address);
-    let key = TransferKey {
-        client,
-        scope: if is_link_local(&client) { IFINDEX } else { 0 },
-        client_port: reply.to.port.to_be_bytes(),
-        our_port: reply.from.port.to_be_bytes(),
-    };
+    let key = key_of(reply);
     let others = |transfers: &Transfers| {
         let mut others = transfers.clone();
         others.remove(&key);
@@ -145,15 +153,23 @@ fn check_answered(
         tags.extend_from_slice(&ethertype.to_be_bytes());
         tags.extend_from_slice(&control.to_be_bytes());
     }
+    let repeats = outcome.reason == Reason::Repeat;
+    let goes_on = repeats || outcome.reason == Reason::Data;
+    let resends = before
+        .get(&key)
+        .filter(|_| goes_on)
+        .map_or(0, |transfer| transfer.resends);
     let is_right = transfer.block == block
-        && transfer.resent == u8::from(outcome.reason == Reason::Repeat)
+        && transfer.resent == u8::from(repeats)
+        && transfer.resends == resends + u32::from(repeats)
+        && outcome.ran_ns.contains(&transfer.last_send_ns)
         && transfer.rung == outcome.rung as u8
         && transfer.ifindex == IFINDEX
         && transfer.server == map(reply.from.address)
         && transfer.client_mac == reply.to.mac
         && transfer.server_mac == reply.from.mac
         && transfer.tags[..usize::from(transfer.tags_len)] == tags
-        && transfer.last_send_ns >= transfer.started_ns;
+        && transfer.started_ns <= transfer.last_send_ns;
     if is_right {
         Ok(())
     } else {

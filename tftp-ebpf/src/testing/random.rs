@@ -1,5 +1,7 @@
 //! Frames nobody would build: good ones with mistakes in them, and noise.
 
+use super::datagram::sum;
+
 /// A generator with a seed, the same on every run (splitmix64).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -26,8 +28,8 @@ impl Random {
     }
 }
 
-/// A frame with up to four mistakes. Half of those over IPv4 go without a UDP checksum, so that a
-/// mistake is not seen by that alone; a few are nothing but noise.
+/// A frame with up to four mistakes. In half of those over IPv4 the checksums do not give them
+/// away: the header's is right again, and UDP has none. A few are nothing but noise.
 pub fn spoil(frame: &[u8], random: &mut Random) -> Vec<u8> {
     if random.one_in(16) {
         let len = random.below(400);
@@ -38,7 +40,7 @@ pub fn spoil(frame: &[u8], random: &mut Random) -> Vec<u8> {
         mistake(&mut frame, random);
     }
     if random.one_in(2) {
-        remove_checksum(&mut frame);
+        repair_checksums(&mut frame);
     }
     frame
 }
@@ -73,7 +75,7 @@ fn put(frame: &mut [u8], at: usize, byte: u8) {
     }
 }
 
-fn remove_checksum(frame: &mut [u8]) {
+fn repair_checksums(frame: &mut [u8]) {
     let mut network = 14;
     while matches!(
         frame.get(network - 2..network),
@@ -81,8 +83,14 @@ fn remove_checksum(frame: &mut [u8]) {
     ) {
         network += 4;
     }
-    if frame.get(network - 2..network) == Some(&[0x08, 0x00]) {
-        put(frame, network + 26, 0);
-        put(frame, network + 27, 0);
+    if frame.get(network - 2..network) != Some(&[0x08, 0x00]) {
+        return;
+    }
+    put(frame, network + 26, 0);
+    put(frame, network + 27, 0);
+    if let Some(header) = frame.get_mut(network..network + 20) {
+        header[10..12].fill(0);
+        let repaired = (!sum(header)).to_be_bytes();
+        header[10..12].copy_from_slice(&repaired);
     }
 }

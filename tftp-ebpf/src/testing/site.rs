@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::datagram::{Datagram, Endpoint};
+use super::random::Random;
 use crate::abi::{
     Address, FileEntry, Interface, Policy, Transfer, TransferKey, address, is_link_local, kind,
     mapped,
@@ -189,7 +190,7 @@ fn policy() -> Policy {
     Policy {
         enabled: 1,
         tid_first: 57_344,
-        tid_count: 8192,
+        tid_count: 4096,
         tid_secret: [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908],
         // Long enough that a test that is held up does not turn "too soon" into "late".
         resend_after_ns: SECOND,
@@ -204,17 +205,10 @@ fn policy() -> Policy {
     }
 }
 
-/// Bytes that repeat nowhere a mistake could hide (splitmix64).
+/// Bytes that repeat nowhere a mistake could hide.
 fn bytes(length: usize, seed: u64) -> impl Iterator<Item = u8> {
-    let mut state = seed << 32;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) as u8
-    })
-    .take(length)
+    let mut random = Random::new(seed << 32);
+    std::iter::repeat_with(move || random.word() as u8).take(length)
 }
 
 /// An IPv6 address as the maps have it.

@@ -48,8 +48,8 @@ impl Default for Settings {
             mode: Ladder::Auto,
             interfaces: Vec::new(),
             memory_limit: ByteSize(256 << 20),
-            max_names: 262_144,
-            max_transfers: 65_536,
+            max_names: 131_072,
+            max_transfers: 32_768,
             tid_ports: PortRange {
                 first: 57_344,
                 last: 65_535,

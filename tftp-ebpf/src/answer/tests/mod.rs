@@ -1,11 +1,12 @@
 //! The table of cases on the host; properties of the same code over random frames and transfers.
 
+mod accounts;
 mod spoilt;
 mod whole;
 
 use std::collections::HashSet;
 
-use crate::testing::cases::{DAEMON_ONLY, table};
+use crate::testing::cases::{NEVER_GIVEN, table};
 use crate::testing::{Datagram, MemoryFrame, MemoryMaps, Site, host};
 use crate::verdict::{Reason, Verdict};
 
@@ -68,7 +69,7 @@ fn the_table_has_every_reason_the_kernel_can_give() {
     for reason in Reason::ALL {
         assert_eq!(
             given.contains(&reason),
-            !DAEMON_ONLY.contains(&reason),
+            !NEVER_GIVEN.contains(&reason),
             "{reason:?}"
         );
     }

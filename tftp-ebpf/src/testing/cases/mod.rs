@@ -39,12 +39,23 @@ pub struct Before {
     pub known: bool,
     /// The daemon has not finished publishing.
     pub disabled: bool,
-    /// The daemon knows nothing of the interface.
-    pub unknown_interface: bool,
-    /// The interface takes frames of 9,000 bytes.
-    pub jumbo: bool,
+    pub interface: InterfaceState,
     /// The frame cannot be made longer.
     pub stuck: bool,
+}
+
+/// What the daemon has told of the interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InterfaceState {
+    /// As the site has it.
+    #[default]
+    Ready,
+    /// It takes frames of 9,000 bytes.
+    Jumbo,
+    /// That it is not to be served.
+    Off,
+    /// Nothing.
+    Unknown,
 }
 
 impl Before {
@@ -56,17 +67,19 @@ impl Before {
     }
 
     pub fn interface(&self, site: &Site) -> Option<Interface> {
-        let interface = *site.interfaces.get(&IFINDEX)?;
-        if self.unknown_interface {
-            None
-        } else if self.jumbo {
-            Some(Interface {
+        let ready = *site.interfaces.get(&IFINDEX)?;
+        match self.interface {
+            InterfaceState::Ready => Some(ready),
+            InterfaceState::Jumbo => Some(Interface {
                 max_blksize_v4: 8968,
                 max_blksize_v6: 8948,
-                ..interface
-            })
-        } else {
-            Some(interface)
+                ..ready
+            }),
+            InterfaceState::Off => Some(Interface {
+                enabled: 0,
+                ..ready
+            }),
+            InterfaceState::Unknown => None,
         }
     }
 
@@ -177,15 +190,14 @@ pub const fn is_told(reason: Reason) -> bool {
     ends_transfer(reason) || matches!(reason, Reason::FirstData | Reason::Oack | Reason::Absent)
 }
 
-/// Reasons that are the daemon's alone; the kernel program never gives them.
-pub const DAEMON_ONLY: [Reason; 7] = [
+/// Reasons that only the daemon gives.
+pub const NEVER_GIVEN: [Reason; 6] = [
     Reason::Refused,
     Reason::UnknownTid,
     Reason::TimedOut,
     Reason::Unreachable,
     Reason::Superseded,
     Reason::Shed,
-    Reason::MapFull,
 ];
 
 /// Every case of the table, for a site as [`Site::new`] makes it.

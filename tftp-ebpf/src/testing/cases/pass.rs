@@ -1,7 +1,7 @@
 //! Packets that go on to the next rung exactly as they came.
 
 use super::request::over_v6;
-use super::{Before, Case, JUST_NOW};
+use super::{Before, Case, InterfaceState, JUST_NOW};
 use crate::testing::datagram::{Checksum, Datagram, Endpoint, Ip};
 use crate::testing::site::{ELSEWHERE, Site};
 use crate::verdict::Reason;
@@ -187,6 +187,20 @@ fn raw_frames() -> Vec<Case> {
         frame.truncate(len);
         frame
     };
+    let mut header_sum = request.frame();
+    header_sum[10 + 14] ^= 0x40;
+    // UDP is all there, but IP said there was more.
+    let mut cut_short = Datagram {
+        udp_len: Some(8 + request.payload.len() as u16),
+        ..request.clone()
+    };
+    cut_short.payload.extend_from_slice(&[0; 9]);
+    let cut_short_v6 = Datagram {
+        from: over_v6().from,
+        to: over_v6().to,
+        ..cut_short.clone()
+    };
+    let without_tail = |datagram: &Datagram| cut(datagram, datagram.frame().len() - 9);
     let mut arp = vec![0xff; 60];
     arp[12..14].copy_from_slice(&[0x08, 0x06]);
     let mut not_v6 = over_v6().read(CONFIG, "octet", "").frame();
@@ -213,6 +227,21 @@ fn raw_frames() -> Vec<Case> {
             "a frame that ends in its UDP header",
             cut(&request, 41),
             Reason::NotIp,
+        ),
+        (
+            "a wrong checksum of the IPv4 header",
+            header_sum,
+            Reason::Checksum,
+        ),
+        (
+            "an IPv4 packet that was cut short",
+            without_tail(&cut_short),
+            Reason::Length,
+        ),
+        (
+            "an IPv6 packet that was cut short",
+            without_tail(&cut_short_v6),
+            Reason::Length,
         ),
         (
             "a frame that ends in its payload",
@@ -348,7 +377,16 @@ fn states(site: &Site) -> Vec<Case> {
             ..Before::default()
         }),
         Case::silence("an interface not set up", &request, Reason::NotReady).with(Before {
-            unknown_interface: true,
+            interface: InterfaceState::Unknown,
+            ..Before::default()
+        }),
+        Case::silence(
+            "an interface that is not served",
+            &request,
+            Reason::NotReady,
+        )
+        .with(Before {
+            interface: InterfaceState::Off,
             ..Before::default()
         }),
         Case::silence(
@@ -357,7 +395,7 @@ fn states(site: &Site) -> Vec<Case> {
             Reason::Option,
         )
         .with(Before {
-            jumbo: true,
+            interface: InterfaceState::Jumbo,
             ..Before::default()
         }),
         Case::silence("no room for DATA 1", &request, Reason::CannotGrow).with(stuck.clone()),

@@ -65,6 +65,15 @@ fn progress(site: &Site) -> Vec<Case> {
         CONFIG,
         Granted::default(),
     );
+    let again = config.standing(1, JUST_NOW);
+    let sent_again = Standing {
+        transfer: crate::abi::Transfer {
+            resent: 1,
+            resends: 3,
+            ..again.transfer
+        },
+        ..again
+    };
     let acked = |ack: Datagram, name| {
         Case::answer(name, &ack, Reason::Data, config.data(2), Some(2))
             .during(config.standing(1, JUST_NOW))
@@ -111,6 +120,7 @@ fn progress(site: &Site) -> Vec<Case> {
             0,
         ),
         next("two tags", &in_vlan, 1),
+        next("the block after one that was sent again", &config, 1).during(sent_again),
         next(
             "an ACK over IPv6",
             &site.talk(&over_v6(), CONFIG, Granted::default()),
@@ -304,6 +314,11 @@ fn strangers(site: &Site) -> Vec<Case> {
         (
             "an ACK to an address that is not ours",
             to([10, 20, 0, 2], talk.port),
+            Reason::NotOurs,
+        ),
+        (
+            "an ACK above the range of ports",
+            to(server, 61_440),
             Reason::NotOurs,
         ),
         (
