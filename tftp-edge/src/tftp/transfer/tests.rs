@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use tftp_ebpf::stage::Stage;
 
 use super::*;
