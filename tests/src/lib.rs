@@ -5,10 +5,12 @@
 //! - [`phones`]: phones that boot, thousands of them in one process.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
+//! - [`rig`]: the daemon under test, on one rung.
 
 pub mod client;
 pub mod demo;
 pub mod lab;
 pub mod phones;
+pub mod rig;
 pub mod server;
 pub mod site;
