@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tftp_ebpf::verdict::{Reason, Rung};
 
@@ -239,6 +240,7 @@ impl<'lab> Rig<'lab> {
         &self,
         site: &Site,
         phones: &[PhoneSpec],
+        progress: &Progress,
         change: impl FnOnce(&mut FleetOptions),
     ) -> Result<Report> {
         let mut options = FleetOptions::new(OVER_V4);
@@ -249,12 +251,22 @@ impl<'lab> Rig<'lab> {
             oracle: &site.oracle,
             options,
         };
-        fleet.boot(Place::Namespace(&self.lab.client), &Progress::default())
+        fleet.boot(Place::Namespace(&self.lab.client), progress)
+    }
+
+    /// The daemon, for a case that ends it while others use the rig.
+    pub fn take_daemon(&mut self) -> Result<Process> {
+        self.daemon.take().context("the daemon is not started")
+    }
+
+    /// The daemon that such a case has started again.
+    pub fn give_daemon(&mut self, daemon: Process) {
+        self.daemon = Some(daemon);
     }
 
     /// Ends the daemon in order, and fails if it does not end so.
     pub fn stop(&mut self) -> Result<()> {
-        let mut daemon = self.daemon.take().context("the daemon is not started")?;
+        let mut daemon = self.take_daemon()?;
         let status = daemon.stop()?;
         ensure!(
             status.success(),
@@ -266,9 +278,7 @@ impl<'lab> Rig<'lab> {
 
     /// Kills the daemon, which can do nothing about it.
     pub fn kill(&mut self) -> Result<()> {
-        let mut daemon = self.daemon.take().context("the daemon is not started")?;
-        daemon.end(nix::sys::signal::Signal::SIGKILL)?;
-        Ok(())
+        self.take_daemon()?.end(Signal::SIGKILL).map(drop)
     }
 
     /// A phone's configuration, as it is fetched now.

@@ -16,7 +16,7 @@ fn main() {
 
 #[cfg(target_arch = "bpf")]
 mod entry {
-    use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT, xdp_action};
+    use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
     use aya_ebpf::helpers::bpf_ktime_get_ns;
     use aya_ebpf::helpers::generated::bpf_redirect;
     use aya_ebpf::macros::{classifier, xdp};
@@ -43,7 +43,8 @@ mod entry {
         match answer(&mut frame, Rung::Tc) {
             // SAFETY: no pointers; sends the frame out of the interface it came in on.
             Verdict::Answer => unsafe { bpf_redirect(frame.ifindex(), 0) as i32 },
-            Verdict::Pass => TC_ACT_OK as i32,
+            // TC_ACT_OK would keep it from the programs attached behind this one.
+            Verdict::Pass => TC_ACT_UNSPEC,
             Verdict::Drop => TC_ACT_SHOT as i32,
         }
     }

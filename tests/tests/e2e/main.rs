@@ -24,3 +24,4 @@ macro_rules! on_every_rung {
 }
 
 mod clients;
+mod neighbours;
