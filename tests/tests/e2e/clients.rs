@@ -82,7 +82,8 @@ fn every_option_is_answered(rig: &mut Rig<'_>) -> Result<()> {
             (65464, largest),
         ] {
             for (tsize, timeout) in [(false, 0), (true, 0), (true, 255)] {
-                for size in SIZES {
+                // A block of 8 bytes is as good as another: thousands of them are for the wrap.
+                for size in SIZES.into_iter().filter(|size| size / granted < 600) {
                     let mut request = Request::plain(name(size));
                     request.options = Options {
                         blksize,

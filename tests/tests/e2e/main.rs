@@ -23,5 +23,12 @@ macro_rules! on_every_rung {
     };
 }
 
+mod absence;
 mod clients;
+mod hostile;
 mod neighbours;
+mod outage;
+mod raw;
+mod storm;
+mod swap;
+mod vlan;
