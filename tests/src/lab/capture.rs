@@ -72,8 +72,10 @@ pub struct Findings {
     /// TFTP frames with at least one VLAN tag, and with two.
     pub tagged: usize,
     pub double_tagged: usize,
-    /// Frames that a dissector could not read to their end.
+    /// Frames that a dissector could not read to their end; requests are counted apart, since those
+    /// of the oldest phones end with a NUL too many.
     pub malformed: usize,
+    pub malformed_requests: usize,
     /// Frames whose IPv4 header or UDP checksum is wrong; a missing UDP checksum counts as wrong.
     pub bad_checksums: usize,
 }
@@ -87,6 +89,8 @@ impl Findings {
             "vlan.id",
             "ip.checksum.status",
             "udp.checksum.status",
+            "_ws.malformed",
+            "tftp.opcode",
         ];
         let mut findings = Self {
             file: file.to_owned(),
@@ -94,17 +98,24 @@ impl Findings {
             tftp: 0,
             tagged: 0,
             double_tagged: 0,
-            malformed: matching(file, "_ws.malformed")?.lines().count(),
+            malformed: 0,
+            malformed_requests: 0,
             bad_checksums: 0,
         };
         for line in fields(file, "frame", &columns)?.lines() {
             let mut values = line.split('\t');
             let mut next = || values.next().unwrap_or_default();
             let [protocols, tags, ip, udp] = [next(), next(), next(), next()];
+            let [malformed, opcode] = [next(), next()];
             let has = |statuses: &str, bad: &[&str]| {
                 statuses.split(',').any(|status| bad.contains(&status))
             };
             findings.frames += 1;
+            match (malformed, opcode) {
+                ("", _) => {}
+                (_, "1") => findings.malformed_requests += 1,
+                (_, _) => findings.malformed += 1,
+            }
             findings.bad_checksums += usize::from(has(ip, &[BAD]) || has(udp, &[BAD, MISSING]));
             if protocols.split(':').any(|protocol| protocol == "tftp") {
                 findings.tftp += 1;
@@ -135,10 +146,6 @@ impl Findings {
             .map(str::to_owned)
             .collect())
     }
-}
-
-fn matching(file: &Path, filter: &str) -> Result<String> {
-    fields(file, filter, &["frame.number"])
 }
 
 /// One line for each frame that matches, the values of a line separated by tabs.

@@ -7,7 +7,7 @@ use tftp_ebpf::verdict::{Reason, Rung};
 use tftp_ebpf::wire::tftp::{Mode, Options};
 use tftp_edge_tests::client::{Asked, Outcome, RealClient, Request};
 use tftp_edge_tests::lab::{CLIENT_IF, Capture, SERVER_V4, SERVER_V6};
-use tftp_edge_tests::rig::{OVER_V4, OVER_V6, Rig, answers, content, counted};
+use tftp_edge_tests::rig::{OVER_V4, OVER_V6, Rig, answers, content, counted, run};
 
 /// Around the ends of blocks of 512 and 1428 bytes.
 const SIZES: [usize; 9] = [0, 1, 511, 512, 513, 1024, 1428, 2856, 40_000];
@@ -127,6 +127,33 @@ fn block_numbers_wrap(rig: &mut Rig<'_>) -> Result<()> {
     ensure!(got.bytes == content(LEN), "not the bytes of the file");
     ensure!(got.tally.blocks == 67_501, "{:?}", got.tally);
     rig.ensure_alone(&before)
+}
+
+/// Large files come into the kernel when somebody asks for them. One rung is enough: what counts
+/// blocks is the same on all.
+#[test]
+fn large_files_wrap_too() {
+    run(Rung::Tc, |rig| {
+        const LEN: usize = 512 * 66_000 + 5;
+        let content = content(LEN);
+        rig.put("large.sbn", &content)?;
+        rig.start()?;
+        let mut request = Request::sized("large.sbn", 1428);
+        request.options.windowsize = 32;
+        let got = rig.get(OVER_V4, request)?;
+        ensure!(got.outcome == Outcome::Complete && got.bytes == content);
+
+        let before = rig.metrics()?;
+        let client = &rig.lab.client;
+        let got = RealClient::TftpHpa.get(client, SERVER_V4.into(), "large.sbn", 0)?;
+        ensure!(
+            got.bytes == content,
+            "{} bytes, {}",
+            got.bytes.len(),
+            got.said
+        );
+        rig.ensure_alone(&before)
+    });
 }
 
 /// Netascii and windows are not for the kernel: it hands them on, and the daemon answers.

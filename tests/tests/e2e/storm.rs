@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Rung;
-use tftp_edge_tests::lab::{CLIENT_IF, Capture, Impairment, LabPrograms, SERVER_V4, Side};
+use tftp_edge_tests::lab::{CLIENT_IF, Capture, Impairment, LabPrograms, Side};
 use tftp_edge_tests::phones::Progress;
 use tftp_edge_tests::rig::{Rig, answers, ensure_all_booted};
 use tftp_edge_tests::site::{Site, SiteOptions};
@@ -45,7 +45,7 @@ fn a_site_boots(rig: &mut Rig<'_>) -> Result<()> {
 }
 
 fn a_site_boots_over_a_bad_wire(rig: &mut Rig<'_>) -> Result<()> {
-    let mut site = site(300);
+    let mut site = site(200);
     rig.host(&mut site)?;
     rig.start()?;
     let client = &rig.lab.client;
@@ -60,7 +60,7 @@ fn a_site_boots_over_a_bad_wire(rig: &mut Rig<'_>) -> Result<()> {
     ensure_all_booted(&report)?;
     for impairs in [out.impairs()?, back.impairs()?] {
         ensure!(
-            impairs.dropped > 1000 && impairs.duplicated > 1000,
+            impairs.dropped > 500 && impairs.duplicated > 500,
             "{impairs:?}"
         );
     }
@@ -68,13 +68,5 @@ fn a_site_boots_over_a_bad_wire(rig: &mut Rig<'_>) -> Result<()> {
         .metrics()?
         .grown(&before, "tftp_edge_tftp_retransmitted_blocks_total", &[]);
     ensure!(resent > 0.0, "nothing was sent again");
-    let findings = capture.finish()?;
-    // tshark calls the stray NUL of the oldest phones malformed; nothing else may be.
-    let ours = format!("_ws.malformed && ip.src == {SERVER_V4}");
-    let malformed = findings.fields(&ours, "frame.number")?;
-    ensure!(
-        findings.tftp > 0 && findings.bad_checksums == 0 && malformed.is_empty(),
-        "{findings:?}, malformed from the server: {malformed:?}"
-    );
-    Ok(())
+    capture.finish()?.ensure_sound()
 }
