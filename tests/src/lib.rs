@@ -6,11 +6,13 @@
 //! - [`programs`]: the kernel program with maps a test fills, run on single frames.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
+//! - [`rig`]: the daemon under test, on one rung.
 
 pub mod client;
 pub mod demo;
 pub mod lab;
 pub mod phones;
 pub mod programs;
+pub mod rig;
 pub mod server;
 pub mod site;

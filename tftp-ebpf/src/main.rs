@@ -17,7 +17,7 @@ fn main() {
 #[cfg(target_arch = "bpf")]
 mod entry {
     use aya_ebpf::EbpfContext;
-    use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT, xdp_action};
+    use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
     use aya_ebpf::helpers::bpf_ktime_get_ns;
     use aya_ebpf::helpers::generated::bpf_redirect;
     use aya_ebpf::macros::{classifier, xdp};
@@ -45,7 +45,8 @@ mod entry {
         match answer(&ctx, &mut frame) {
             // SAFETY: no pointers; sends the frame out of the interface it came in on.
             Verdict::Answer => unsafe { bpf_redirect(frame.ifindex(), 0) as i32 },
-            Verdict::Pass => TC_ACT_OK,
+            // TC_ACT_OK would keep it from the programs attached behind this one.
+            Verdict::Pass => TC_ACT_UNSPEC,
             Verdict::Drop => TC_ACT_SHOT,
         }
     }

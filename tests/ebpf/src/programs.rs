@@ -1,10 +1,13 @@
-use aya_ebpf::bindings::{BPF_F_INGRESS, TC_ACT_OK, TC_ACT_SHOT, xdp_action};
+use aya_ebpf::bindings::{BPF_F_INGRESS, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::{
     bpf_get_prandom_u32, bpf_skb_change_tail, bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::{TcContext, XdpContext};
+
+/// The packet goes on, to the next program if there is one: TC_ACT_OK would be the last word.
+const ON: i32 = TC_ACT_UNSPEC;
 
 const ETH_LEN: usize = 14;
 const ETH_P_IP: u16 = 0x0800;
@@ -40,7 +43,7 @@ fn pad(ctx: TcContext) -> i32 {
         // out as it is.
         unsafe { bpf_skb_change_tail(ctx.skb.skb, FULL_FRAME, 0) };
     }
-    TC_ACT_OK
+    ON
 }
 
 /// veth drops frames that arrive by XDP_TX unless their receiver has an XDP program too.
@@ -55,11 +58,11 @@ fn impair(ctx: TcContext) -> i32 {
     // SAFETY: the context is the one the kernel called us with.
     let mark = unsafe { (*ctx.skb.skb).mark };
     if !is_udp(&ctx) {
-        return TC_ACT_OK;
+        return ON;
     }
     if mark == REPEATED {
         ctx.set_mark(0);
-        return TC_ACT_OK;
+        return ON;
     }
     count(0);
     if happens(0) {
@@ -77,7 +80,7 @@ fn impair(ctx: TcContext) -> i32 {
         }
         ctx.set_mark(0);
     }
-    TC_ACT_OK
+    ON
 }
 
 /// Egress: puts one or two VLAN tags on every frame.
@@ -93,7 +96,7 @@ fn push_tags(ctx: TcContext) -> i32 {
             }
         }
     }
-    TC_ACT_OK
+    ON
 }
 
 /// Ingress: takes the tags off again. A frame without them is not for these clients, and dropped,
@@ -119,7 +122,7 @@ fn pop_tags(ctx: TcContext) -> i32 {
             }
         }
     }
-    TC_ACT_OK
+    ON
 }
 
 /// UDP over IPv4 or IPv6, behind tags that are still in the skb's metadata only.

@@ -12,6 +12,6 @@ mod sink;
 
 pub use blocking::{Exchange, Fault, Fetched, get, get_with};
 pub use fetch::{Failure, Fetch, Outcome, Reaction, Retry, Tally};
-pub use real::{Fetcher, RealClient};
+pub use real::{Asked, Fetcher, RealClient};
 pub use request::Request;
 pub use sink::{Collect, Expect, Mismatch, Sink};

@@ -45,19 +45,23 @@ impl RealClient {
         !matches!(self, Self::Curl)
     }
 
-    fn arguments(self, server: IpAddr, name: &str, blksize: u16, local: &str) -> Vec<String> {
+    fn arguments(self, server: IpAddr, name: &str, asked: Asked, local: &str) -> Vec<String> {
         let host = server.to_string();
+        let Asked { blksize, .. } = asked;
         let size = blksize.to_string();
         let words: Vec<&str> = match self {
-            Self::TftpHpa => vec!["-m", "octet", &host, "-c", "get", name, local],
+            Self::TftpHpa => {
+                let mode = if asked.netascii { "netascii" } else { "octet" };
+                vec!["-m", mode, &host, "-c", "get", name, local]
+            }
             Self::Atftp => {
-                let mut words = vec!["-g", "-r", name, "-l", local];
-                let option = format!("blksize {size}");
-                if blksize != 0 {
-                    words.splice(0..0, ["--option", option.as_str()]);
-                }
-                words.push(&host);
-                return words.into_iter().map(str::to_owned).collect();
+                let options = [("blksize", blksize), ("windowsize", asked.windowsize)];
+                let options = options.into_iter().filter(|&(_, value)| value != 0);
+                let words = ["-g", "-r", name, "-l", local, &host].map(str::to_owned);
+                return options
+                    .flat_map(|(name, value)| ["--option".to_owned(), format!("{name} {value}")])
+                    .chain(words)
+                    .collect();
             }
             Self::Curl => {
                 let host = match server {
@@ -99,6 +103,16 @@ pub struct Fetcher {
     pub said: String,
 }
 
+/// What a client program is told to ask for; zero asks for no such option.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    pub blksize: u16,
+    /// atftp only.
+    pub windowsize: u16,
+    /// tftp-hpa only; the others ask for octet.
+    pub netascii: bool,
+}
+
 impl RealClient {
     /// Fetches `name` inside `namespace`; `blksize` zero asks for no option. Ended after two
     /// minutes.
@@ -109,9 +123,24 @@ impl RealClient {
         name: &str,
         blksize: u16,
     ) -> Result<Fetcher> {
+        let asked = Asked {
+            blksize,
+            ..Asked::default()
+        };
+        self.get_as(namespace, server, name, asked)
+    }
+
+    /// As [`get`](Self::get), with more to ask for.
+    pub fn get_as(
+        self,
+        namespace: &Namespace,
+        server: IpAddr,
+        name: &str,
+        asked: Asked,
+    ) -> Result<Fetcher> {
         let folder = tempfile::tempdir().context("making a folder for the client")?;
         let local = folder.path().join("got");
-        let arguments = self.arguments(server, name, blksize, &local.to_string_lossy());
+        let arguments = self.arguments(server, name, asked, &local.to_string_lossy());
         let limit = Duration::from_secs(120).as_secs().to_string();
         let mut command: Command = namespace.command("timeout");
         let output = command

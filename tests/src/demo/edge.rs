@@ -4,10 +4,14 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
+use tftp_edge::config::Config;
+use tftp_edge::inventory::{Device, Inventory};
+use tftp_edge::phonefile::Renderer;
 
 use super::Metrics;
 use crate::lab::{Process, SERVER_IF};
@@ -143,6 +147,19 @@ socket = "control.sock"
     /// The configuration of a device, as `tftp-edge render` prints it.
     pub fn render(&self, device: &str) -> Result<Bytes> {
         Ok(self.command(&["render", device])?.into())
+    }
+
+    /// The configurations of all devices, rendered from the daemon's inventory by its library: a
+    /// [`render`](Self::render) each would take minutes.
+    pub fn rendered(&self) -> Result<Vec<(String, Bytes)>> {
+        let config = Config::load(&self.config())?;
+        let snapshot = Inventory::open(&config.inventory)?.snapshot()?;
+        let mut renderer = Renderer::default();
+        let render = |device: &Arc<Device>| {
+            let content = Bytes::copy_from_slice(renderer.device(device, &snapshot));
+            (device.name.to_string(), content)
+        };
+        Ok(snapshot.devices.values().map(render).collect())
     }
 
     /// Starts the daemon and waits until its content is complete.

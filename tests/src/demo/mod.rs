@@ -21,16 +21,18 @@ pub use watch::watch;
 
 use crate::client::{Outcome, get};
 use crate::lab::{CLIENT_IF, Lab, LabOptions, LabPrograms, Process, interrupted, is_root};
-use crate::phones::{Family, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress};
+use crate::phones::{Expected, Family, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress};
 use crate::server::Place;
 use crate::site::{self, Site, SiteOptions, TIME_ZONE};
 
 /// The shared setting after the change.
 const NEW_TIME_ZONE: &str = "GMT Standard/Daylight Time";
 
-/// Configurations that are compared byte for byte with what `tftp-edge render` prints, spread over
-/// the site. The others are judged by what must stand in them: a render each would take minutes.
-const RENDERED: usize = 64;
+/// Phones, spread over the site, that are watched for the change.
+const WATCHED: usize = 64;
+
+/// Phones whose configuration is rendered by `tftp-edge render` too, a process each.
+const RENDERED: usize = 8;
 
 /// What can be chosen about a demonstration.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ pub struct Demo {
     pub mode: Mode,
     pub loopback: bool,
     pub boot: Run,
-    /// Seconds from the change of the setting until the sampled phones are served the new files.
+    /// Seconds from the change of the setting until the watched phones are served the new files.
     pub change_live_s: f64,
     pub refetch: Run,
 }
@@ -156,7 +158,7 @@ impl<'lab> Show<'lab> {
             .set(&site::settings(self.server.address().into()))?;
         say(&format!("imported a site of {phones} phones"));
         self.site.oracle.expect_everywhere(TIME_ZONE);
-        self.render_sample()?;
+        self.render_all()?;
 
         let begun = Instant::now();
         let mut daemon = self.edge.start()?;
@@ -183,7 +185,7 @@ impl<'lab> Show<'lab> {
         self.site.oracle.expect_everywhere(NEW_TIME_ZONE);
         self.wait_for_change()?;
         let change_live_s = changed.elapsed().as_secs_f64();
-        self.render_sample()?;
+        self.render_all()?;
         let configurations = self.site.configurations_only();
         let refetch = self.fetch("configurations", &configurations, &daemon)?;
         ensure!(!interrupted(), "interrupted");
@@ -197,18 +199,24 @@ impl<'lab> Show<'lab> {
         })
     }
 
-    /// Gives the oracle what `tftp-edge render` prints for the phones of the sample.
-    fn render_sample(&mut self) -> Result<()> {
-        let sample = self.site.sample(RENDERED);
-        let devices: Vec<_> = sample.map(|phone| phone.device.clone()).collect();
-        for device in devices {
-            let content = self.edge.render(&device)?;
-            let name = Family::config_file(&device);
+    /// Gives the oracle every configuration, byte for byte, and makes sure that the command line
+    /// prints the same.
+    fn render_all(&mut self) -> Result<()> {
+        for (device, content) in self.edge.rendered()? {
             self.site
                 .oracle
-                .check(&name, &content)
-                .map_err(|why| anyhow!("tftp-edge render {device}: {why}"))?;
+                .check(&Family::config_file(&device), &content)
+                .map_err(|why| anyhow!("the configuration of {device}: {why}"))?;
             self.site.oracle.set_rendered(&device, content);
+        }
+        for phone in self.site.sample(RENDERED) {
+            let name = Family::config_file(&phone.device);
+            let printed = self.edge.render(&phone.device)?;
+            ensure!(
+                matches!(self.site.oracle.expected(&name), Expected::Bytes(bytes) if bytes == printed),
+                "tftp-edge render {} does not print what is served",
+                phone.device
+            );
         }
         Ok(())
     }
@@ -235,10 +243,10 @@ impl<'lab> Show<'lab> {
         Ok(Run::new(title, &report, &before, &after, cpu.as_secs_f64()))
     }
 
-    /// Returns when the phones of the sample are given configurations with the change.
+    /// Returns when the phones that are watched are given configurations with the change.
     fn wait_for_change(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        for phone in self.site.sample(RENDERED) {
+        for phone in self.site.sample(WATCHED) {
             let name = Family::config_file(&phone.device);
             loop {
                 let fetched = self.client.enter(|| {

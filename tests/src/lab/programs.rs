@@ -165,6 +165,23 @@ impl LabPrograms {
     }
 }
 
+/// What is attached to `interface` to look at what comes in: the names of TC programs, and `xdp`
+/// for an XDP program, as far as this kernel tells.
+pub fn attached_to(namespace: &Namespace, interface: &str) -> Result<String> {
+    let tcx = namespace.enter(|| {
+        // Before Linux 6.6 there are no such links, and bpftool names classifiers.
+        let (_, programs) =
+            SchedClassifier::query_tcx(interface, TcAttachType::Ingress).unwrap_or_default();
+        let names = programs.iter().filter_map(|program| program.name_as_str());
+        Ok(names.map(str::to_owned).collect::<Vec<_>>().join("\n"))
+    })?;
+    let others = namespace.output("bpftool", ["net", "show"])?;
+    let classifiers = others.split_once("tc:").map_or("", |(_, behind)| behind);
+    let link = namespace.output("ip", ["-d", "link", "show", interface])?;
+    let xdp = if link.contains("xdp") { "xdp" } else { "" };
+    Ok([&tcx, classifiers, xdp].join("\n"))
+}
+
 fn load() -> Result<Ebpf> {
     let object = OBJECT.ok_or_else(|| anyhow!("{}", LabPrograms::unavailable().unwrap_or("")))?;
     EbpfLoader::new()

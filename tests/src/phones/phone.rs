@@ -79,7 +79,8 @@ pub struct Phone<'site> {
     server: SocketAddr,
     retry: Retry,
     files: VecDeque<Arc<str>>,
-    /// Files that timed out may be asked for again, as phones do; so often in a boot.
+    /// Files that timed out, or whose transfer the server forgot, may be asked for again, as phones
+    /// do; so often in a boot.
     second_tries: u32,
     expected: Expected,
     fetch: Option<Fetch<PhoneSink>>,
@@ -166,9 +167,13 @@ impl<'site> Phone<'site> {
             tally: fetch.tally(),
             failure: None,
         };
-        if self.second_tries > 0
-            && matches!(outcome, Some(Outcome::Failed(Failure::Timeout { .. })))
-        {
+        // ERROR 5: the server has forgotten the transfer, or was another one before.
+        let may_go_better = match &outcome {
+            Some(Outcome::Failed(Failure::Timeout { .. })) => true,
+            Some(Outcome::Refused { code, .. }) => *code == ErrorCode::UnknownTid as u16,
+            _ => false,
+        };
+        if self.second_tries > 0 && may_go_better {
             self.second_tries -= 1;
             self.files.push_front(name);
             return Some(result);

@@ -173,8 +173,8 @@ impl Engine {
                 let reason = session.transfer.on_error();
                 self.end(client, reason, now);
             }
-            // Junk must not disturb the transfer.
-            _ => self.count(Reason::StrayAck),
+            // It must not disturb the transfer.
+            _ => self.count(Reason::Junk),
         }
         true
     }

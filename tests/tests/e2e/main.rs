@@ -1,0 +1,34 @@
+//! The daemon, as it is installed, against clients on a wire: the same cases on each rung of the
+//! ladder.
+//!
+//! They need root, and say so if they are skipped. `cargo test -p tftp-edge-tests --test e2e` wants
+//! the daemon built before; `cargo xtask test` does it.
+
+/// Makes one test of a case for each rung, so that a failure names it.
+macro_rules! on_every_rung {
+    ($($case:ident),+ $(,)?) => {
+        on_every_rung!(@rung xdp Xdp $($case)+);
+        on_every_rung!(@rung tc Tc $($case)+);
+        on_every_rung!(@rung socket Socket $($case)+);
+    };
+    (@rung $module:ident $rung:ident $($case:ident)+) => {
+        mod $module {
+            $(
+                #[test]
+                fn $case() {
+                    tftp_edge_tests::rig::run(tftp_ebpf::verdict::Rung::$rung, super::$case);
+                }
+            )+
+        }
+    };
+}
+
+mod absence;
+mod clients;
+mod hostile;
+mod neighbours;
+mod outage;
+mod raw;
+mod storm;
+mod swap;
+mod vlan;

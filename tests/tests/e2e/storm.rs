@@ -1,0 +1,72 @@
+//! All phones at once, over a wire that loses and repeats.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tftp_ebpf::stage::Stage;
+use tftp_ebpf::verdict::Rung;
+use tftp_edge_tests::lab::{CLIENT_IF, Capture, Impairment, LabPrograms, Side};
+use tftp_edge_tests::phones::Progress;
+use tftp_edge_tests::rig::{Rig, answers, ensure_all_booted};
+use tftp_edge_tests::site::{Site, SiteOptions};
+
+on_every_rung!(a_site_boots, a_site_boots_over_a_bad_wire);
+
+fn site(phones: usize) -> Site {
+    Site::new(&SiteOptions {
+        phones,
+        firmware_divisor: 1024,
+        upgrade_one_in: 20,
+        ..SiteOptions::default()
+    })
+}
+
+fn a_site_boots(rig: &mut Rig<'_>) -> Result<()> {
+    let mut site = site(300);
+    rig.host(&mut site)?;
+    rig.start()?;
+    let before = rig.metrics()?;
+    let report = rig.boot(&site, &site.phones, &Progress::default(), |_| {})?;
+    ensure_all_booted(&report)?;
+    ensure!(report.stage(Stage::Config).files == 300);
+    let after = rig.metrics()?;
+    let share = answers(&before, &after, rig.rung)
+        / Rung::ALL
+            .iter()
+            .map(|&rung| answers(&before, &after, rung))
+            .sum::<f64>();
+    // Names that nobody has are the daemon's to answer: each 8851 asks for one.
+    ensure!(
+        share > 0.95,
+        "{} has answered {share} of all",
+        rig.rung.as_str()
+    );
+    Ok(())
+}
+
+fn a_site_boots_over_a_bad_wire(rig: &mut Rig<'_>) -> Result<()> {
+    let mut site = site(200);
+    rig.host(&mut site)?;
+    rig.start()?;
+    let client = &rig.lab.client;
+    let impairment = Impairment::percent(5.0, 5.0);
+    let out = LabPrograms::impair(client, CLIENT_IF, Side::Egress, impairment)?;
+    let back = LabPrograms::impair(client, CLIENT_IF, Side::Ingress, impairment)?;
+    let before = rig.metrics()?;
+    let capture = Capture::start(client, CLIENT_IF, &rig.file("storm.pcap"))?;
+    let report = rig.boot(&site, &site.phones, &Progress::default(), |options| {
+        options.limit = Duration::from_secs(120);
+    })?;
+    ensure_all_booted(&report)?;
+    for impairs in [out.impairs()?, back.impairs()?] {
+        ensure!(
+            impairs.dropped > 500 && impairs.duplicated > 500,
+            "{impairs:?}"
+        );
+    }
+    let resent = rig
+        .metrics()?
+        .grown(&before, "tftp_edge_tftp_retransmitted_blocks_total", &[]);
+    ensure!(resent > 0.0, "nothing was sent again");
+    capture.finish()?.ensure_sound()
+}
