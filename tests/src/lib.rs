@@ -5,7 +5,9 @@
 //! - [`phones`]: phones that boot, thousands of them in one process.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
+//! - [`bench`]: how long it takes, beside what it is to be held against.
 
+pub mod bench;
 pub mod client;
 pub mod demo;
 pub mod lab;

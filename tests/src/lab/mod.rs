@@ -19,7 +19,7 @@ pub use command::{output, run};
 pub use interrupt::{interrupted, watch_for_interrupt};
 pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
-pub use programs::{Attached, Impairment, Impairs, LabPrograms, Side, Tags};
+pub use programs::{Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags};
 
 /// The server's interface and addresses.
 pub const SERVER_IF: &str = "srv0";
