@@ -40,14 +40,14 @@ const ECHO_PORT: u16 = 60_000;
 
 /// What answers in a lab of its own.
 enum Answerer {
-    Edge(Process, Kind),
+    Edge(Process),
     Bare(Attached, &'static str),
 }
 
 impl Answerer {
-    fn runs(&self) -> Result<Runs> {
+    fn runs(&self, kind: Kind) -> Result<Runs> {
         match self {
-            Self::Edge(process, kind) => Ok(program_of(process.pid(), *kind)?.runs),
+            Self::Edge(process) => Ok(program_of(process.pid(), kind)?.runs),
             Self::Bare(programs, name) => programs.runs(name),
         }
     }
@@ -57,6 +57,7 @@ struct Rig<'lab> {
     name: &'static str,
     lab: &'lab Lab,
     answerer: Answerer,
+    kind: Kind,
     /// On the clients' side, with XDP only.
     padding: Option<Attached>,
     _folder: TempDir,
@@ -118,12 +119,12 @@ impl Case {
     fn play(&mut self, rig: &Rig<'_>, loads: usize) -> Result<()> {
         // The first load is not measured: it warms the caches.
         rig.load(self.blksize)?;
-        let before = rig.answerer.runs()?;
+        let before = rig.answerer.runs(rig.kind)?;
         let empty_before = rig.empty()?;
         for _ in 0..loads {
             rig.load(self.blksize)?;
         }
-        let after = rig.answerer.runs()?;
+        let after = rig.answerer.runs(rig.kind)?;
         let (count, ns) = mean(before, after);
         let expected = (loads * LANES * usize::from(BLOCKS)) as u64;
         ensure!(
@@ -196,7 +197,8 @@ fn edge_rig<'lab>(
     let rig = Rig {
         name,
         lab,
-        answerer: Answerer::Edge(process, kind),
+        answerer: Answerer::Edge(process),
+        kind,
         padding,
         _folder: folder,
     };
@@ -214,7 +216,7 @@ fn edge_rig<'lab>(
         "{name}: fetching {FILE} ended with {:?}",
         fetched.outcome
     );
-    let runs = rig.answerer.runs()?.count;
+    let runs = rig.answerer.runs(rig.kind)?.count;
     ensure!(
         runs as usize > FILE_LEN / 1428,
         "{name}: the kernel program does not answer: it ran {runs} times"
@@ -239,6 +241,7 @@ fn bare_rig<'lab>(name: &'static str, lab: &'lab Lab, kind: Kind) -> Result<Rig<
         name,
         lab,
         answerer,
+        kind,
         padding,
         _folder: tempfile::tempdir()?,
     })
@@ -353,14 +356,17 @@ enum Tested {
 }
 
 impl Tested {
-    fn of(pid: u32, kind: Kind) -> Result<Self> {
-        let id = program_of(pid, kind)?.id;
+    fn of(rig: &Rig<'_>) -> Result<Self> {
+        let id = match &rig.answerer {
+            Answerer::Edge(process) => program_of(process.pid(), rig.kind)?.id,
+            Answerer::Bare(programs, name) => programs.id(name)?,
+        };
         let info = loaded_programs()
             .flatten()
             .find(|info| info.id() == id)
             .with_context(|| format!("program {id} is gone"))?;
         let name = "measured".into();
-        Ok(match kind {
+        Ok(match rig.kind {
             Kind::Xdp => Self::Xdp(Xdp::from_program_info(
                 info,
                 name,
@@ -389,34 +395,46 @@ impl Tested {
 
 fn passing(options: &BenchOptions, rigs: &[Rig<'_>]) -> Result<Table> {
     let repeat = if options.quick { 100_000 } else { 1_000_000 };
+    // What the bare programs pass on, too.
+    let [(_, tcp), ..] = strangers();
     let mut rows = Vec::new();
-    for rig in rigs {
-        let Answerer::Edge(process, kind) = &rig.answerer else {
-            continue;
-        };
-        let program = Tested::of(process.pid(), *kind)?;
+    // Each of ours, and the bare one of its kind.
+    for (rig, bare) in [(&rigs[0], &rigs[1]), (&rigs[2], &rigs[3])] {
+        let program = Tested::of(rig)?;
+        let bare = Tested::of(bare)?;
         for (what, frame) in strangers() {
-            let ns = (0..options.rounds)
-                .map(|_| Ok(program.time(&frame, repeat)?.as_nanos() as f64))
-                .collect::<Result<Vec<_>>>()?;
+            let mut ns = Vec::new();
+            let mut added = Vec::new();
+            for _ in 0..options.rounds {
+                let time = program.time(&frame, repeat)?.as_nanos() as f64;
+                ns.push(time);
+                added.push(time - bare.time(&tcp, repeat)?.as_nanos() as f64);
+            }
             rows.push(vec![
                 Cell::text(format!("{}, {what}", rig.name)),
                 Cell::Count(frame.len() as u64),
-                Cell::number(median(ns.iter().copied()), 0),
-                spread(&ns, 0),
+                Cell::number(median(ns), 0),
+                Cell::number(median(added.iter().copied()), 0),
+                spread(&added, 0),
             ]);
         }
     }
     Ok(Table {
         part: 'a',
         title: "kernel time added to a packet that is passed on".to_owned(),
-        columns: vec!["program, packet", "bytes", "ns/packet", "rounds"],
+        columns: vec![
+            "program, packet",
+            "bytes",
+            "ns/packet",
+            "added ns",
+            "rounds",
+        ],
         rows,
         ratios: Vec::new(),
         method: format!(
             "Method: BPF_PROG_TEST_RUN of the program the daemon has loaded, {repeat} times in a \
-             row each round, while the kernel times programs, which adds what the empty program \
-             above shows. The kernel reports whole nanoseconds, with warm caches."
+             row each round, beside the bare program, which passes TCP on after a look at two fields; `added` is the difference. The \
+             kernel reports whole nanoseconds, with warm caches."
         ),
     })
 }

@@ -139,6 +139,7 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
     let mut last = None;
     for round in 0..rounds {
         let value = Some(TIME_ZONES[round % 2].to_owned());
+        let counted = library.counts().last_regeneration;
         let began = Instant::now();
         writer
             .store()
@@ -149,7 +150,7 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
         let deadline = Instant::now() + PATIENCE;
         let took = loop {
             let regeneration = library.counts().last_regeneration;
-            if regeneration.took >= spent.time && regeneration.files >= phones as u64 {
+            if regeneration != counted && regeneration.files >= phones as u64 {
                 break regeneration.took;
             }
             ensure!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, PerCpuArray};
-use aya::programs::{SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 
 use super::Namespace;
@@ -93,17 +93,26 @@ impl Attached {
         })
     }
 
+    /// The kernel's number of a program.
+    pub fn id(&self, program: &str) -> Result<u32> {
+        Ok(self.info(program)?.id())
+    }
+
     /// How often a program has run, and how long.
     pub fn runs(&self, program: &str) -> Result<Runs> {
-        let info = self
-            .programs
-            .program(program)
-            .with_context(|| format!("no program {program}"))?
-            .info()?;
+        let info = self.info(program)?;
         Ok(Runs {
             count: info.run_count(),
             time: info.run_time(),
         })
+    }
+
+    fn info(&self, program: &str) -> Result<ProgramInfo> {
+        let program = self
+            .programs
+            .program(program)
+            .with_context(|| format!("no program {program}"))?;
+        Ok(program.info()?)
     }
 
     /// Changes the rates of an impairment while it runs.
