@@ -5,6 +5,7 @@ mod answers;
 mod boots;
 mod load;
 mod memory;
+mod napi;
 mod republish;
 mod runs;
 mod table;
