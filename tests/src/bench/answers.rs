@@ -20,7 +20,7 @@ use crate::client::{Outcome, Request, Retry, get};
 use crate::demo::{Edge, Mode};
 use crate::lab::{
     Attached, CLIENT_IF, CLIENT_V4, Lab, LabOptions, LabPrograms, Process, Runs, SERVER_IF,
-    SERVER_V4,
+    SERVER_V4, interrupted,
 };
 use crate::server::Place;
 
@@ -105,6 +105,7 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Vec
     ];
     let loads = if options.quick { 1 } else { 6 };
     for round in 0..options.rounds {
+        ensure!(!interrupted(), "interrupted");
         say(&format!("a: round {} of {}", round + 1, options.rounds));
         for index in order(cases.len(), round) {
             let case = &mut cases[index];

@@ -21,7 +21,7 @@ use super::table::{median, spread};
 use super::{BenchOptions, Cell, Goal, Ratio, Table, order};
 use crate::demo::{Edge, Mode};
 use crate::lab::{
-    Attached, CLIENT_IF, Lab, LabOptions, LabPrograms, Process, SERVER_IF, SERVER_V4,
+    Attached, CLIENT_IF, Lab, LabOptions, LabPrograms, Process, SERVER_IF, SERVER_V4, interrupted,
 };
 use crate::phones::{Family, FileOracle, Fleet, FleetOptions, Oracle, PhoneSpec, Progress, Report};
 use crate::server::{Place, Server};
@@ -191,6 +191,7 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Vec
                     round + 1,
                     options.rounds
                 ));
+                ensure!(!interrupted(), "interrupted");
                 for index in order(arms.len(), round) {
                     rounds[index].push(arms[index].play(load)?);
                 }

@@ -15,7 +15,7 @@ use super::table::{median, spread};
 use super::{BenchOptions, Cell, Goal, Ratio, Table};
 use crate::client::{Outcome, Retry, get};
 use crate::demo::{Edge, Mode};
-use crate::lab::{Lab, LabOptions};
+use crate::lab::{Lab, LabOptions, interrupted};
 use crate::phones::{Family, PhoneSpec};
 use crate::server::Place;
 use crate::site::{self, Site, SiteOptions};
@@ -139,6 +139,7 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
     let mut last = None;
     for round in 0..rounds {
         let value = Some(TIME_ZONES[round % 2].to_owned());
+        ensure!(!interrupted(), "interrupted");
         let counted = library.counts().last_regeneration;
         let began = Instant::now();
         writer
@@ -205,6 +206,7 @@ fn outside(
     let asked: Vec<&PhoneSpec> = site.sample(ASKED).chain([last]).collect();
     let mut result = Vec::new();
     for round in 0..rounds {
+        ensure!(!interrupted(), "interrupted");
         // The daemon began with what was set last; never set what is set already.
         let zone = ["Arabian Standard Time", "Iran Standard/Daylight Time"][round % 2];
         let began = Instant::now();
