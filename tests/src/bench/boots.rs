@@ -451,10 +451,12 @@ fn goal(server: &str, goals: [f64; 3]) -> Option<f64> {
 
 const METHOD: &str = "Method: the same simulated phones, each with an address of its own, against \
     each server in turns, each server in a namespace of its own behind a veth pair; every byte is \
-    checked. dnsmasq serves the same files from disk with --tftp-max=20000. `process` is the CPU \
-    time of the server's threads, `programs` the run time of its kernel programs as the kernel \
-    counts it, both for each phone. p50 and p99 are of a configuration, from its first request to \
-    its last block. Medians over the rounds; ratios are medians of the rounds' ratios.";
+    checked. dnsmasq serves the same files from disk with --tftp-max=20000, and takes requests \
+    through a socket with the system's default buffer: what overflows it, the phones send again. \
+    `process` is the CPU time of the server's threads, `programs` the run time of its kernel \
+    programs as the kernel counts it, both for each phone. p50 and p99 are of a configuration, from \
+    its first request to its last block. Medians over the rounds; ratios are medians of the rounds' \
+    ratios.";
 
 impl Asks {
     const fn method(self) -> &'static str {
@@ -471,7 +473,8 @@ impl Asks {
                  its own and not in the name of the sender: `network` is the CPU time of the \
                  server's end, with its kernel programs in it (`programs` is their part). ns/block \
                  is process and network for each block, `x less` how many times less than \
-                 dnsmasq. What waking those threads and a veth pair cost is in it for all, and is \
+                 dnsmasq. XDP on veth first copies each frame into a page, which drivers of cards \
+                 need not. What waking those threads and a veth pair cost is in it for all, and is \
                  more than the programs do."
             }
         }
