@@ -4,9 +4,12 @@
 //!   and a peer that takes frames sent by XDP_TX.
 //! - `impair` loses and repeats datagrams.
 //! - `push_tags` and `pop_tags` put ordinary clients behind VLAN tags.
+//! - `bare_xdp` and `bare_tc` send frames back, and do nothing else.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
+#[cfg(target_arch = "bpf")]
+mod bare;
 #[cfg(target_arch = "bpf")]
 mod programs;
 

@@ -9,11 +9,11 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 /// The packet goes on, to the next program if there is one: TC_ACT_OK would be the last word.
 const ON: i32 = TC_ACT_UNSPEC;
 
-const ETH_LEN: usize = 14;
-const ETH_P_IP: u16 = 0x0800;
+pub const ETH_LEN: usize = 14;
+pub const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 const ETH_P_8021Q: u16 = 0x8100;
-const IPPROTO_UDP: u8 = 17;
+pub const IPPROTO_UDP: u8 = 17;
 
 /// A full frame of a link with an MTU of 1500 bytes, without tags.
 const FULL_FRAME: u32 = 1514;

@@ -1,4 +1,4 @@
-//! `tftp-edge-lab`: shows tftp-edge at work.
+//! `tftp-edge-lab`: shows tftp-edge at work, and measures it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use tftp_edge_tests::bench::{self, BenchOptions, Part};
 use tftp_edge_tests::demo::{DemoOptions, Mode, daemon_beside_us, run};
 use tftp_edge_tests::lab::{interrupted, is_root, sweep_stale, watch_for_interrupt};
 
 #[derive(Parser)]
 #[command(
     name = "tftp-edge-lab",
-    about = "A lab for tftp-edge: phones, namespaces, a demonstration"
+    about = "A lab for tftp-edge: phones, namespaces, a demonstration, a benchmark"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,6 +45,29 @@ enum Command {
         /// How many times smaller than real ones the firmware images are
         #[arg(long, value_name = "FACTOR", default_value_t = 64)]
         firmware_divisor: usize,
+        /// Write the tables to this file too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Measure the kernel path, the daemon and regeneration
+    ///
+    /// Needs root, and takes some minutes; a machine that does nothing else gives better figures.
+    Bench {
+        /// Parts to measure, as in a,c
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "a,b,c,d")]
+        only: Vec<Part>,
+        /// Small and short: shows that it works, and measures little
+        #[arg(long)]
+        quick: bool,
+        /// Rounds of what is compared [default: 7, with --quick 2]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
+        rounds: Option<u8>,
+        /// Phones that fetch a configuration at once in part b [default: 2000, with --quick 200]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        phones: Option<u32>,
+        /// The tftp-edge to start [default: the one beside this program]
+        #[arg(long, value_name = "PATH")]
+        daemon: Option<PathBuf>,
         /// Write the tables to this file too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -102,6 +126,34 @@ fn main() -> Result<ExitCode> {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             })
+        }
+        Command::Bench {
+            only,
+            quick,
+            rounds,
+            phones,
+            daemon,
+            json,
+        } => {
+            watch_for_interrupt()?;
+            let options = BenchOptions {
+                daemon: daemon.unwrap_or_else(daemon_beside_us),
+                parts: only,
+                quick,
+                rounds: rounds.map_or(if quick { 2 } else { 7 }, usize::from),
+                phones: phones.map_or(if quick { 200 } else { 2000 }, |phones| phones as usize),
+            };
+            let say = |step: &str| eprintln!("{step}");
+            let bench = match bench::run(&options, say, |table| println!("{table}")) {
+                // 128 + SIGINT, as a shell says it.
+                Err(_) if interrupted() => return Ok(ExitCode::from(130)),
+                result => result?,
+            };
+            if let Some(file) = json {
+                fs::write(&file, serde_json::to_vec_pretty(&bench)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Sweep => {
             sweep_stale();

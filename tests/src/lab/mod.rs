@@ -19,7 +19,7 @@ pub use command::{output, run};
 pub use interrupt::{interrupted, watch_for_interrupt};
 pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
-pub use programs::{Attached, Impairment, Impairs, LabPrograms, Side, Tags, attached_to};
+pub use programs::{Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags, attached_to};
 
 /// Queues of each end. Under XDP each has a ring of 256 frames; a storm overruns a single one.
 const QUEUES: &str = "8";

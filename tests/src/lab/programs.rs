@@ -1,8 +1,10 @@
 //! The lab's BPF programs: attached while their guard lives.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, PerCpuArray};
-use aya::programs::{SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 
 use super::Namespace;
@@ -57,6 +59,14 @@ pub struct Impairs {
     pub duplicated: u64,
 }
 
+/// What the kernel says of a program since it was loaded. It counts only while
+/// [`aya::sys::enable_stats`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    pub count: u64,
+    pub time: Duration,
+}
+
 /// VLAN ids; zero is no tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tags {
@@ -81,6 +91,28 @@ impl Attached {
             dropped: sum(1)?,
             duplicated: sum(2)?,
         })
+    }
+
+    /// The kernel's number of a program.
+    pub fn id(&self, program: &str) -> Result<u32> {
+        Ok(self.info(program)?.id())
+    }
+
+    /// How often a program has run, and how long.
+    pub fn runs(&self, program: &str) -> Result<Runs> {
+        let info = self.info(program)?;
+        Ok(Runs {
+            count: info.run_count(),
+            time: info.run_time(),
+        })
+    }
+
+    fn info(&self, program: &str) -> Result<ProgramInfo> {
+        let program = self
+            .programs
+            .program(program)
+            .with_context(|| format!("no program {program}"))?;
+        Ok(program.info()?)
     }
 
     /// Changes the rates of an impairment while it runs.
@@ -114,15 +146,22 @@ impl LabPrograms {
         let mut programs = load()?;
         namespace.enter(|| {
             attach_tc(&mut programs, "pad", interface, Side::Egress)?;
-            let pass: &mut Xdp = programs
-                .program_mut("pass")
-                .context("no pass")?
-                .try_into()?;
-            pass.load()?;
-            pass.attach(interface, XdpMode::Driver)
-                .with_context(|| format!("attaching pass to {interface}"))?;
-            Ok(())
+            attach_xdp(&mut programs, "pass", interface)
         })?;
+        Ok(Attached { programs })
+    }
+
+    /// Sends every UDP frame that `interface` receives back where it came from, from XDP.
+    pub fn bare_xdp(namespace: &Namespace, interface: &str) -> Result<Attached> {
+        let mut programs = load()?;
+        namespace.enter(|| attach_xdp(&mut programs, "bare_xdp", interface))?;
+        Ok(Attached { programs })
+    }
+
+    /// The same, from TC.
+    pub fn bare_tc(namespace: &Namespace, interface: &str) -> Result<Attached> {
+        let mut programs = load()?;
+        namespace.enter(|| attach_tc(&mut programs, "bare_tc", interface, Side::Ingress))?;
         Ok(Attached { programs })
     }
 
@@ -197,6 +236,21 @@ fn set_array(programs: &mut Ebpf, name: &str, values: &[u32]) -> Result<()> {
     for (index, value) in (0..).zip(values) {
         array.set(index, value, 0)?;
     }
+    Ok(())
+}
+
+/// The calling thread must be in the interface's namespace.
+fn attach_xdp(programs: &mut Ebpf, name: &str, interface: &str) -> Result<()> {
+    let program: &mut Xdp = programs
+        .program_mut(name)
+        .with_context(|| format!("no program {name}"))?
+        .try_into()?;
+    program
+        .load()
+        .with_context(|| format!("the verifier refused {name}"))?;
+    program
+        .attach(interface, XdpMode::Driver)
+        .with_context(|| format!("attaching {name} to {interface}"))?;
     Ok(())
 }
 
