@@ -3,6 +3,7 @@
 //! - [`lab`]: two network namespaces on a veth pair, processes in them, captures, lab BPF programs.
 //! - [`client`]: a TFTP client that checks every byte, without sockets inside, and the real ones.
 //! - [`phones`]: phones that boot, thousands of them in one process.
+//! - [`programs`]: the kernel program with maps a test fills, run on single frames.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
 //! - [`rig`]: the daemon under test, on one rung.
@@ -11,6 +12,7 @@ pub mod client;
 pub mod demo;
 pub mod lab;
 pub mod phones;
+pub mod programs;
 pub mod rig;
 pub mod server;
 pub mod site;

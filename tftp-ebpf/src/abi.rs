@@ -174,7 +174,7 @@ pub struct TransferKey {
 /// `TRANSFERS` → one transfer. Written by the kernel program alone; the daemon reads it to resend
 /// what stalled, and removes what ended.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// The version it began with: first byte, generation and length.
     pub position: u64,
@@ -247,7 +247,7 @@ pub type Source = Address;
 
 /// `BUDGETS` → when each bucket will be full again (virtual scheduling, as in GCRA).
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     pub first_ns: u64,
     pub miss_ns: u64,

@@ -15,5 +15,7 @@ pub mod name;
 pub mod packet;
 pub mod plan;
 pub mod stage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod verdict;
 pub mod wire;

@@ -16,21 +16,23 @@ fn main() {
 
 #[cfg(target_arch = "bpf")]
 mod entry {
+    use aya_ebpf::EbpfContext;
     use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
     use aya_ebpf::helpers::bpf_ktime_get_ns;
     use aya_ebpf::helpers::generated::bpf_redirect;
     use aya_ebpf::macros::{classifier, xdp};
     use aya_ebpf::programs::{TcContext, XdpContext};
+    use aya_log_ebpf::warn;
     use tftp_ebpf::answer::handle;
     use tftp_ebpf::frame::Frame;
-    use tftp_ebpf::verdict::{Rung, Verdict};
+    use tftp_ebpf::verdict::{Reason, Verdict};
 
     use crate::bpf::frames::{TcFrame, XdpFrame};
     use crate::bpf::maps::{self, KernelMaps};
 
     #[xdp]
     fn tftp_edge_xdp(ctx: XdpContext) -> u32 {
-        match answer(&mut XdpFrame::new(&ctx), Rung::Xdp) {
+        match answer(&ctx, &mut XdpFrame::new(&ctx)) {
             Verdict::Answer => xdp_action::XDP_TX,
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,
@@ -40,25 +42,35 @@ mod entry {
     #[classifier]
     fn tftp_edge_tc(ctx: TcContext) -> i32 {
         let mut frame = TcFrame::new(&ctx);
-        match answer(&mut frame, Rung::Tc) {
+        match answer(&ctx, &mut frame) {
             // SAFETY: no pointers; sends the frame out of the interface it came in on.
             Verdict::Answer => unsafe { bpf_redirect(frame.ifindex(), 0) as i32 },
             // TC_ACT_OK would keep it from the programs attached behind this one.
             Verdict::Pass => TC_ACT_UNSPEC,
-            Verdict::Drop => TC_ACT_SHOT as i32,
+            Verdict::Drop => TC_ACT_SHOT,
         }
     }
 
     #[inline(always)]
-    fn answer<F: Frame>(frame: &mut F, rung: Rung) -> Verdict {
+    fn answer<C: EbpfContext, F: Frame>(ctx: &C, frame: &mut F) -> Verdict {
         // SAFETY: reads a clock.
         let now = unsafe { bpf_ktime_get_ns() };
         let reason = handle(frame, &KernelMaps, now);
-        maps::count(rung, reason);
+        maps::count(F::RUNG, reason);
         // One packet in sixteen: a second look at the clock costs as much as a map lookup.
         if now & 0xf0 == 0 {
             // SAFETY: reads a clock.
-            maps::sample_latency(rung, unsafe { bpf_ktime_get_ns() }.wrapping_sub(now));
+            maps::sample_latency(F::RUNG, unsafe { bpf_ktime_get_ns() }.wrapping_sub(now));
+        }
+        // Never a line per packet: this says that something is wrong with a driver or a map. The
+        // verifier drops it altogether unless the daemon turned it on before loading.
+        if matches!(reason, Reason::WriteFailed) {
+            warn!(
+                ctx,
+                "an answer could not be written; frame of {} bytes on interface {}",
+                frame.len(),
+                frame.ifindex()
+            );
         }
         reason.verdict()
     }

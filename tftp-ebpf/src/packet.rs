@@ -59,7 +59,8 @@ impl Packet {
             return Err(Reason::NotIp);
         }
         let len = self.udp.len();
-        let end = self.payload - Udp::LEN + len;
+        // What is longer than its frame was cut short on the way, even if UDP is all there.
+        let end = self.payload - Udp::LEN + room;
         if len < Udp::LEN || len > room || end > frame.len() {
             return Err(Reason::Length);
         }
@@ -118,6 +119,10 @@ impl Packet {
         }
         if !header.is_plain() || header.is_fragment() {
             return Err(Reason::IpComplex);
+        }
+        // We come before the host, which would have to look (RFC 1122 3.2.1.2).
+        if !Sum::new().bytes(&header.0).is_valid() {
+            return Err(Reason::Checksum);
         }
         self.v6 = false;
         self.source = header.source();

@@ -104,17 +104,20 @@ impl Transfer {
 
     /// The smoothed round trip after the outstanding packet was answered `now`: RFC 6298 2.3's
     /// average, with Karn's rule that a packet sent twice says nothing.
+    ///
+    /// The daemon sends what stalled again without a note in the transfer, and its own waiting must
+    /// not count as the line's: a sample of more than a second and twice the round trip known so far
+    /// says nothing either. A second is how long it waits before it knows a round trip. Ten seconds
+    /// are no round trip, whatever a client made us believe before.
     #[inline(always)]
     pub const fn next_srtt_us(&self, now: u64) -> u32 {
-        if self.resent != 0 {
+        const LONGEST_US: u64 = 10_000_000;
+        let sample = now.saturating_sub(self.last_send_ns) / 1000;
+        let is_resent = self.resent != 0 || sample > 1_000_000 + 2 * self.srtt_us as u64;
+        if is_resent || sample > LONGEST_US {
             return self.srtt_us;
         }
-        let sample = now.saturating_sub(self.last_send_ns) / 1000;
-        let sample = if sample > 10_000_000 {
-            10_000_000
-        } else {
-            sample as u32
-        };
+        let sample = sample as u32;
         if self.srtt_us == 0 {
             sample
         } else {
@@ -337,6 +340,25 @@ mod tests {
         assert_eq!(seen.next_srtt_us(90_000_000), 8_000);
         let fresh = Transfer { resent: 0, ..seen };
         assert_eq!(fresh.next_srtt_us(16_001_000), 9_000);
+    }
+
+    #[test]
+    fn what_the_daemon_sent_again_says_nothing_about_the_round_trip() {
+        let after_ms = |srtt_us: u32, ms: u64| {
+            let seen = Transfer {
+                srtt_us,
+                ..transfer(2000, 512, 2)
+            };
+            seen.next_srtt_us(seen.last_send_ns + ms * 1_000_000)
+        };
+        assert_eq!(after_ms(0, 1000), 1_000_000);
+        assert_eq!(after_ms(0, 1001), 0);
+        assert_eq!(after_ms(8_000, 1016), 134_000);
+        assert_eq!(after_ms(8_000, 1017), 8_000);
+        assert_eq!(after_ms(600_000, 2200), 800_000);
+        assert_eq!(after_ms(600_000, 2201), 600_000);
+        assert_eq!(after_ms(8_000, 3_600_000), 8_000);
+        assert_eq!(after_ms(9_000_000, 10_001), 9_000_000);
     }
 
     #[test]

@@ -132,9 +132,9 @@ reasons! {
     IpComplex => Pass "ip_complex",
     /// Not UDP, or UDP that is not for us.
     NotOurs => Pass "not_ours",
-    /// The UDP length does not fit the packet.
+    /// The UDP length does not fit the packet, or the packet its frame.
     Length => Pass "length",
-    /// The UDP checksum is wrong, or missing over IPv6.
+    /// The UDP or the IPv4 header checksum is wrong, or UDP has none over IPv6.
     Checksum => Pass "checksum",
     /// A request without name, mode or closing NUL.
     Malformed => Pass "malformed",
@@ -158,8 +158,6 @@ reasons! {
     NotReady => Pass "not_ready",
     /// The frame could not be grown to hold the answer.
     CannotGrow => Pass "cannot_grow",
-    /// A map was full.
-    MapFull => Pass "map_full",
     /// The directory entry changed while it was read.
     Torn => Pass "torn",
 }

@@ -75,6 +75,14 @@ impl Config {
         self.kernel
             .validate()
             .map_err(|(key, problem)| ("kernel", key, problem))?;
+        if self.kernel.tid_ports.overlaps(self.tftp.port_range) {
+            let problem = format!(
+                "{} overlaps with tftp.port_range, {}: a transfer must be either the kernel's or \
+                 a socket's",
+                self.kernel.tid_ports, self.tftp.port_range
+            );
+            return Err(("kernel", "tid_ports", problem));
+        }
         self.control
             .validate()
             .map_err(|(key, problem)| ("control", key, problem))

@@ -10,5 +10,6 @@ pub mod inventory;
 pub mod kernel;
 pub mod ops;
 pub mod phonefile;
+pub mod port_range;
 pub mod stats;
 pub mod tftp;

@@ -67,7 +67,7 @@ fn impair(ctx: TcContext) -> i32 {
     count(0);
     if happens(0) {
         count(1);
-        return TC_ACT_SHOT as i32;
+        return TC_ACT_SHOT;
     }
     if happens(1) {
         let ingress = IMPAIR.get(2).copied().unwrap_or(0) != 0;
@@ -92,7 +92,7 @@ fn push_tags(ctx: TcContext) -> i32 {
             // SAFETY: the context is the one the kernel called us with.
             let failed = unsafe { bpf_skb_vlan_push(ctx.skb.skb, ETH_P_8021Q.to_be(), id as u16) };
             if failed != 0 {
-                return TC_ACT_SHOT as i32;
+                return TC_ACT_SHOT;
             }
         }
     }
@@ -118,7 +118,7 @@ fn pop_tags(ctx: TcContext) -> i32 {
             };
             // SAFETY: as above.
             if tag != id || unsafe { bpf_skb_vlan_pop(ctx.skb.skb) } != 0 {
-                return TC_ACT_SHOT as i32;
+                return TC_ACT_SHOT;
             }
         }
     }

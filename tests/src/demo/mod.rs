@@ -80,17 +80,23 @@ pub fn run(options: &DemoOptions, mut say: impl FnMut(&str)) -> Result<Demo> {
     }
     ensure!(is_root(), "the lab needs root; --loopback does not");
     let lab = Lab::new(LabOptions::default())?;
+    say("made two network namespaces with a veth pair");
     let wants_xdp = matches!(options.mode, Mode::Auto | Mode::Xdp);
-    let _padding = match LabPrograms::unavailable() {
-        None if wants_xdp => Some(LabPrograms::page_sized(&lab.client, CLIENT_IF)?),
+    let mut options = options.clone();
+    // Left to itself the daemon would take TC on veth; with these programs at the other end the
+    // pair does what a network card does.
+    let _page_sized = match LabPrograms::unavailable() {
+        None if wants_xdp => {
+            options.mode = Mode::Xdp;
+            Some(LabPrograms::page_sized(&lab.client, CLIENT_IF)?)
+        }
         Some(missing) if wants_xdp => {
             say(&format!("XDP cannot answer on veth: {missing}"));
             None
         }
         _ => None,
     };
-    say("made two network namespaces with a veth pair");
-    Show::new(options, Some(&lab))?.play(say)
+    Show::new(&options, Some(&lab))?.play(say)
 }
 
 /// Everything a demonstration plays with.

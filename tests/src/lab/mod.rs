@@ -21,6 +21,9 @@ pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
 pub use programs::{Attached, Impairment, Impairs, LabPrograms, Side, Tags, attached_to};
 
+/// Queues of each end. Under XDP each has a ring of 256 frames; a storm overruns a single one.
+const QUEUES: &str = "8";
+
 /// The server's interface and addresses.
 pub const SERVER_IF: &str = "srv0";
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -81,6 +84,10 @@ impl Lab {
             CLIENT_IF,
             "mtu",
             &mtu,
+            "numrxqueues",
+            QUEUES,
+            "numtxqueues",
+            QUEUES,
             "netns",
             client.name(),
         ];
@@ -90,6 +97,10 @@ impl Lab {
             SERVER_IF,
             "mtu",
             &mtu,
+            "numrxqueues",
+            QUEUES,
+            "numtxqueues",
+            QUEUES,
             "netns",
             server.name(),
         ];

@@ -8,6 +8,8 @@
 
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::abi::{Event, StageCounter, Transfer, TransferKey, is_link_local};

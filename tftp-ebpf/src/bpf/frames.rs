@@ -31,6 +31,30 @@ pub(crate) fn in_slab(offset: usize, len: usize) -> Option<(usize, usize)> {
     Some((offset, len))
 }
 
+/// Zeroes what will be behind a request of `len` bytes; returns the length in terms of the verifier.
+#[inline(always)]
+fn end_request(out: &mut [u8; REQUEST_MAX], len: usize) -> Option<usize> {
+    let len = below::<REQUEST_MAX>(len);
+    if len == 0 || len > REQUEST_MAX - 4 {
+        return None;
+    }
+    for index in len..len + 4 {
+        out[index & (REQUEST_MAX - 1)] = 0;
+    }
+    Some(len)
+}
+
+/// The length of an OACK in terms of the verifier.
+#[inline(always)]
+fn oack_len(oack: &Oack) -> Option<usize> {
+    let len = below::<128>(oack.len());
+    if len == 0 || len > OACK_MAX {
+        None
+    } else {
+        Some(len)
+    }
+}
+
 pub(crate) struct XdpFrame<'ctx> {
     ctx: &'ctx XdpContext,
 }
@@ -72,13 +96,9 @@ impl Frame for XdpFrame<'_> {
 
     #[inline(always)]
     fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool {
-        let len = below::<REQUEST_MAX>(len);
-        if len == 0 || len > REQUEST_MAX - 4 {
+        let Some(len) = end_request(out, len) else {
             return false;
-        }
-        for index in len..len + 4 {
-            out[index & (REQUEST_MAX - 1)] = 0;
-        }
+        };
         // SAFETY: the kernel checks the range in the frame; `out` has more than `len` bytes.
         unsafe {
             bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), len as u32) == 0
@@ -102,10 +122,9 @@ impl Frame for XdpFrame<'_> {
 
     #[inline(always)]
     fn store_oack(&mut self, at: usize, oack: &Oack) -> bool {
-        let len = below::<128>(oack.len());
-        if len == 0 || len > OACK_MAX {
+        let Some(len) = oack_len(oack) else {
             return false;
-        }
+        };
         // SAFETY: the kernel checks the range in the frame; `oack` has at least `len` bytes.
         unsafe {
             bpf_xdp_store_bytes(
@@ -182,13 +201,9 @@ impl Frame for TcFrame<'_> {
 
     #[inline(always)]
     fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool {
-        let len = below::<REQUEST_MAX>(len);
-        if len == 0 || len > REQUEST_MAX - 4 {
+        let Some(len) = end_request(out, len) else {
             return false;
-        }
-        for index in len..len + 4 {
-            out[index & (REQUEST_MAX - 1)] = 0;
-        }
+        };
         // SAFETY: the kernel checks the range in the frame; `out` has more than `len` bytes.
         unsafe {
             let skb = self.ctx.skb.skb.cast();
@@ -213,10 +228,9 @@ impl Frame for TcFrame<'_> {
 
     #[inline(always)]
     fn store_oack(&mut self, at: usize, oack: &Oack) -> bool {
-        let len = below::<128>(oack.len());
-        if len == 0 || len > OACK_MAX {
+        let Some(len) = oack_len(oack) else {
             return false;
-        }
+        };
         // SAFETY: the kernel checks the range in the frame; `oack` has at least `len` bytes.
         unsafe {
             let skb = self.ctx.skb.skb;

@@ -34,16 +34,16 @@ static LOCALS: HashMap<Address, u32, 1024> = HashMap::new();
 #[btf_map]
 static CLIENTS: LpmTrie<Address, u32, 1024> = LpmTrie::new();
 #[btf_map]
-static FILES: HashMap<NameKey, FileEntry, 65536, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+static FILES: HashMap<NameKey, FileEntry, 131072, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 #[btf_map]
 static SLABS: ArrayOfMaps<Bank, 64> = ArrayOfMaps::new();
 #[btf_map]
-static TRANSFERS: LruHashMap<TransferKey, Transfer, 65536> = LruHashMap::new();
+static TRANSFERS: LruHashMap<TransferKey, Transfer, 32768> = LruHashMap::new();
 #[btf_map]
-static BUDGETS: LruHashMap<Source, Budget, 65536> = LruHashMap::new();
+static BUDGETS: LruHashMap<Source, Budget, 32768> = LruHashMap::new();
 /// Sources that acknowledged a block, and when: their address is genuine.
 #[btf_map]
-static KNOWN: LruHashMap<Source, u64, 65536> = LruHashMap::new();
+static KNOWN: LruHashMap<Source, u64, 32768> = LruHashMap::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<CounterBlock, 2> = PerCpuArray::new();
 #[btf_map]
@@ -107,7 +107,7 @@ impl Maps for KernelMaps {
     #[inline(always)]
     fn interface(&self, ifindex: u32) -> Option<&Interface> {
         // SAFETY: preallocated; the daemon replaces entries, and a torn one is two plausible sizes.
-        unsafe { INTERFACES.get(&ifindex) }
+        unsafe { INTERFACES.get(ifindex) }
     }
 
     #[inline(always)]
@@ -211,9 +211,10 @@ impl Maps for KernelMaps {
             return true;
         };
         // SAFETY: an element of the map; an old value is as good as any.
+        let budget = unsafe { &*budget };
         let full_at = match bucket {
-            Bucket::First => unsafe { (*budget).first_ns },
-            Bucket::Miss => unsafe { (*budget).miss_ns },
+            Bucket::First => budget.first_ns,
+            Bucket::Miss => budget.miss_ns,
         };
         if has_token(full_at, now, burst) {
             return true;
@@ -237,7 +238,7 @@ impl Maps for KernelMaps {
         }
         if budget.is_none() {
             // A full LRU map makes room; without memory the budget is simply not charged.
-            let _ = BUDGETS.insert(source, &fresh, BPF_NOEXIST as u64);
+            let _ = BUDGETS.insert(source, fresh, BPF_NOEXIST as u64);
         }
     }
 
@@ -253,17 +254,17 @@ impl Maps for KernelMaps {
             // SAFETY: an element of the map, one aligned word.
             Some(at) => unsafe { *at = now },
             None => {
-                let _ = KNOWN.insert(source, &now, BPF_NOEXIST as u64);
+                let _ = KNOWN.insert(source, now, BPF_NOEXIST as u64);
             }
         }
     }
 
     #[inline(always)]
     fn count_stage(&self, rung: Rung, stage: Stage, counter: StageCounter, amount: u64) {
-        if let Some(block) = counters(rung) {
-            if let Some(row) = slot(&mut block.stages, stage as usize) {
-                bump(row, counter as usize, amount);
-            }
+        if let Some(block) = counters(rung)
+            && let Some(row) = slot(&mut block.stages, stage as usize)
+        {
+            bump(row, counter as usize, amount);
         }
     }
 

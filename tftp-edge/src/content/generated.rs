@@ -13,8 +13,21 @@ use crate::phonefile::{Renderer, XML_DEFAULT};
 /// Fewer devices than this are not worth another thread.
 const DEVICES_A_THREAD: usize = 128;
 
-/// Trust lists that are asked for by all phones of a site.
-const SHARED_TRUST: [&str; 2] = ["ctlfile.tlv", "itlfile.tlv"];
+/// What all phones of some family ask for at every boot, and get on well without: trust lists, and
+/// the rules, rings and tones that a site may have or not. Worth an ERROR 1 from the kernel, unless
+/// they are on disk.
+const OPTIONAL: [&str; 10] = [
+    "ctlfile.tlv",
+    "itlfile.tlv",
+    "appdialrules.xml",
+    "dirlookupdialrules.xml",
+    "dialplan.xml",
+    "defaultheadsetconfig.json",
+    "ringlist.xml",
+    "distinctiveringlist.xml",
+    "g3-tones.xml",
+    "mk-sip.jar",
+];
 
 /// What the inventory says to a name; a file on disk goes before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +79,8 @@ impl GeneratedFiles {
                 self.put(trust, Some(Generated::Absent), &mut changed);
             }
         }
-        for trust in SHARED_TRUST {
-            self.put(trust.to_owned(), Some(Generated::Absent), &mut changed);
+        for name in OPTIONAL {
+            self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
         }
         let xml_default = Bytes::copy_from_slice(Renderer::default().xml_default(&snapshot));
         let xml_default = Generated::Content(xml_default);

@@ -4,8 +4,8 @@
 //! 1. a file beneath the root, by its exact spelling if several differ only in case, else the
 //!    first of them in byte order. So an operator overrides any generated file;
 //! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`;
-//! 3. absent, if phones are known to ask for it in vain: their trust lists, and the
-//!    configurations of devices that were removed;
+//! 3. absent, if phones are known to ask for it in vain: trust lists, optional rules and tones, and
+//!    the configurations of devices that were removed;
 //! 4. refused, if there is something that must not be served; otherwise absent.
 //!
 //! Whoever holds a [`Version`] keeps it whole, whatever happens to the file.

@@ -394,38 +394,10 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use tftp_ebpf::abi::BANK_BYTES;
 
     use super::super::slabs::BANK_SPACE;
+    use super::super::slabs::testing::Memory;
     use super::*;
-
-    #[derive(Default)]
-    struct Memory(Vec<Vec<u8>>);
-
-    impl Banks for Memory {
-        type Error = Error;
-
-        fn add(&mut self) -> Result<(), Error> {
-            self.0.push(vec![0; BANK_BYTES]);
-            Ok(())
-        }
-
-        fn remove(&mut self) {
-            self.0.pop();
-        }
-
-        fn count(&self) -> usize {
-            self.0.len()
-        }
-
-        fn memory(&self, bank: usize) -> &[u8] {
-            &self.0[bank]
-        }
-
-        fn memory_mut(&mut self, bank: usize) -> &mut [u8] {
-            &mut self.0[bank]
-        }
-    }
 
     impl Files for HashMap<NameKey, FileEntry> {
         fn insert(&mut self, key: &NameKey, entry: FileEntry) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The kernel side at work: one thread that sweeps, reads events and follows the host.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::{AsFd as _, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +21,9 @@ use tftp_ebpf::verdict::Reason;
 use super::attach::Attachment;
 use super::directory::{Directory, Files};
 use super::error::Error;
-use super::object::{Counters, KernelBanks, Object, client_key, memory_of};
+use super::follower::Follower;
+use super::object::{Counters, KernelBanks, Logger, Object, client_key, memory_of};
+use super::policy::policy;
 use super::ports::{self, Reservation};
 use super::resend::{self, Sender};
 use super::settings::Settings;
@@ -42,11 +44,6 @@ const SWEEP: Duration = Duration::from_millis(100);
 const FOLLOW: Duration = Duration::from_secs(1);
 /// Longer than any chain of a hash map's buckets will be.
 const BATCH: usize = 1024;
-
-/// How long a source that acknowledged a block counts as genuine.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
-/// A request repeated during a transfer that is under way begins a new one after this long.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 type KernelFiles = BpfHashMap<MapData, NameKey, FileEntry>;
 
@@ -70,6 +67,8 @@ pub(super) struct Engine {
     transfers: Arc<AtomicU64>,
     transfers_limit: u64,
     slab_bytes_limit: u64,
+    /// A change could not be written to the directory.
+    behind: AtomicBool,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -139,6 +138,7 @@ impl Engine {
             interfaces: object.interfaces,
             locals: object.locals,
             events: object.events,
+            logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
             sweeper: Sweeper::default(),
@@ -171,6 +171,7 @@ impl Engine {
             transfers,
             transfers_limit: settings.max_transfers.into(),
             slab_bytes_limit: settings.max_banks() as u64 * BANK_BYTES as u64,
+            behind: AtomicBool::new(false),
             stop,
             thread: Mutex::new(Some(thread)),
         }))
@@ -178,13 +179,17 @@ impl Engine {
 
     pub(super) fn changed(&self, changes: &[Change]) {
         if let Err(error) = self.directory.lock().apply(changes) {
-            tracing::error!(%error, "the kernel's directory is behind: it may serve old versions no more");
+            // Some names may stand for old versions now, and nobody would ever put them right.
+            tracing::error!(%error, "the kernel's directory is behind: the kernel path is off until a restart");
+            self.behind.store(true, Ordering::Relaxed);
             self.enable(false);
         }
     }
 
     pub(super) fn settled(&self) {
-        self.enable(true);
+        if !self.behind.load(Ordering::Relaxed) {
+            self.enable(true);
+        }
     }
 
     fn enable(&self, on: bool) {
@@ -226,7 +231,10 @@ impl Engine {
             .sum();
         Snapshot {
             interfaces: self.interfaces.clone(),
-            problem: None,
+            problem: self
+                .behind
+                .load(Ordering::Relaxed)
+                .then(|| "the kernel's directory could not be written; see the log".to_owned()),
             xdp: self.tally(0),
             tc: self.tally(1),
             sweeper: self.sweeper_stats.tally(),
@@ -293,28 +301,6 @@ impl Drop for Engine {
     }
 }
 
-fn policy(settings: &Settings, tftp: &tftp::Settings) -> Policy {
-    let interval = |per_second: u32| 1_000_000_000 / u64::from(per_second.max(1));
-    let burst = |burst: u32, per_second: u32| u64::from(burst) * interval(per_second);
-    let budget = &tftp.budget;
-    let mut rng = rand::rng();
-    Policy {
-        enabled: 0,
-        tid_first: settings.tid_ports.first,
-        tid_count: settings.tid_ports.count(),
-        tid_secret: [rng.random(), rng.random()],
-        resend_after_ns: tftp.resend.min_ms * 1_000_000,
-        restart_after_ns: RESTART_AFTER.as_nanos() as u64,
-        first_interval_ns: interval(budget.first_per_second),
-        first_burst_ns: burst(budget.first_burst, budget.first_per_second),
-        miss_interval_ns: interval(budget.miss_per_second),
-        miss_burst_ns: burst(budget.miss_burst, budget.miss_per_second),
-        known_for_ns: KNOWN_FOR.as_nanos() as u64,
-        ds_field: tftp.dscp << 2,
-        padding: [0; 7],
-    }
-}
-
 fn allow(object: &mut Object, clients: &[IpNet]) -> Result<(), Error> {
     for net in clients {
         // IPv4 prefixes count within the mapped form.
@@ -342,72 +328,6 @@ fn reserve(settings: &Settings) -> Option<Reservation> {
         .ok()
 }
 
-/// Keeps `INTERFACES` and `LOCALS` as the host has them.
-struct Follower {
-    names: Vec<String>,
-    max_blksize: u16,
-    mtu_clamp: bool,
-    known_interfaces: HashMap<u32, (u16, u16)>,
-    known_locals: HashSet<Address>,
-}
-
-impl Follower {
-    fn new(settings: &Settings, tftp: &tftp::Settings) -> Self {
-        Self {
-            names: settings.interfaces.clone(),
-            max_blksize: tftp.max_blksize,
-            mtu_clamp: tftp.mtu_clamp,
-            known_interfaces: HashMap::new(),
-            known_locals: HashSet::new(),
-        }
-    }
-
-    fn follow(
-        &mut self,
-        interfaces: &mut BpfHashMap<MapData, u32, Interface>,
-        locals: &mut BpfHashMap<MapData, Address, u32>,
-    ) {
-        for name in &self.names {
-            let (Some(ifindex), Some(mtu)) = (host::index_of(name), host::mtu_of(name)) else {
-                continue;
-            };
-            let sizes = (self.blksize(mtu, 32), self.blksize(mtu, 52));
-            if self.known_interfaces.insert(ifindex, sizes) == Some(sizes) {
-                continue;
-            }
-            let entry = Interface {
-                max_blksize_v4: sizes.0,
-                max_blksize_v6: sizes.1,
-                enabled: 1,
-            };
-            if let Err(error) = interfaces.insert(ifindex, entry, 0) {
-                tracing::error!(interface = %name, %error, "the kernel could not be told of an interface");
-            }
-        }
-        let Ok(addresses) = host::local_addresses() else {
-            return;
-        };
-        for gone in self.known_locals.difference(&addresses) {
-            let _ = locals.remove(gone);
-        }
-        for new in addresses.difference(&self.known_locals) {
-            if let Err(error) = locals.insert(new, 1, 0) {
-                tracing::error!(%error, "the kernel could not be told of an address of this host");
-            }
-        }
-        self.known_locals = addresses;
-    }
-
-    /// The largest block that fits the MTU behind `overhead` bytes of headers.
-    fn blksize(&self, mtu: u32, overhead: u32) -> u16 {
-        if !self.mtu_clamp {
-            return self.max_blksize;
-        }
-        let room = u16::try_from(mtu.saturating_sub(overhead)).unwrap_or(u16::MAX);
-        room.min(self.max_blksize)
-    }
-}
-
 /// The thread's own part.
 struct Worker {
     ebpf: aya::Ebpf,
@@ -416,6 +336,7 @@ struct Worker {
     interfaces: BpfHashMap<MapData, u32, Interface>,
     locals: BpfHashMap<MapData, Address, u32>,
     events: RingBuf<MapData>,
+    logger: Option<Logger>,
     directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     follower: Follower,
     sweeper: Sweeper,
@@ -434,6 +355,9 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
             self.read_events();
+            if let Some(logger) = &mut self.logger {
+                logger.flush();
+            }
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 self.sweep();

@@ -3,17 +3,22 @@
 //! The rest of the daemon sees a [`Kernel`]: a [`Listener`] that takes in what changed, and a
 //! [`Snapshot`] of how it is doing. Without the kernel program it is there all the same, takes
 //! nothing in, and says why.
+//!
+//! [`object`], [`slabs`] and [`directory`] are public for the tests and benchmarks of the kernel
+//! program, which load it as the daemon does.
 
 mod attach;
-mod directory;
+pub mod directory;
 mod engine;
 mod error;
+mod follower;
 mod host;
-mod object;
+pub mod object;
+mod policy;
 mod ports;
 mod resend;
 mod settings;
-mod slabs;
+pub mod slabs;
 mod snapshot;
 mod sweeper;
 mod sys;
@@ -21,7 +26,7 @@ mod sys;
 use std::sync::Arc;
 
 pub use error::Error;
-pub use settings::{Ladder, PortRange, Settings};
+pub use settings::{Ladder, Settings};
 pub use snapshot::{InterfaceStatus, Mode, Snapshot};
 
 use crate::access::Access;
@@ -41,14 +46,9 @@ impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
-        if settings.mode == Ladder::Off {
+        if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
+            tracing::info!("no kernel path was asked for: kernel.interfaces names those for it");
             return Self::off(None);
-        }
-        if settings.interfaces.is_empty() {
-            return Self::off(Some(
-                "no interface is named: list those the phones are behind in kernel.interfaces"
-                    .to_owned(),
-            ));
         }
         if tftp.single_port {
             return Self::off(Some(

@@ -7,6 +7,7 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use tftp_ebpf::abi::{
     Address, BANK_BYTES, BANK_SLABS, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy,
@@ -33,6 +34,9 @@ pub const TC_PROGRAM: &str = "tftp_edge_tc";
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
 
+/// `aya_log_ebpf::Level::Warn`; zero lets the verifier drop the program's log statements.
+const LOG_WARN: u8 = 2;
+
 /// The loaded programs, with every map the daemon writes or reads.
 pub struct Object {
     pub ebpf: Ebpf,
@@ -45,7 +49,11 @@ pub struct Object {
     pub transfers: MapData,
     pub counters: Counters,
     pub events: RingBuf<MapData>,
+    /// What the program says of itself, if that was asked for.
+    pub logger: Option<Logger>,
 }
+
+pub type Logger = EbpfLogger<&'static dyn log::Log>;
 
 /// The maps that are only read, at scrape time.
 pub struct Counters {
@@ -61,10 +69,12 @@ impl Object {
     pub fn load(settings: &Settings) -> Result<Self, Error> {
         let object = OBJECT.ok_or(Error::NoObject)?;
         let banks = u32::try_from(settings.max_banks()).unwrap_or(u32::MAX);
+        let log_level: u8 = if settings.diagnose { LOG_WARN } else { 0 };
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("FILES", settings.max_names)
             .map_max_entries("TRANSFERS", settings.max_transfers)
             .map_max_entries("SLABS", banks)
+            .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
         {
@@ -75,6 +85,11 @@ impl Object {
             let program: &mut SchedClassifier = program(&mut ebpf, TC_PROGRAM)?;
             program.load().map_err(|error| Error::Load(error.into()))?;
         }
+        let logger = if settings.diagnose {
+            open_log(&mut ebpf)
+        } else {
+            None
+        };
         let descriptors = ebpf.maps().filter_map(|(_, map)| descriptor(map)).collect();
         let counters = Counters {
             blocks: take(&mut ebpf, "COUNTERS")?,
@@ -108,9 +123,17 @@ impl Object {
             transfers,
             counters,
             events: take(&mut ebpf, "EVENTS")?,
+            logger,
             ebpf,
         })
     }
+}
+
+/// Diagnosis is no reason to do without the kernel path.
+fn open_log(ebpf: &mut Ebpf) -> Option<Logger> {
+    EbpfLogger::init(ebpf)
+        .inspect_err(|error| tracing::warn!(%error, "the kernel program's log cannot be read"))
+        .ok()
 }
 
 fn descriptor(map: &aya::maps::Map) -> Option<RawFd> {
@@ -252,5 +275,49 @@ impl Banks for KernelBanks {
         // SAFETY: as above; `&mut self` makes us the only writer. The kernel program may read while
         // we write, but never what it was not yet told of.
         unsafe { std::slice::from_raw_parts_mut(self.banks[bank].memory.as_ptr(), BANK_BYTES) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Needs no privileges: the object is only read.
+    #[test]
+    fn the_object_has_the_programs_and_maps_that_are_loaded_by_name() {
+        let Some(object) = OBJECT else {
+            // Not by a macro: what those write is shown of failed tests alone.
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: built without the kernel program"
+            );
+            return;
+        };
+        let object = aya_obj::Object::parse(object).expect("the object can be read");
+        for name in [XDP_PROGRAM, TC_PROGRAM] {
+            assert!(object.programs.contains_key(name), "no program {name}");
+        }
+        for name in [
+            "POLICY",
+            "INTERFACES",
+            "LOCALS",
+            "CLIENTS",
+            "FILES",
+            "SLABS",
+            "TRANSFERS",
+            "BUDGETS",
+            "KNOWN",
+            "COUNTERS",
+            "LATENCY",
+            "EVENTS",
+            "EVENTS_LOST",
+            "SCRATCH",
+        ] {
+            assert!(object.maps.contains_key(name), "no map {name}");
+        }
+        // The programs use helpers that the kernel keeps for licences like the GPL.
+        assert_eq!(object.license.to_bytes(), b"Dual MIT/GPL");
     }
 }

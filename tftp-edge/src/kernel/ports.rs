@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 
-use super::settings::PortRange;
+use crate::port_range::PortRange;
 
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
@@ -54,7 +54,7 @@ fn without(list: &str, range: PortRange) -> String {
             Some(first.trim().parse::<u16>().ok()?..=last.trim().parse().ok()?)
         })
         .flatten()
-        .filter(|port| !(range.first..=range.last).contains(port))
+        .filter(|port| !range.ports().contains(port))
         .collect();
     ports.sort_unstable();
     let mut ranges: Vec<(u16, u16)> = Vec::new();
@@ -87,7 +87,7 @@ pub fn bound_in(range: PortRange) -> Vec<u16> {
                 .filter_map(local_port)
                 .collect::<Vec<_>>()
         })
-        .filter(|port| (range.first..=range.last).contains(port))
+        .filter(|port| range.ports().contains(port))
         .collect();
     bound.sort_unstable();
     bound.dedup();

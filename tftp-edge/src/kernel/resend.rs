@@ -112,3 +112,45 @@ impl Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tftp_ebpf::testing::outcome::key_of;
+    use tftp_ebpf::testing::{Datagram, Expected, MemoryMaps, Site, host, table};
+
+    use super::super::slabs::testing::Memory;
+    use super::*;
+
+    #[test]
+    fn a_packet_sent_again_is_the_one_the_kernel_program_sent() {
+        let site = Site::new();
+        let mut slabs = Slabs::new(Memory::default(), 1);
+        let length = site.content.len() as u64;
+        let extent = slabs.allocate(length).unwrap().unwrap();
+        slabs.write(extent, &site.content);
+        let mut maps = MemoryMaps::new(site.clone());
+        let mut compared = 0;
+        for case in table(&site) {
+            let Expected::Answer {
+                reply,
+                outstanding: Some(_),
+                ..
+            } = &case.expected
+            else {
+                continue;
+            };
+            maps.set_up(&case, host::NOW_NS);
+            let outcome = host::run_case::<0>(&maps, &case);
+            let key = key_of(reply);
+            let again = frame(&key, &outcome.transfers[&key], &slabs, site.policy.ds_field);
+            // The driver pads what a socket sends.
+            let sent = Datagram {
+                padded_to: 0,
+                ..(**reply).clone()
+            };
+            assert_eq!(again, Some(sent.frame()), "{}", case.name);
+            compared += 1;
+        }
+        assert!(compared > 50, "{compared}");
+    }
+}

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tftp_ebpf::abi::BANK_BYTES;
 
 use crate::content::ByteSize;
+use crate::port_range::PortRange;
 
 /// Which rungs to try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -37,6 +38,8 @@ pub struct Settings {
     /// Ports the transfers are answered from: reserved for the kernel program, and not to overlap
     /// with `tftp.port_range`.
     pub tid_ports: PortRange,
+    /// Let the kernel program log what should never happen: for hunting a driver's faults.
+    pub diagnose: bool,
 }
 
 impl Default for Settings {
@@ -45,12 +48,13 @@ impl Default for Settings {
             mode: Ladder::Auto,
             interfaces: Vec::new(),
             memory_limit: ByteSize(256 << 20),
-            max_names: 262_144,
-            max_transfers: 65_536,
+            max_names: 131_072,
+            max_transfers: 32_768,
             tid_ports: PortRange {
                 first: 57_344,
                 last: 65_535,
             },
+            diagnose: false,
         }
     }
 }
@@ -66,6 +70,10 @@ impl Settings {
                 let problem = "is 0; give at least 1, or set mode = \"off\"";
                 return Err((key, problem.to_owned()));
             }
+        }
+        if self.interfaces.is_empty() && matches!(self.mode, Ladder::Xdp | Ladder::Tc) {
+            let problem = "is empty; list the interfaces the phones are behind";
+            return Err(("interfaces", problem.to_owned()));
         }
         if self.memory_limit.0 < BANK_BYTES as u64 {
             let bank = ByteSize(BANK_BYTES as u64);
@@ -84,60 +92,17 @@ impl Settings {
     }
 }
 
-/// Ports from the first to the last, written `"57344-65535"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct PortRange {
-    pub first: u16,
-    pub last: u16,
-}
-
-impl PortRange {
-    pub fn count(self) -> u16 {
-        self.last - self.first + 1
-    }
-}
-
-impl std::fmt::Display for PortRange {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}-{}", self.first, self.last)
-    }
-}
-
-impl TryFrom<String> for PortRange {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let expected =
-            || format!("'{text}' is no port range: expected FIRST-LAST, such as 57344-65535");
-        let (first, last) = text.split_once('-').ok_or_else(expected)?;
-        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| expected());
-        let range = Self {
-            first: port(first)?,
-            last: port(last)?,
-        };
-        if range.first < 1024 || range.last < range.first {
-            return Err(format!(
-                "'{text}' is no port range: it must begin at 1024 or above and end after it begins"
-            ));
-        }
-        Ok(range)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_port_range_is_two_ports() {
-        let range = PortRange::try_from("57344-65535".to_owned()).unwrap();
-        assert_eq!(range.count(), 8192);
-        assert_eq!(range.to_string(), "57344-65535");
-        for text in ["57344", "a-b", "9000-8000", "69-80", "1-99999"] {
-            let error = PortRange::try_from(text.to_owned()).unwrap_err();
-            assert!(error.contains(text), "{error}");
-        }
+    fn a_rung_that_is_asked_for_needs_an_interface() {
+        let settings = Settings {
+            mode: Ladder::Tc,
+            ..Settings::default()
+        };
+        assert_eq!(settings.validate().unwrap_err().0, "interfaces");
     }
 
     #[test]

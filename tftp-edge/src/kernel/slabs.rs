@@ -233,19 +233,20 @@ fn parts(position: u64, len: u64) -> impl Iterator<Item = Part> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use tftp_ebpf::abi::{BANK_BYTES, MAX_BLOCK};
+pub(super) mod testing {
+    use tftp_ebpf::abi::BANK_BYTES;
 
-    use super::*;
+    use super::Banks;
+    use crate::kernel::Error;
 
+    /// Banks in ordinary memory.
     #[derive(Default)]
-    struct Memory(Vec<Vec<u8>>);
+    pub(in crate::kernel) struct Memory(Vec<Vec<u8>>);
 
     impl Banks for Memory {
-        type Error = std::convert::Infallible;
+        type Error = Error;
 
-        fn add(&mut self) -> Result<(), Self::Error> {
+        fn add(&mut self) -> Result<(), Error> {
             self.0.push(vec![0; BANK_BYTES]);
             Ok(())
         }
@@ -266,6 +267,16 @@ mod tests {
             &mut self.0[bank]
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tftp_ebpf::abi::MAX_BLOCK;
+
+    use super::*;
+
+    use super::testing::Memory;
 
     fn content(len: usize, seed: u8) -> Vec<u8> {
         (0..len)

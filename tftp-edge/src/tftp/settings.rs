@@ -1,13 +1,13 @@
 //! The `[tftp]` section of the configuration.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tftp_ebpf::wire::tftp::{DEFAULT_BLKSIZE, MAX_BLKSIZE, PORT};
 
 use super::resend::Policy;
+use crate::port_range::PortRange;
 
 /// How the daemon serves TFTP.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Settings {
     /// know TFTP. Otherwise each transfer has a random port out of `port_range`.
     pub single_port: bool,
     /// Our ports for transfers, as `"first-last"`.
-    pub port_range: String,
+    pub port_range: PortRange,
     /// Ports out of that range held open by each worker and address family.
     pub ports_per_worker: usize,
     /// DSCP of everything sent, 0 to 63. 24 is CS3, which phones mark signalling with.
@@ -89,7 +89,10 @@ impl Default for Settings {
             max_blksize: MAX_BLKSIZE,
             mtu_clamp: true,
             single_port: false,
-            port_range: "49152-57343".into(),
+            port_range: PortRange {
+                first: 49_152,
+                last: 57_343,
+            },
             ports_per_worker: 16,
             dscp: 24,
             socket_buffer: 4 << 20,
@@ -168,19 +171,19 @@ impl Settings {
             "max_blksize",
             || format!("must be from {DEFAULT_BLKSIZE} to {MAX_BLKSIZE}"),
         )?;
-        let ports = self.ports()?;
+        let ports = usize::from(self.port_range.count());
         let needed = self.ports_per_worker.saturating_mul(self.worker_count());
         check(self.ports_per_worker > 0, "ports_per_worker", || {
             "must be at least 1".into()
         })?;
         check(
-            self.single_port || ports.len() >= needed * 2,
+            self.single_port || ports >= needed * 2,
             "port_range",
             || {
                 format!(
                     "{} has {} ports; {} workers with {} ports each need a range of {} at least",
                     self.port_range,
-                    ports.len(),
+                    ports,
                     self.worker_count(),
                     self.ports_per_worker,
                     needed * 2
@@ -207,22 +210,6 @@ impl Settings {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             workers => workers,
         }
-    }
-
-    /// `port_range` as numbers.
-    pub fn ports(&self) -> Result<RangeInclusive<u16>, SettingsError> {
-        let range = self
-            .port_range
-            .split_once('-')
-            .and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?))
-            .filter(|range| *range.start() > 1023 && !range.is_empty());
-        range.ok_or_else(|| SettingsError {
-            key: "port_range",
-            problem: format!(
-                "{:?} is not a range of ports over 1023, for example \"49152-57343\"",
-                self.port_range
-            ),
-        })
     }
 
     /// The bounds of the resend timer.
@@ -284,9 +271,6 @@ mod tests {
             ("max_transfers = 0", "max_transfers"),
             ("windowsize = 0", "windowsize"),
             ("max_blksize = 511", "max_blksize"),
-            ("port_range = \"49152\"", "port_range"),
-            ("port_range = \"60000-50000\"", "port_range"),
-            ("port_range = \"69-100\"", "port_range"),
             ("workers = 8\nport_range = \"50000-50031\"", "port_range"),
             ("dscp = 64", "dscp"),
             ("[resend]\nmax_ms = 3000", "resend.max_ms"),

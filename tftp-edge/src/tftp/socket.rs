@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -12,6 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::owner;
 use super::server::StartError;
 use super::settings::Settings;
+
+use crate::port_range::PortRange;
 
 /// What a socket of ours needs from the settings.
 #[derive(Clone, Copy, Debug)]
@@ -65,17 +66,13 @@ pub fn may_come_later(error: &io::Error) -> bool {
 }
 
 /// A socket for transfers: at the address of `home`, on a random port of the range.
-pub fn transfer(
-    home: SocketAddr,
-    range: &RangeInclusive<u16>,
-    options: Options,
-) -> io::Result<Socket> {
+pub fn transfer(home: SocketAddr, range: PortRange, options: Options) -> io::Result<Socket> {
     let mut rng = rand::rng();
     // A range with a free port in fifty is as good as used up.
     let mut attempts = 200;
     loop {
         let mut address = home;
-        address.set_port(rng.random_range(range.clone()));
+        address.set_port(rng.random_range(range.ports()));
         let socket = open(address, options)?;
         match socket.bind(&address.into()) {
             Ok(()) => return Ok(socket),

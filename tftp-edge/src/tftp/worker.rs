@@ -74,7 +74,7 @@ impl Sockets {
         settings: &Settings,
         listen: &[SocketAddr],
     ) -> io::Result<()> {
-        let range = settings.ports().map_err(io::Error::other)?;
+        let range = settings.port_range;
         let families: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
         for any in families {
             let is_of_family = |address: &&SocketAddr| address.is_ipv4() == any.is_ipv4();
@@ -87,7 +87,7 @@ impl Sockets {
             let is_only = addresses.next().is_none() && !self.pending.contains(&first);
             let home = if is_only { first } else { (any, 0).into() };
             for _ in 0..settings.ports_per_worker {
-                match socket::transfer(home, &range, settings.into()) {
+                match socket::transfer(home, range, settings.into()) {
                     Ok(socket) => {
                         let id = SocketId(self.open.len() as u16);
                         self.push(socket, Role::Transfer);
@@ -334,8 +334,8 @@ impl Worker {
         let settings = &self.shared.settings;
         let old = &self.sockets.open[at].socket;
         let home = old.local_addr().ok().and_then(|home| home.as_socket());
-        let moved = home.zip(settings.ports().ok()).and_then(|(home, range)| {
-            let socket = socket::transfer(home, &range, settings.into()).ok()?;
+        let moved = home.and_then(|home| {
+            let socket = socket::transfer(home, settings.port_range, settings.into()).ok()?;
             watch(&self.epoll, &socket, at).ok()?;
             Some(socket)
         });

@@ -1,0 +1,263 @@
+//! The kernel's own copy of the programs, loaded as the daemon loads them and run one frame at a
+//! time by BPF_PROG_TEST_RUN.
+//!
+//! The kernel gives such a run a frame with room to grow, which seems to have come in on the
+//! loopback interface: that a driver leaves no room is not seen here, and [`can_run`] says what else
+//! is not.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use aya::{Ebpf, Pod};
+use nix::time::{ClockId, clock_gettime};
+use tftp_ebpf::abi::{
+    Address, Budget, CounterBlock, Event, Interface, Policy, REASON_SLOTS, Transfer, TransferKey,
+};
+use tftp_ebpf::testing::site::IFINDEX;
+use tftp_ebpf::testing::{Case, Outcome, Site, Transfers};
+use tftp_ebpf::verdict::{Reason, Rung, Verdict};
+use tftp_edge::kernel::Settings;
+use tftp_edge::kernel::object::{
+    KernelBanks, Object, TC_PROGRAM, XDP_PROGRAM, client_key, program,
+};
+use tftp_edge::kernel::slabs::Slabs;
+
+/// Room for the longest answer.
+const FRAME_MAX: usize = 4096;
+
+/// The answer to `XDP_TX`, `XDP_PASS`, `XDP_DROP` and their like in `linux/bpf.h` and
+/// `linux/pkt_cls.h`.
+const fn action(rung: Rung, verdict: Verdict) -> u32 {
+    match (rung, verdict) {
+        (Rung::Xdp, Verdict::Answer) => 3,
+        (Rung::Xdp, Verdict::Pass) => 2,
+        (Rung::Xdp, Verdict::Drop) => 1,
+        (_, Verdict::Answer) => 7,
+        (_, Verdict::Pass) => 0,
+        (_, Verdict::Drop) => 2,
+    }
+}
+
+/// Whether this process may load programs. Says so if not: what needs it is then left out.
+pub fn may_load(what: &str) -> bool {
+    let may = nix::unistd::geteuid().is_root();
+    if !may {
+        // Not by a macro: what those write is shown of failed tests alone.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: {what}: root is needed to load the kernel program"
+        );
+    }
+    may
+}
+
+/// Whether a case can be run this way. The kernel builds no test frame that ends in its Ethernet
+/// header, or for TC in its IP header, and all its frames can grow. The host's run of the table has
+/// those cases.
+pub fn can_run(rung: Rung, case: &Case) -> bool {
+    let shortest = match (rung, case.frame.get(12..14)) {
+        (Rung::Tc, Some([0x08, 0x00])) => 14 + 20,
+        (Rung::Tc, Some([0x86, 0xdd])) => 14 + 40,
+        _ => 14 + 1,
+    };
+    !case.before.stuck && case.frame.len() >= shortest
+}
+
+/// What a run did, and how long the kernel says it took.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub outcome: Outcome,
+    pub took: Duration,
+}
+
+/// Both programs with the site's content in their maps.
+pub struct Programs {
+    site: Site,
+    ebpf: Ebpf,
+    policy: Array<MapData, Policy>,
+    interfaces: HashMap<MapData, u32, Interface>,
+    transfers: HashMap<MapData, TransferKey, Transfer>,
+    budgets: HashMap<MapData, Address, Budget>,
+    known: HashMap<MapData, Address, u64>,
+    counters: PerCpuArray<MapData, CounterBlock>,
+    events: RingBuf<MapData>,
+    /// Keeps the banks.
+    _slabs: Slabs<KernelBanks>,
+}
+
+impl Programs {
+    /// Loads the programs and publishes the site. Nothing is attached, and nothing is sent.
+    pub fn load(site: &Site) -> anyhow::Result<Self> {
+        let settings = Settings {
+            max_names: 1024,
+            max_transfers: 1024,
+            ..Settings::default()
+        };
+        let mut object = Object::load(&settings)?;
+        for address in &site.locals {
+            object.locals.insert(address, 1, 0)?;
+        }
+        for (address, bits) in &site.clients {
+            object.clients.insert(&client_key(*address, *bits), 1, 0)?;
+        }
+        for (name, entry) in site.directory() {
+            object.files.insert(name, entry, 0)?;
+        }
+        let mut slabs = Slabs::new(object.banks, settings.max_banks());
+        let extent = slabs
+            .allocate(site.content.len() as u64)?
+            .context("room for the site")?;
+        ensure!(
+            extent.position == 0,
+            "the first extent is at {}",
+            extent.position
+        );
+        slabs.write(extent, &site.content);
+        let mut ebpf = object.ebpf;
+        Ok(Self {
+            site: site.clone(),
+            policy: object.policy,
+            interfaces: object.interfaces,
+            transfers: Map::LruHashMap(object.transfers).try_into()?,
+            budgets: ebpf.take_map("BUDGETS").context("BUDGETS")?.try_into()?,
+            known: ebpf.take_map("KNOWN").context("KNOWN")?.try_into()?,
+            counters: object.counters.blocks,
+            events: object.events,
+            ebpf,
+            _slabs: slabs,
+        })
+    }
+
+    /// Puts the maps into the state that a case begins with.
+    pub fn set_up(&mut self, case: &Case) -> anyhow::Result<()> {
+        let before = &case.before;
+        clear(&mut self.transfers)?;
+        clear(&mut self.budgets)?;
+        clear(&mut self.known)?;
+        while self.events.next().is_some() {}
+        self.policy.set(0, before.policy(&self.site), 0)?;
+        match before.interface(&self.site) {
+            Some(interface) => self.interfaces.insert(IFINDEX, interface, 0)?,
+            // May not have been there.
+            None => drop(self.interfaces.remove(&IFINDEX)),
+        }
+        let now = monotonic_ns()?;
+        if let Some(budget) = before.budget(&self.site, now) {
+            self.budgets.insert(case.source, budget, 0)?;
+        }
+        if before.known {
+            self.known.insert(case.source, now, 0)?;
+        }
+        if let Some(standing) = &before.standing {
+            self.transfers.insert(standing.key, standing.at(now), 0)?;
+        }
+        Ok(())
+    }
+
+    /// What is in `TRANSFERS`.
+    pub fn transfers(&self) -> anyhow::Result<Transfers> {
+        Ok(self.transfers.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// What is in `BUDGETS`.
+    pub fn budgets(&self) -> anyhow::Result<std::collections::HashMap<Address, Budget>> {
+        Ok(self.budgets.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Runs one frame through the program of a rung.
+    pub fn run(&mut self, rung: Rung, frame: &[u8]) -> anyhow::Result<Run> {
+        let before = self.reasons(rung)?;
+        let mut out = vec![0; FRAME_MAX];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..TestRunOptions::new()
+        };
+        let began = monotonic_ns()?;
+        let result = match rung {
+            Rung::Xdp => program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.test_run(options)?,
+            Rung::Tc => {
+                program::<SchedClassifier>(&mut self.ebpf, TC_PROGRAM)?.test_run(options)?
+            }
+            Rung::Socket => bail!("sockets have no program"),
+        };
+        let ran_ns = began..=monotonic_ns()?;
+        out.truncate(result.data_size_out as usize);
+        let reason = given(&before, &self.reasons(rung)?)?;
+        ensure!(
+            result.return_value == action(rung, reason.verdict()),
+            "{reason:?} ended in action {}",
+            result.return_value
+        );
+        let mut events = Vec::new();
+        while let Some(item) = self.events.next() {
+            ensure!(
+                item.len() == size_of::<Event>(),
+                "an event of {} bytes",
+                item.len()
+            );
+            // SAFETY: as long as an event, which is valid for every bit pattern.
+            events.push(unsafe { item.as_ptr().cast::<Event>().read_unaligned() });
+        }
+        Ok(Run {
+            outcome: Outcome {
+                rung,
+                reason,
+                ran_ns,
+                frame: out,
+                transfers: self.transfers()?,
+                budgets: self.budgets()?,
+                events,
+            },
+            took: result.duration,
+        })
+    }
+
+    /// How often each reason was given on a rung.
+    fn reasons(&self, rung: Rung) -> anyhow::Result<[u64; REASON_SLOTS]> {
+        let mut sum = [0; REASON_SLOTS];
+        for block in self.counters.get(&(rung as u32), 0)?.iter() {
+            for (sum, count) in sum.iter_mut().zip(&block.reasons) {
+                *sum += count;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Instructions the verifier walked for the programs of XDP and TC; `None` before Linux 5.16.
+    pub fn verified_instructions(&mut self) -> anyhow::Result<[Option<u32>; 2]> {
+        let xdp = program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.info()?;
+        let tc = program::<SchedClassifier>(&mut self.ebpf, TC_PROGRAM)?.info()?;
+        Ok([xdp, tc].map(|info| info.verified_instruction_count()))
+    }
+}
+
+/// The one reason that was counted once more.
+fn given(before: &[u64], after: &[u64]) -> anyhow::Result<Reason> {
+    let mut given = Reason::ALL
+        .into_iter()
+        .filter(|reason| after[*reason as usize] != before[*reason as usize]);
+    let (Some(reason), None) = (given.next(), given.next()) else {
+        bail!("not one reason was counted");
+    };
+    let times = after[reason as usize] - before[reason as usize];
+    ensure!(times == 1, "{reason:?} was counted {times} times");
+    Ok(reason)
+}
+
+fn clear<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>) -> anyhow::Result<()> {
+    let keys: Vec<K> = map.keys().collect::<Result<_, _>>()?;
+    for key in keys {
+        map.remove(&key)?;
+    }
+    Ok(())
+}
+
+/// The clock of `bpf_ktime_get_ns`.
+fn monotonic_ns() -> anyhow::Result<u64> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    Ok(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
+}

@@ -1,0 +1,212 @@
+//! The table: each case is a rule, a frame that was built, and what must become of it.
+
+mod pass;
+mod refuse;
+mod request;
+mod transfer;
+
+use std::time::Duration;
+
+use super::datagram::Datagram;
+use super::site::{IFINDEX, Site, Standing, map};
+use crate::abi::{Budget, Interface, Policy, Source};
+use crate::frame::Bucket;
+use crate::plan;
+use crate::verdict::Reason;
+
+/// Long enough ago for every resend and restart.
+pub(super) const LATE: Duration = Duration::from_secs(10);
+pub(super) const JUST_NOW: Duration = Duration::ZERO;
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: &'static str,
+    pub frame: Vec<u8>,
+    /// Whose budget it draws on.
+    pub source: Source,
+    pub before: Before,
+    pub expected: Expected,
+}
+
+/// What is different from a [`Site`] at rest when the frame comes in.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    pub standing: Option<Standing>,
+    /// This bucket of the sender is empty.
+    pub spent: Option<Bucket>,
+    /// The sender acknowledged a block a moment ago.
+    pub known: bool,
+    /// The daemon has not finished publishing.
+    pub disabled: bool,
+    pub interface: InterfaceState,
+    /// The frame cannot be made longer.
+    pub stuck: bool,
+}
+
+/// What the daemon has told of the interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InterfaceState {
+    /// As the site has it.
+    #[default]
+    Ready,
+    /// It takes frames of 9,000 bytes.
+    Jumbo,
+    /// That it is not to be served.
+    Off,
+    /// Nothing.
+    Unknown,
+}
+
+impl Before {
+    pub fn policy(&self, site: &Site) -> Policy {
+        Policy {
+            enabled: (!self.disabled).into(),
+            ..site.policy
+        }
+    }
+
+    pub fn interface(&self, site: &Site) -> Option<Interface> {
+        let ready = *site.interfaces.get(&IFINDEX)?;
+        match self.interface {
+            InterfaceState::Ready => Some(ready),
+            InterfaceState::Jumbo => Some(Interface {
+                max_blksize_v4: 8968,
+                max_blksize_v6: 8948,
+                ..ready
+            }),
+            InterfaceState::Off => Some(Interface {
+                enabled: 0,
+                ..ready
+            }),
+            InterfaceState::Unknown => None,
+        }
+    }
+
+    /// The sender's budget: an empty bucket stays empty for longer than a test takes.
+    pub fn budget(&self, site: &Site, now_ns: u64) -> Option<Budget> {
+        const LONG_NS: u64 = 1_000_000_000_000;
+        let policy = &site.policy;
+        self.spent.map(|bucket| match bucket {
+            Bucket::First => Budget {
+                first_ns: now_ns + policy.first_burst_ns + LONG_NS,
+                miss_ns: 0,
+            },
+            Bucket::Miss => Budget {
+                first_ns: 0,
+                miss_ns: now_ns + policy.miss_burst_ns + LONG_NS,
+            },
+        })
+    }
+}
+
+/// What must become of a frame.
+#[derive(Clone, Debug)]
+pub enum Expected {
+    /// The answer, and the block that is outstanding afterwards: `None` if no transfer is.
+    Answer {
+        reason: Reason,
+        reply: Box<Datagram>,
+        outstanding: Option<u64>,
+    },
+    /// No answer. A frame that is passed on, and all state, stay as they were; only the end of a
+    /// transfer removes it.
+    Silence(Reason),
+}
+
+impl Expected {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Answer { reason, .. } | Self::Silence(reason) => *reason,
+        }
+    }
+}
+
+impl Case {
+    fn new(name: &'static str, frame: Vec<u8>, expected: Expected) -> Self {
+        Self {
+            name,
+            frame,
+            source: [0; 4],
+            before: Before::default(),
+            expected,
+        }
+    }
+
+    fn of(name: &'static str, request: &Datagram, expected: Expected) -> Self {
+        let from = request.from.address;
+        Self {
+            source: plan::source(&map(from), from.is_ipv6()),
+            ..Self::new(name, request.frame(), expected)
+        }
+    }
+
+    fn silence(name: &'static str, request: &Datagram, reason: Reason) -> Self {
+        Self::of(name, request, Expected::Silence(reason))
+    }
+
+    fn answer(
+        name: &'static str,
+        request: &Datagram,
+        reason: Reason,
+        reply: Datagram,
+        outstanding: Option<u64>,
+    ) -> Self {
+        let reply = Box::new(reply);
+        Self::of(
+            name,
+            request,
+            Expected::Answer {
+                reason,
+                reply,
+                outstanding,
+            },
+        )
+    }
+
+    fn with(mut self, before: Before) -> Self {
+        self.before = before;
+        self
+    }
+
+    fn during(self, standing: Standing) -> Self {
+        self.with(Before {
+            standing: Some(standing),
+            ..Before::default()
+        })
+    }
+}
+
+/// Whether a transfer is over with this reason.
+pub const fn ends_transfer(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Complete | Reason::Probe | Reason::ClientError
+    )
+}
+
+/// Whether the daemon is told of a packet with this reason.
+pub const fn is_told(reason: Reason) -> bool {
+    ends_transfer(reason) || matches!(reason, Reason::FirstData | Reason::Oack | Reason::Absent)
+}
+
+/// Reasons that only the daemon gives.
+pub const NEVER_GIVEN: [Reason; 6] = [
+    Reason::Refused,
+    Reason::UnknownTid,
+    Reason::TimedOut,
+    Reason::Unreachable,
+    Reason::Superseded,
+    Reason::Shed,
+];
+
+/// Every case of the table, for a site as [`Site::new`] makes it.
+pub fn table(site: &Site) -> Vec<Case> {
+    [
+        request::cases(site),
+        transfer::cases(site),
+        refuse::cases(site),
+        pass::cases(site),
+    ]
+    .concat()
+}
