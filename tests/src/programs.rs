@@ -36,7 +36,8 @@ const fn action(rung: Rung, verdict: Verdict) -> u32 {
         (Rung::Xdp, Verdict::Pass) => 2,
         (Rung::Xdp, Verdict::Drop) => 1,
         (_, Verdict::Answer) => 7,
-        (_, Verdict::Pass) => 0,
+        // TC_ACT_UNSPEC: on to the next program.
+        (_, Verdict::Pass) => u32::MAX,
         (_, Verdict::Drop) => 2,
     }
 }
