@@ -105,6 +105,19 @@ impl Attachment {
     }
 }
 
+/// Takes off a TC program that a daemon before this one left behind. Before Linux 6.6 it is no link
+/// that ends with its process: one that was killed goes on answering with what it knew.
+pub fn remove_stale(interface: &str) {
+    let removed =
+        aya::programs::tc::qdisc_detach_program(interface, TcAttachType::Ingress, TC_PROGRAM);
+    if removed.is_ok() {
+        tracing::warn!(
+            interface,
+            "took off a TC program that a killed daemon had left"
+        );
+    }
+}
+
 /// The outer error is ours; the inner one is the kernel's reason why this rung cannot be had.
 type Rung<L> = Result<Result<L, String>, Error>;
 

@@ -1,6 +1,6 @@
 //! The kernel side at work: one thread that sweeps, reads events and follows the host.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd as _, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use tftp_ebpf::abi::{
     Address, BANK_BYTES, CounterBlock, Event, FileEntry, Interface, Policy, Transfer, TransferKey,
 };
 use tftp_ebpf::name::NameKey;
+use tftp_ebpf::plan;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 
@@ -141,7 +142,7 @@ impl Engine {
             logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
-            sweeper: Sweeper::default(),
+            sweeper: Sweeper::new(tftp.resend_policy()),
             batch: sys::Batch::new(BATCH, TransferKey::default(), Transfer::EMPTY),
             sender,
             ds_field: policy.ds_field,
@@ -396,6 +397,7 @@ impl Worker {
         let now = monotonic_ns();
         let mut rng = rand::rng();
         let mut referred = HashSet::new();
+        let mut newest: HashMap<ClientPort, u64> = HashMap::new();
         let mut stalled = Vec::new();
         let mut count = 0;
         let sweeper = &mut self.sweeper;
@@ -406,6 +408,8 @@ impl Worker {
             |key, transfer: &Transfer| {
                 count += 1;
                 referred.insert(transfer.position);
+                let started = newest.entry(client_port(key)).or_default();
+                *started = transfer.started_ns.max(*started);
                 if let Some(action) = sweeper.look(key, transfer, now, rng.random()) {
                     stalled.push((*key, *transfer, action));
                 }
@@ -418,6 +422,10 @@ impl Worker {
             return;
         }
         for (key, transfer, action) in stalled {
+            let is_old = newest
+                .get(&client_port(&key))
+                .is_some_and(|started| *started > transfer.started_ns);
+            let action = if is_old { Action::Supersede } else { action };
             self.act(&key, &transfer, action);
         }
         if let Err(error) = self.directory.lock().swept(&referred) {
@@ -428,31 +436,59 @@ impl Worker {
     fn act(&mut self, key: &TransferKey, transfer: &Transfer, action: Action) {
         let stage = Stage::from_index(transfer.stage);
         match action {
-            Action::Resend => {
-                let frame =
-                    resend::frame(key, transfer, self.directory.lock().slabs(), self.ds_field);
-                let Some(frame) = frame else {
-                    return;
-                };
-                // A send that fails is made up for by the next sweep.
-                if self.sender.send(transfer.ifindex, &frame).is_ok() {
-                    self.stats.count(Reason::Repeat);
-                    self.stats.add(stage, StageCounter::Resent, 1);
+            Action::Resend => self.resend(key, transfer),
+            Action::GiveUp { unconfirmed } => {
+                if self.end(key, transfer, Reason::TimedOut) && !unconfirmed {
+                    self.stats.add(stage, StageCounter::Failed, 1);
                 }
             }
-            Action::GiveUp { unconfirmed } => {
-                self.stats.count(Reason::TimedOut);
-                let counter = if unconfirmed {
-                    StageCounter::Complete
-                } else {
-                    StageCounter::Failed
-                };
-                self.stats.add(stage, counter, 1);
-                // The kernel may have ended it this very moment.
-                let _ = sys::delete(self.transfers.fd().as_fd(), key);
+            Action::Supersede => {
+                self.end(key, transfer, Reason::Superseded);
             }
         }
     }
+
+    fn resend(&self, key: &TransferKey, transfer: &Transfer) {
+        let frame = resend::frame(key, transfer, self.directory.lock().slabs(), self.ds_field);
+        let Some(frame) = frame else {
+            return;
+        };
+        // A send that fails is made up for by the next sweep.
+        if self.sender.send(transfer.ifindex, &frame).is_err() {
+            return;
+        }
+        let stage = Stage::from_index(transfer.stage);
+        self.stats.count(Reason::Repeat);
+        self.stats.add(stage, StageCounter::Resent, 1);
+        if transfer.block > 0 {
+            let block = plan::block(transfer.length, transfer.block_len, transfer.block);
+            self.stats.add(stage, StageCounter::Blocks, 1);
+            self.stats.add(stage, StageCounter::Bytes, block.len.into());
+        }
+    }
+
+    /// Forgets a transfer, unless it has moved since it was looked at.
+    fn end(&self, key: &TransferKey, seen: &Transfer, reason: Reason) -> bool {
+        let map = self.transfers.fd().as_fd();
+        let is_as_seen = sys::lookup(map, key, Transfer::EMPTY).is_ok_and(|now| {
+            now.block == seen.block
+                && now.last_send_ns == seen.last_send_ns
+                && now.started_ns == seen.started_ns
+        });
+        // Gone already means that the kernel has ended it.
+        if !is_as_seen || sys::delete(map, key).is_err() {
+            return false;
+        }
+        self.stats.count(reason);
+        true
+    }
+}
+
+/// A client's address and port: two transfers to the same one cannot both be wanted.
+type ClientPort = (Address, u32, [u8; 2]);
+
+fn client_port(key: &TransferKey) -> ClientPort {
+    (key.client, key.scope, key.client_port)
 }
 
 fn parse_event(record: &[u8]) -> Option<Event> {

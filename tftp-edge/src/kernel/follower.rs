@@ -1,17 +1,37 @@
-//! Tells the kernel program what the host's interfaces and addresses are, as they change.
+//! Tells the kernel program what the host's interfaces are and which addresses it answers on, as
+//! they change.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
 use tftp_ebpf::abi::{Address, Interface};
+use tftp_ebpf::wire::tftp::PORT;
 
 use super::host;
 use super::settings::Settings;
 use crate::tftp;
 
+/// The listen addresses that the kernel program can stand in for.
+pub fn served(tftp: &tftp::Settings) -> impl Iterator<Item = IpAddr> {
+    tftp.listen
+        .iter()
+        .filter(|address| address.port() == PORT)
+        .map(|address| address.ip())
+}
+
+/// Whether a socket bound to `listen` hears what is sent to `address`. Both families have sockets of
+/// their own.
+fn covers(listen: IpAddr, address: IpAddr) -> bool {
+    listen == address || (listen.is_unspecified() && listen.is_ipv4() == address.is_ipv4())
+}
+
 /// Keeps `INTERFACES` and `LOCALS` as the host has them.
 pub struct Follower {
     names: Vec<String>,
+    /// Addresses the daemon takes requests on, at the port that requests are sent to. Elsewhere on
+    /// this host another server may listen.
+    listen: Vec<IpAddr>,
     max_blksize: u16,
     mtu_clamp: bool,
     known_interfaces: HashMap<u32, (u16, u16)>,
@@ -22,6 +42,7 @@ impl Follower {
     pub fn new(settings: &Settings, tftp: &tftp::Settings) -> Self {
         Self {
             names: settings.interfaces.clone(),
+            listen: served(tftp).collect(),
             max_blksize: tftp.max_blksize,
             mtu_clamp: tftp.mtu_clamp,
             known_interfaces: HashMap::new(),
@@ -55,6 +76,11 @@ impl Follower {
         let Ok(addresses) = host::local_addresses() else {
             return;
         };
+        let addresses: HashSet<Address> = addresses
+            .into_iter()
+            .filter(|address| self.listen.iter().any(|listen| covers(*listen, *address)))
+            .map(host::map_address)
+            .collect();
         for gone in self.known_locals.difference(&addresses) {
             let _ = locals.remove(gone);
         }
@@ -73,5 +99,35 @@ impl Follower {
         }
         let room = u16::try_from(mtu.saturating_sub(overhead)).unwrap_or(u16::MAX);
         room.min(self.max_blksize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_addresses_the_daemon_listens_on_are_answered_for() {
+        assert!(covers(ip("0.0.0.0"), ip("10.0.0.2")));
+        assert!(covers(ip("10.0.0.1"), ip("10.0.0.1")));
+        assert!(!covers(ip("10.0.0.1"), ip("10.0.0.2")));
+        assert!(!covers(ip("0.0.0.0"), ip("fd00::1")));
+        assert!(covers(ip("::"), ip("fd00::1")));
+    }
+
+    #[test]
+    fn another_port_than_the_one_of_requests_is_not_stood_in_for() {
+        let settings = tftp::Settings {
+            listen: vec![
+                "0.0.0.0:6969".parse().unwrap(),
+                "10.0.0.1:69".parse().unwrap(),
+            ],
+            ..tftp::Settings::default()
+        };
+        assert_eq!(served(&settings).collect::<Vec<_>>(), [ip("10.0.0.1")]);
     }
 }

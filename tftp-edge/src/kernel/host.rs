@@ -17,17 +17,15 @@ pub fn map_address(address_of: IpAddr) -> Address {
 }
 
 /// Every address of this host's interfaces.
-pub fn local_addresses() -> io::Result<HashSet<Address>> {
+pub fn local_addresses() -> io::Result<HashSet<IpAddr>> {
     let addresses = getifaddrs().map_err(io::Error::from)?;
     Ok(addresses
         .filter_map(|interface| {
             let storage = interface.address?;
             if let Some(v4) = storage.as_sockaddr_in() {
-                Some(map_address(IpAddr::V4(v4.ip())))
+                Some(IpAddr::V4(v4.ip()))
             } else {
-                storage
-                    .as_sockaddr_in6()
-                    .map(|v6| map_address(IpAddr::V6(v6.ip())))
+                storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
             }
         })
         .collect())

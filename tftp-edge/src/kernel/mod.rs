@@ -46,6 +46,9 @@ impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
+        for interface in &settings.interfaces {
+            attach::remove_stale(interface);
+        }
         if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
             tracing::info!("no kernel path was asked for: kernel.interfaces names those for it");
             return Self::off(None);
@@ -53,6 +56,12 @@ impl Kernel {
         if tftp.single_port {
             return Self::off(Some(
                 "tftp.single_port is on: the kernel program answers from ports of its own"
+                    .to_owned(),
+            ));
+        }
+        if follower::served(tftp).next().is_none() {
+            return Self::off(Some(
+                "no address of tftp.listen is at port 69: the kernel program answers at no other"
                     .to_owned(),
             ));
         }

@@ -7,9 +7,8 @@ use tftp_ebpf::abi::Policy;
 
 use super::settings::Settings;
 use crate::tftp;
+use crate::tftp::sources::KNOWN_FOR;
 
-/// How long a source that acknowledged a block counts as genuine.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
 /// A request repeated during a transfer that is under way begins a new one after this long.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 

@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use tftp_ebpf::abi::{Transfer, TransferKey};
 
-/// Sends of one packet before its transfer is given up; RFC 1123 4.2.3.2 leaves the number open.
-const MAX_SENDS: u32 = 7;
+use crate::tftp::resend::Policy;
+
 /// The first packet goes to an address nobody has proved: it is sent twice at most, and the
 /// phone's own repeats do the rest.
 const MAX_FIRST_SENDS: u32 = 2;
-/// Before there is a round-trip time.
-const INITIAL: Duration = Duration::from_secs(1);
+/// The longest wait before there was any ACK, whatever timeout the request asked for: a forged
+/// request must not hold a transfer, and the version it reads, for minutes.
+const UNPROVED_WAIT: Duration = Duration::from_secs(10);
+/// A transfer that has not moved for this long is over, whatever timeout was agreed.
+const MAX_STALL: Duration = Duration::from_secs(60);
+/// Younger packets are not looked at.
 const FLOOR: Duration = Duration::from_millis(200);
-const CEILING: Duration = Duration::from_secs(2);
 /// How long a transfer nobody acknowledged is kept, so that a repeated request can join it.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -26,9 +29,11 @@ const LINGER: Duration = Duration::from_secs(5);
 pub enum Action {
     /// Send the outstanding packet again.
     Resend,
-    /// Forget the transfer. `confirmed` is false when only the last ACK is missing: the client has
-    /// most likely got everything.
+    /// Forget the transfer. `unconfirmed` when only the last ACK is missing: the client has most
+    /// likely got everything.
     GiveUp { unconfirmed: bool },
+    /// Forget the transfer: the client has asked for something else from the same port since.
+    Supersede,
 }
 
 /// One outstanding packet that was looked at before.
@@ -43,13 +48,22 @@ struct Watch {
 }
 
 /// Memory of the sweeps before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sweeper {
+    policy: Policy,
     watches: HashMap<TransferKey, Watch>,
     sweep: u64,
 }
 
 impl Sweeper {
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            watches: HashMap::new(),
+            sweep: 0,
+        }
+    }
+
     /// Begins a sweep; afterwards every transfer is [`looked at`](Sweeper::look).
     pub fn begin(&mut self) {
         self.sweep += 1;
@@ -69,33 +83,45 @@ impl Sweeper {
             // It moves: the common case, and not worth remembering.
             return None;
         }
-        let sweep = self.sweep;
+        let (sweep, policy) = (self.sweep, self.policy);
         let watch = self
             .watches
             .entry(*key)
-            .or_insert_with(|| Watch::new(transfer, sweep, jitter));
+            .or_insert_with(|| Watch::new(transfer, &policy, sweep, jitter));
         if watch.block != transfer.block || watch.kernel_send_ns != transfer.last_send_ns {
-            *watch = Watch::new(transfer, sweep, jitter);
+            // A request that is repeated gets its answer from the kernel, and no more from us.
+            let sends = if transfer.is_fresh() { watch.sends } else { 1 };
+            *watch = Watch {
+                sends,
+                ..Watch::new(transfer, &policy, sweep, jitter)
+            };
         }
         watch.swept = sweep;
-        if now_ns < watch.due_ns {
+        let stalled = age >= nanos(MAX_STALL);
+        if now_ns < watch.due_ns && !stalled {
             return None;
         }
-        let limit = if transfer.is_fresh() {
+        let fresh = transfer.is_fresh();
+        let limit = if fresh {
             MAX_FIRST_SENDS
         } else {
-            MAX_SENDS
+            policy.max_sends
         };
-        if watch.sends >= limit {
+        if watch.sends >= limit && now_ns < watch.due_ns.max(transfer.last_send_ns + nanos(LINGER))
+        {
+            return None;
+        }
+        if watch.sends >= limit || stalled {
             self.watches.remove(key);
-            let unconfirmed = transfer.block == transfer.last_block();
+            let unconfirmed = !fresh && transfer.block == transfer.last_block();
             return Some(Action::GiveUp { unconfirmed });
         }
         watch.sends += 1;
         let wait = if watch.sends >= limit {
             LINGER
         } else {
-            (timeout(transfer) * 2_u32.pow(watch.sends - 1)).min(ceiling(transfer))
+            let doubled = 1_u32 << (watch.sends - 1).min(6);
+            (timeout(transfer, &policy) * doubled).min(ceiling(transfer, &policy))
         };
         watch.due_ns = now_ns + jittered(wait, jitter);
         Some(Action::Resend)
@@ -109,30 +135,35 @@ impl Sweeper {
 }
 
 impl Watch {
-    fn new(transfer: &Transfer, swept: u64, jitter: f64) -> Self {
+    fn new(transfer: &Transfer, policy: &Policy, swept: u64, jitter: f64) -> Self {
         Self {
             block: transfer.block,
             kernel_send_ns: transfer.last_send_ns,
             sends: 1,
-            due_ns: transfer.last_send_ns + jittered(timeout(transfer), jitter),
+            due_ns: transfer.last_send_ns + jittered(timeout(transfer, policy), jitter),
             swept,
         }
     }
 }
 
 /// The time until the first resend: what the client asked for (RFC 2349), else four round trips.
-fn timeout(transfer: &Transfer) -> Duration {
+fn timeout(transfer: &Transfer, policy: &Policy) -> Duration {
     if transfer.granted_timeout > 0 {
-        return Duration::from_secs(u64::from(transfer.granted_timeout));
+        let asked = Duration::from_secs(u64::from(transfer.granted_timeout));
+        return if transfer.is_fresh() {
+            asked.min(UNPROVED_WAIT)
+        } else {
+            asked
+        };
     }
     if transfer.srtt_us == 0 {
-        return INITIAL;
+        return policy.first;
     }
-    Duration::from_micros(u64::from(transfer.srtt_us) * 4).clamp(FLOOR, CEILING)
+    Duration::from_micros(u64::from(transfer.srtt_us) * 4).clamp(policy.min, policy.max)
 }
 
-fn ceiling(transfer: &Transfer) -> Duration {
-    CEILING.max(Duration::from_secs(u64::from(transfer.granted_timeout)))
+fn ceiling(transfer: &Transfer, policy: &Policy) -> Duration {
+    policy.max.max(timeout(transfer, policy))
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -166,7 +197,7 @@ mod tests {
     /// Runs sweeps every 100 ms over a transfer that never moves; returns when what was decided,
     /// in milliseconds after its last send.
     fn play(transfer: &Transfer, seconds: u64) -> Vec<(u64, Action)> {
-        let mut sweeper = Sweeper::default();
+        let mut sweeper = Sweeper::new(Policy::default());
         let mut actions = Vec::new();
         for tick in 0..seconds * 10 {
             sweeper.begin();
@@ -186,7 +217,8 @@ mod tests {
     fn a_stalled_block_is_sent_again_with_growing_waits_of_two_seconds_at_most() {
         let actions = play(&transfer(3), 60);
         let times: Vec<_> = actions.iter().map(|(at, _)| *at).collect();
-        assert_eq!(times, [400, 1200, 2800, 4800, 6800, 8800, 13_800]);
+        assert_eq!(times[..6], [400, 1200, 2800, 4800, 6800, 8800]);
+        assert_eq!(times.len(), 16);
         assert_eq!(
             actions.last().unwrap().1,
             Action::GiveUp { unconfirmed: false }
@@ -228,8 +260,54 @@ mod tests {
     }
 
     #[test]
+    fn a_forged_request_does_not_hold_a_transfer_for_minutes() {
+        let forged = Transfer {
+            granted_timeout: 255,
+            srtt_us: 0,
+            ..transfer(1)
+        };
+        let actions = play(&forged, 60);
+        assert_eq!(actions[0], (10_000, Action::Resend));
+        assert_eq!(actions[1].0, 15_000);
+    }
+
+    #[test]
+    fn a_client_that_agreed_on_minutes_is_given_up_after_one() {
+        let slow = Transfer {
+            granted_timeout: 255,
+            ..transfer(3)
+        };
+        assert_eq!(
+            play(&slow, 90),
+            [(60_000, Action::GiveUp { unconfirmed: false })]
+        );
+    }
+
+    #[test]
+    fn a_request_repeated_earns_no_further_resend() {
+        let mut sweeper = Sweeper::new(Policy::default());
+        let first = Transfer {
+            srtt_us: 0,
+            ..transfer(1)
+        };
+        let mut resends = 0;
+        for tick in 0..80 {
+            // The phone repeats its request every second; the kernel answers each.
+            let now = first.last_send_ns + tick * 100 * MS;
+            let asked = Transfer {
+                last_send_ns: first.last_send_ns + tick / 10 * 1000 * MS,
+                ..first
+            };
+            sweeper.begin();
+            resends += u32::from(sweeper.look(&key(), &asked, now, 0.0) == Some(Action::Resend));
+            sweeper.finish();
+        }
+        assert!(resends <= 1, "{resends}");
+    }
+
+    #[test]
     fn a_transfer_that_moves_is_left_alone() {
-        let mut sweeper = Sweeper::default();
+        let mut sweeper = Sweeper::new(Policy::default());
         for step in 0..100 {
             sweeper.begin();
             let moving = Transfer {
@@ -248,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_block_that_moved_begins_its_count_anew() {
-        let mut sweeper = Sweeper::default();
+        let mut sweeper = Sweeper::new(Policy::default());
         sweeper.begin();
         let stalled = transfer(3);
         let at = stalled.last_send_ns + 400 * MS;

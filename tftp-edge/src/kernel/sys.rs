@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 #[repr(u32)]
 enum Command {
     CreateMap = 0,
+    LookupElement = 1,
     DeleteElement = 3,
     LookupBatch = 24,
 }
@@ -84,6 +85,20 @@ pub fn create_array(value_size: u32, max_entries: u32, map_flags: u32) -> io::Re
     let descriptor = unsafe { bpf(Command::CreateMap, &mut attr)? };
     // SAFETY: the call returned a descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// The value of an element; `blank` is what it is read over.
+pub fn lookup<K, V: Copy>(map: BorrowedFd<'_>, key: &K, blank: V) -> io::Result<V> {
+    let mut value = blank;
+    let mut attr = MapElem {
+        map_fd: map.as_raw_fd() as u32,
+        key: std::ptr::from_ref(key) as u64,
+        value: std::ptr::from_mut(&mut value) as u64,
+        ..MapElem::default()
+    };
+    // SAFETY: key and value have the sizes of the map's, which are the caller's types.
+    unsafe { bpf(Command::LookupElement, &mut attr)? };
+    Ok(value)
 }
 
 /// Removes an element, or empties a slot of an outer map.

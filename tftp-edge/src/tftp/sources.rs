@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::settings::BudgetSettings;
 
 /// How long a source counts as known after its last first ACK: longer than a boot takes.
-const KNOWN_FOR: Duration = Duration::from_secs(600);
+pub const KNOWN_FOR: Duration = Duration::from_secs(600);
 
 const SHARDS: usize = 16;
 
