@@ -21,7 +21,7 @@ use tftp_ebpf::testing::{Case, Outcome, Site, Transfers};
 use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 use tftp_edge::kernel::Settings;
 use tftp_edge::kernel::object::{
-    KernelBanks, Object, TC_PROGRAM, XDP_PROGRAM, client_key, program,
+    KernelBanks, Object, Sizes, TC_PROGRAM, XDP_PROGRAM, client_key, program,
 };
 use tftp_edge::kernel::slabs::Slabs;
 
@@ -97,7 +97,7 @@ impl Programs {
             max_transfers: 1024,
             ..Settings::default()
         };
-        let mut object = Object::load(&settings)?;
+        let mut object = Object::load(&settings, Sizes::default())?;
         for address in &site.locals {
             object.locals.insert(address, 1, 0)?;
         }

@@ -10,7 +10,7 @@ use tftp_ebpf::testing::Site;
 use tftp_edge::content::{Change, State, Version};
 use tftp_edge::kernel::Settings;
 use tftp_edge::kernel::directory::Directory;
-use tftp_edge::kernel::object::{Object, memory_of};
+use tftp_edge::kernel::object::{Object, Sizes, memory_of};
 use tftp_edge::kernel::slabs::Slabs;
 use tftp_edge_tests::programs::{Programs, may_load};
 
@@ -51,7 +51,7 @@ fn the_maps_are_small_before_there_is_content() {
     if !may_load("the maps' memory") {
         return;
     }
-    let object = Object::load(&Settings::default()).expect("the programs load");
+    let object = Object::load(&Settings::default(), Sizes::default()).expect("the programs load");
     let bytes = maps_bytes(&object.counters.descriptors);
     println!("maps without content: {bytes} bytes");
     assert!(bytes > 1 << 20, "{bytes}: the kernel does not say");
@@ -70,7 +70,7 @@ fn the_configurations_of_twenty_thousand_phones_take_a_fifth_more_than_their_byt
         return;
     }
     let settings = Settings::default();
-    let object = Object::load(&settings).expect("the programs load");
+    let object = Object::load(&settings, Sizes::default()).expect("the programs load");
     let descriptors = object.counters.descriptors.clone();
     let empty = maps_bytes(&descriptors);
     let slabs = Slabs::new(object.banks, settings.max_banks());

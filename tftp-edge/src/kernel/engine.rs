@@ -23,7 +23,7 @@ use super::attach::Attachment;
 use super::directory::{Directory, Files};
 use super::error::Error;
 use super::follower::Follower;
-use super::object::{Counters, KernelBanks, Logger, Object, client_key, memory_of};
+use super::object::{Counters, KernelBanks, Logger, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
 use super::resend::{self, Sender};
@@ -91,7 +91,7 @@ impl Engine {
             what: "no raw socket for resends".into(),
             source,
         })?;
-        let mut object = Object::load(settings)?;
+        let mut object = Object::load(settings, sizes(settings, tftp, access))?;
         allow(&mut object, access.nets())?;
         let policy = policy(settings, tftp);
         object
@@ -299,6 +299,16 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown();
+    }
+}
+
+/// Room for what there is, and for interfaces that come and go.
+fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
+    let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    Sizes {
+        interfaces: at_least_one(settings.interfaces.len() * 4),
+        clients: at_least_one(access.nets().len()),
+        sources: at_least_one(tftp.budget.sources),
     }
 }
 

@@ -37,6 +37,26 @@ const MMAPABLE: u32 = 1 << 10;
 /// `aya_log_ebpf::Level::Warn`; zero lets the verifier drop the program's log statements.
 const LOG_WARN: u8 = 2;
 
+/// Entries of the maps whose sizes other sections of the configuration set.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub interfaces: u32,
+    /// Prefixes of the allow list.
+    pub clients: u32,
+    /// Sources whose budgets are remembered.
+    pub sources: u32,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            interfaces: 64,
+            clients: 1024,
+            sources: 32_768,
+        }
+    }
+}
+
 /// The loaded programs, with every map the daemon writes or reads.
 pub struct Object {
     pub ebpf: Ebpf,
@@ -66,7 +86,7 @@ pub struct Counters {
 
 impl Object {
     /// Loads maps and programs; attaches nothing.
-    pub fn load(settings: &Settings) -> Result<Self, Error> {
+    pub fn load(settings: &Settings, sizes: Sizes) -> Result<Self, Error> {
         let object = OBJECT.ok_or(Error::NoObject)?;
         let banks = u32::try_from(settings.max_banks()).unwrap_or(u32::MAX);
         let log_level: u8 = if settings.diagnose { LOG_WARN } else { 0 };
@@ -74,6 +94,10 @@ impl Object {
             .map_max_entries("FILES", settings.max_names)
             .map_max_entries("TRANSFERS", settings.max_transfers)
             .map_max_entries("SLABS", banks)
+            .map_max_entries("INTERFACES", sizes.interfaces)
+            .map_max_entries("CLIENTS", sizes.clients)
+            .map_max_entries("BUDGETS", sizes.sources)
+            .map_max_entries("KNOWN", sizes.sources)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
