@@ -294,6 +294,22 @@ fn a_daemon_runs_answers_and_ends_in_order_on_either_signal() {
 }
 
 #[test]
+fn a_hangup_is_told_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(&configure(directory.path()));
+    let pid = Pid::from_raw(daemon.child.id().try_into().unwrap());
+    kill(pid, Signal::SIGHUP).unwrap();
+    assert_ne!(code(&daemon.status(&[])), 69, "it still answers");
+    let (code, log) = daemon.end_with(Signal::SIGTERM);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains("the settings are read at the start only"),
+        "{log}"
+    );
+    assert!(log.contains("stopped"), "{log}");
+}
+
+#[test]
 fn a_daemon_serves_disk_and_inventory_and_tells_so() {
     let directory = tempfile::tempdir().unwrap();
     let file = configure(directory.path());
