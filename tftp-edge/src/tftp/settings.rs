@@ -199,9 +199,7 @@ impl Settings {
             || "must be less than 2 GiB".into(),
         )?;
         self.resend.validate()?;
-        check(self.budget.sources >= 64, "budget.sources", || {
-            "must be at least 64".into()
-        })
+        self.budget.validate()
     }
 
     /// `workers`, with 0 resolved.
@@ -244,6 +242,28 @@ impl ResendSettings {
     }
 }
 
+impl BudgetSettings {
+    fn validate(&self) -> Result<(), SettingsError> {
+        for (value, key) in [
+            (self.first_burst, "budget.first_burst"),
+            (self.first_per_second, "budget.first_per_second"),
+            (self.miss_burst, "budget.miss_burst"),
+            (self.miss_per_second, "budget.miss_per_second"),
+            (self.error_burst, "budget.error_burst"),
+            (self.error_per_second, "budget.error_per_second"),
+        ] {
+            check(value > 0, key, || {
+                "must be at least 1; 0 would not switch the budget off, write a large number for \
+                 that"
+                    .into()
+            })?;
+        }
+        check(self.sources >= 64, "budget.sources", || {
+            "must be at least 64".into()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +297,12 @@ mod tests {
             ("[resend]\nmin_ms = 1", "resend.min_ms"),
             ("[resend]\nmax_sends = 1", "resend.max_sends"),
             ("[budget]\nsources = 1", "budget.sources"),
+            ("[budget]\nfirst_burst = 0", "budget.first_burst"),
+            ("[budget]\nfirst_per_second = 0", "budget.first_per_second"),
+            ("[budget]\nmiss_burst = 0", "budget.miss_burst"),
+            ("[budget]\nmiss_per_second = 0", "budget.miss_per_second"),
+            ("[budget]\nerror_burst = 0", "budget.error_burst"),
+            ("[budget]\nerror_per_second = 0", "budget.error_per_second"),
         ] {
             assert_eq!(problem_of(toml), key, "{toml}");
         }
