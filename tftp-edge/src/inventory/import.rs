@@ -531,9 +531,9 @@ mod tests {
             "line 8, column lines: 1 is there twice",
             "line 9, column auth_name: 2 entries; expected one, or one for each of the 3 lines",
             "line 10, column lines: a quote is not closed",
-            "line 11, column lines: 'a'b goes on after its closing quote",
-            "line 12, column load: \"../x\" is no firmware load",
             "line 11, column lines: an entry goes on after its closing quote",
+            "line 12, column load: \"../x\" is no firmware load",
+            "line 13, column description: it has the control character U+0007",
             "line 14: 3 fields; expected 9",
             "line 16, column name: SEP001122334461 is on line 15 already",
         ];
