@@ -53,7 +53,7 @@ pub struct ResendSettings {
     /// Longest wait; milliseconds, 2000 at most.
     pub max_ms: u64,
     /// Sends of the same block before the transfer is given up. Before the first ACK it is two,
-    /// whatever stands here.
+    /// whatever stands here; and a minute without progress ends any transfer.
     pub max_sends: u32,
 }
 
@@ -72,6 +72,8 @@ pub struct BudgetSettings {
     /// Other ERROR packets.
     pub error_burst: u32,
     pub error_per_second: u32,
+    /// Transfers at one time, also of a source that has proved its address.
+    pub max_transfers_per_source: u32,
     /// Sources remembered; the ones not heard of for longest are forgotten first.
     pub sources: usize,
 }
@@ -122,6 +124,7 @@ impl Default for BudgetSettings {
             miss_per_second: 200,
             error_burst: 100,
             error_per_second: 20,
+            max_transfers_per_source: 4_000,
             sources: 65_536,
         }
     }
@@ -258,6 +261,11 @@ impl BudgetSettings {
                     .into()
             })?;
         }
+        check(
+            self.max_transfers_per_source > 0,
+            "budget.max_transfers_per_source",
+            || "must be at least 1".into(),
+        )?;
         check(self.sources >= 64, "budget.sources", || {
             "must be at least 64".into()
         })
@@ -297,6 +305,10 @@ mod tests {
             ("[resend]\nmin_ms = 1", "resend.min_ms"),
             ("[resend]\nmax_sends = 1", "resend.max_sends"),
             ("[budget]\nsources = 1", "budget.sources"),
+            (
+                "[budget]\nmax_transfers_per_source = 0",
+                "budget.max_transfers_per_source",
+            ),
             ("[budget]\nfirst_burst = 0", "budget.first_burst"),
             ("[budget]\nfirst_per_second = 0", "budget.first_per_second"),
             ("[budget]\nmiss_burst = 0", "budget.miss_burst"),
