@@ -4,6 +4,7 @@
 //! that a configuration means the same whoever reads it. An unknown key is an error: a misspelt
 //! key that is ignored is a setting that silently does not hold.
 
+mod exposure;
 mod fault;
 
 use std::io;
@@ -53,12 +54,17 @@ impl Config {
         })?;
         let mut config = Self::parse(file, &text)?;
         config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
-        config.validate().map_err(|(section, key, problem)| {
-            ConfigError::Invalid(Box::new(Fault::of_value(
-                file, &text, section, key, problem,
-            )))
-        })?;
-        Ok(config)
+        let invalid = |section: &str, key: &str, problem| {
+            let fault = Fault::of_value(file, &text, section, key, problem);
+            ConfigError::Invalid(Box::new(fault))
+        };
+        config
+            .validate()
+            .map_err(|(section, key, problem)| invalid(section, key, problem))?;
+        match exposure::find(&config, &absolute) {
+            Some(((section, key), problem)) => Err(invalid(section, key, problem)),
+            None => Ok(config),
+        }
     }
 
     /// Reads a text as if it were in `file`; paths stay as they are written.

@@ -86,7 +86,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .map_err(StartError::Signals)?;
     let parts = start(config, &runtime)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tftp-edge runs");
-    let name = runtime.block_on(signals.next());
+    let name = runtime.block_on(signals.ending());
     tracing::info!(signal = name, "stopping");
     drop(parts);
     tracing::info!("stopped");
@@ -243,6 +243,8 @@ impl fmt::Debug for Parts {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Would otherwise end the process there and then, with the kernel program left attached.
+    hangup: Signal,
 }
 
 impl Signals {
@@ -251,13 +253,21 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// The signal that ends the daemon.
+    async fn ending(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => tracing::warn!(
+                    signal = "SIGHUP",
+                    "ignored: the settings are read at the start only; restart to change them"
+                ),
+            }
         }
     }
 }

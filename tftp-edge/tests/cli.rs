@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -52,11 +53,13 @@ struct Daemon {
 impl Daemon {
     /// Runs and answers on its control socket.
     fn start(config: &Path) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_tftp-edge"))
-            .args(["run", "--config", config.to_str().unwrap()])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tftp-edge"));
+        command.args(["run", "--config", config.to_str().unwrap()]);
+        Self::start_by(command, config)
+    }
+
+    fn start_by(mut command: Command, config: &Path) -> Self {
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut daemon = Self {
             child,
             config: config.to_owned(),
@@ -214,6 +217,47 @@ fn an_inventory_is_imported_and_listed_with_the_database_of_the_configuration() 
 }
 
 #[test]
+fn an_inventory_beneath_the_served_root_is_refused_with_78() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = configure(directory.path());
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("\"inventory.db\"", "\"files/inventory.db\"");
+    std::fs::write(&config, text).unwrap();
+    for command in ["check", "run"] {
+        let output = tftp_edge(&[command, "--config", config.to_str().unwrap()]);
+        assert_eq!(code(&output), 78);
+        let told = stderr(&output);
+        assert!(told.contains(":3:11: inventory.database: "), "{told}");
+        assert!(told.contains("beneath content.root"), "{told}");
+    }
+    assert!(!directory.path().join("files/inventory.db").exists());
+}
+
+#[test]
+fn the_inventory_is_closed_to_other_users_whatever_the_umask() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = configure(directory.path());
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("\"inventory.db\"", "\"new/inventory.db\"");
+    std::fs::write(&config, text).unwrap();
+    // With a daemon that has it open, so that the journal files are there.
+    let script = format!(
+        "umask 000; exec {} run --config {}",
+        env!("CARGO_BIN_EXE_tftp-edge"),
+        config.display()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]);
+    let _daemon = Daemon::start_by(shell, &config);
+    let folder = directory.path().join("new");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o750);
+    for file in ["inventory.db", "inventory.db-wal", "inventory.db-shm"] {
+        assert_eq!(mode(&folder.join(file)), 0o640, "{file}");
+    }
+}
+
+#[test]
 fn status_without_a_daemon_ends_with_69() {
     let directory = tempfile::tempdir().unwrap();
     let file = configure(directory.path());
@@ -247,6 +291,22 @@ fn a_daemon_runs_answers_and_ends_in_order_on_either_signal() {
         );
         assert!(!socket.exists());
     }
+}
+
+#[test]
+fn a_hangup_is_told_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(&configure(directory.path()));
+    let pid = Pid::from_raw(daemon.child.id().try_into().unwrap());
+    kill(pid, Signal::SIGHUP).unwrap();
+    assert_ne!(code(&daemon.status(&[])), 69, "it still answers");
+    let (code, log) = daemon.end_with(Signal::SIGTERM);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains("the settings are read at the start only"),
+        "{log}"
+    );
+    assert!(log.contains("stopped"), "{log}");
 }
 
 #[test]

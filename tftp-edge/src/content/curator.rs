@@ -99,6 +99,7 @@ pub(super) struct Curator {
     next_scan: Option<Instant>,
     last_scan: (Instant, Duration),
     last_regeneration: Regeneration,
+    told_no_room: bool,
 }
 
 impl Curator {
@@ -129,6 +130,7 @@ impl Curator {
             next_scan: None,
             last_scan: (Instant::now(), Duration::ZERO),
             last_regeneration: Regeneration::default(),
+            told_no_room: false,
         }
     }
 
@@ -335,6 +337,12 @@ impl Curator {
         match self.disk.get(&name) {
             Some(file) if matches!(file.content, DiskContent::Large(None)) => {
                 let path = file.path.clone();
+                let len = file.fingerprint.map_or(0, |print| print.len);
+                if len <= self.settings.memory_limit.0 && !self.could_fit(len) {
+                    // Not worth reading.
+                    self.tell_no_room(&path);
+                    return self.wake(&name);
+                }
                 self.loader.order(Order { name, path });
             }
             // It has come, or has gone, meanwhile.
@@ -372,10 +380,15 @@ impl Curator {
             Ok((bytes, fingerprint)) => {
                 file.fingerprint = Some(fingerprint);
                 if self.make_room(bytes.len() as u64) {
+                    self.told_no_room = false;
                     file.content = DiskContent::Large(Some(bytes));
                     file.look_again = fingerprint.is_fresh();
-                } else {
+                } else if bytes.len() as u64 > self.settings.memory_limit.0 {
                     refuse(&mut file, "it does not fit content.memory_limit");
+                } else {
+                    // Others have the memory now; it is tried again when it is asked for again.
+                    self.tell_no_room(&file.path);
+                    file.content = DiskContent::Large(None);
                 }
             }
             Err(Denied::Refused(why)) => refuse(&mut file, &why),
@@ -388,6 +401,28 @@ impl Curator {
         }
         self.disk_bytes += file.content.len();
         self.disk.insert(name.clone(), file);
+    }
+
+    /// Whether there is room for a large file once all others are dropped.
+    fn could_fit(&self, len: u64) -> bool {
+        let limit = self.settings.memory_limit.0;
+        let large = |file: &DiskFile| match &file.content {
+            DiskContent::Large(Some(bytes)) => bytes.len() as u64,
+            _ => 0,
+        };
+        self.bytes() + len <= limit
+            || self.bytes() - self.disk.values().map(large).sum::<u64>() + len <= limit
+    }
+
+    /// Told once until a large file fits again, not with every request.
+    fn tell_no_room(&mut self, path: &std::path::Path) {
+        if !std::mem::replace(&mut self.told_no_room, true) {
+            tracing::warn!(
+                file = %path.display(),
+                "there is no room for it at the moment and its readers are kept waiting; raise \
+                 content.memory_limit"
+            );
+        }
     }
 
     /// Drops large files, the longest unused first, until there is room; false if there is none.

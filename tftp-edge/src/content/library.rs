@@ -182,10 +182,7 @@ impl Catalog for Library {
         match self.shared.table.get(name) {
             Some(Entry::Pinned(version)) => Lookup::Found(version),
             Some(Entry::Cached(cached)) => Lookup::Found(cached.version.clone()),
-            Some(Entry::OnDisk) => {
-                self.want(name);
-                Lookup::Loading
-            }
+            Some(Entry::OnDisk) => Lookup::Loading,
             Some(Entry::Refused) => Lookup::Refused,
             Some(Entry::Absent) | None => Lookup::Absent,
         }

@@ -56,7 +56,8 @@ impl fmt::Debug for Version {
 #[derive(Clone, Debug)]
 pub enum Lookup {
     Found(Arc<Version>),
-    /// The file is there and is being read; [`Catalog::when_ready`] tells when to ask again.
+    /// The file is there, but not in memory; [`Catalog::when_ready`] has it read and tells when to
+    /// ask again. If it still is not in memory then, there is no room for it at the moment.
     Loading,
     /// There is no such file: ERROR 1.
     Absent,
@@ -70,7 +71,8 @@ pub trait Catalog: Send + Sync + 'static {
     /// `raw` is the name as the client wrote it.
     fn lookup(&self, raw: &[u8]) -> Lookup;
 
-    /// After [`Lookup::Loading`]: runs `wake` once, from any thread, when the answer has changed.
+    /// After [`Lookup::Loading`]: has the file read, and runs `wake` once, from any thread, when
+    /// the answer has changed or cannot change at the moment.
     fn when_ready(&self, raw: &[u8], wake: Box<dyn FnOnce() + Send>);
 }
 

@@ -505,6 +505,37 @@ fn the_large_file_unused_for_longest_makes_room() {
 }
 
 #[test]
+fn a_large_file_that_finds_no_room_is_served_when_there_is_some() {
+    let mut site = Site::new();
+    site.write("image.bin", vec![7; 90_000]);
+    // Always in memory, and more than is left beside the image.
+    for at in 0..40 {
+        site.write(&format!("small{at}.txt"), vec![1; 900]);
+    }
+    site.start_with(small_memory());
+    let wait = |site: &Site| {
+        let (woken, is_woken) = mpsc::channel();
+        let wake = Box::new(move || woken.send(()).unwrap());
+        site.library
+            .as_ref()
+            .unwrap()
+            .when_ready(b"image.bin", wake);
+        is_woken.recv_timeout(PATIENCE).unwrap();
+    };
+    for _ in 0..2 {
+        wait(&site);
+        assert!(matches!(site.lookup("image.bin"), Lookup::Loading));
+    }
+    for at in 0..40 {
+        fs::remove_file(site.root().join(format!("small{at}.txt"))).unwrap();
+    }
+    site.until("the small files are gone", |site| {
+        site.library.as_ref().unwrap().counts().bytes < 10_000
+    });
+    assert!(matches!(load(&site, "image.bin"), Lookup::Found(_)));
+}
+
+#[test]
 fn a_large_file_in_use_is_served_until_its_next_version_is_there() {
     let mut site = Site::new();
     site.write("image.bin", vec![1; 30_000]);

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     DeviceName, ImportError, ImportMode, Inventory, KEYS, MODELS, Model, Protocol, SettingError,
-    Settings, Site, Snapshot, StoreError, Summary, import, parse_csv, text,
+    Settings, Site, Snapshot, StoreError, Summary, import, parse_csv, site, text,
 };
 use crate::phonefile::{Renderer, XML_DEFAULT};
 
@@ -62,7 +62,7 @@ pub enum SiteCommand {
         #[arg(required = true, value_parser = key_value)]
         settings: Vec<(String, String)>,
     },
-    /// Show what each site sets
+    /// Show what each site sets (passwords are left out)
     List,
 }
 
@@ -256,10 +256,10 @@ impl SiteCommand {
             }
             Self::List => {
                 let contents = inventory.store().read()?;
-                for (site, settings) in &contents.sites {
-                    writeln!(out, "{site}")?;
+                for (name, settings) in &contents.sites {
+                    writeln!(out, "{name}")?;
                     for (key, value) in settings {
-                        writeln!(out, "  {key} = {value}")?;
+                        writeln!(out, "  {key} = {}", site::shown(key, value))?;
                     }
                 }
             }
@@ -501,6 +501,35 @@ mod tests {
             .run(&["inventory", "model", "set", "8851", "sccp=x"])
             .unwrap_err();
         assert_eq!(error, "a 8851 reads no sccp configuration");
+    }
+
+    #[test]
+    fn the_passwords_of_a_site_are_not_shown() {
+        let shell = Shell::new();
+        let set = ["phone_password=hush", "ssh_password=hush", "ssh_user=admin"];
+        shell
+            .run(&[&["inventory", "site", "set", "hq"], &set[..]].concat())
+            .unwrap();
+        assert_eq!(
+            shell.run(&["inventory", "site", "list"]).unwrap(),
+            "hq\n  phone_password = (set, not shown)\n  ssh_password = (set, not shown)\n  \
+             ssh_user = admin\n"
+        );
+    }
+
+    #[test]
+    fn a_mistake_in_a_secret_is_told_without_it() {
+        let shell = Shell::new();
+        let file = shell.file(
+            "name,model,protocol,lines,secret\n\
+             SEP00AABBCCDDEE,8851,sip,1001;1002,s1;'hush'hush\n\
+             SEP00AABBCCDDEF,8851,sip,1001;1002,'hush\n\
+             SEP00AABBCCDDF0,8851,sip,1001;1002,hush;hush;hush\n\
+             SEP00AABBCCDDF1,8851,sip,1001;1002,hush\u{1};s2\n",
+        );
+        let error = shell.run(&["inventory", "import", &file]).unwrap_err();
+        assert_eq!(error.matches("column secret").count(), 4, "{error}");
+        assert!(!error.contains("hush"), "{error}");
     }
 
     #[test]

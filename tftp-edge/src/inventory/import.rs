@@ -442,9 +442,8 @@ fn unquote(text: &str) -> Result<String, String> {
     let inner = rest.strip_suffix('\'').unwrap_or_default();
     // What is left of pairs is a quote that closed too early.
     if inner.is_empty() && rest != "'" || inner.replace("''", "").contains('\'') {
-        return Err(format!(
-            "{text} goes on after its closing quote; write '' for a quote within"
-        ));
+        // Not told with the entry, which may be a secret.
+        return Err("an entry goes on after its closing quote; write '' for a quote within".into());
     }
     Ok(inner.replace("''", "'"))
 }
@@ -532,7 +531,7 @@ mod tests {
             "line 8, column lines: 1 is there twice",
             "line 9, column auth_name: 2 entries; expected one, or one for each of the 3 lines",
             "line 10, column lines: a quote is not closed",
-            "line 11, column lines: 'a'b goes on after its closing quote",
+            "line 11, column lines: an entry goes on after its closing quote",
             "line 12, column load: \"../x\" is no firmware load",
             "line 13, column description: it has the control character U+0007",
             "line 14: 3 fields; expected 9",

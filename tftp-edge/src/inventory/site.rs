@@ -182,6 +182,14 @@ pub const KEYS: &[(&str, &str)] = &[
     ("peer_firmware_sharing", "true or false"),
 ];
 
+/// What is shown of a setting: of a password, only that there is one.
+pub(super) fn shown<'v>(key: &str, value: &'v str) -> &'v str {
+    match key {
+        "phone_password" | "ssh_password" => "(set, not shown)",
+        _ => value,
+    }
+}
+
 /// A setting that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {

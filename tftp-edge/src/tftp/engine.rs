@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -70,6 +71,14 @@ pub struct Shared {
     pub sources: Sources,
     /// Transfers of all workers.
     pub running: AtomicUsize,
+}
+
+impl Shared {
+    /// Gives back the place of a transfer.
+    pub(super) fn leave(&self, client: IpAddr) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.sources.close(client);
+    }
 }
 
 /// The sockets answers leave from, unless the port that was asked serves for all.
@@ -283,7 +292,7 @@ impl Engine {
         let Some(session) = self.sessions.remove(&client) else {
             return;
         };
-        self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        self.shared.leave(client.ip);
         self.ended.insert(client, session.socket);
         self.count(reason);
         let transfer = &session.transfer;
@@ -345,8 +354,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let open = self.sessions.len();
-        self.shared.running.fetch_sub(open, Ordering::Relaxed);
+        for client in self.sessions.keys() {
+            self.shared.leave(client.ip);
+        }
     }
 }
 

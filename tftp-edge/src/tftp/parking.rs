@@ -52,6 +52,8 @@ pub(super) struct Parked {
     pub(super) to: Local,
     packet: Box<[u8]>,
     since: Instant,
+    /// The source has given the token of the first packet.
+    pub(super) paid: bool,
 }
 
 impl Parked {
@@ -94,12 +96,10 @@ impl Parking {
         socket: SocketId,
         datagram: &Datagram<'_>,
         now: Instant,
+        paid: bool,
     ) -> Option<bool> {
         let packet = datagram.packet.get(..datagram.len)?;
-        if let Some(parked) = self.requests.get_mut(&datagram.from)
-            && *parked.packet == *packet
-        {
-            parked.since = now;
+        if self.holds(datagram, now) {
             return Some(false);
         }
         if self.requests.len() >= MOST {
@@ -113,9 +113,22 @@ impl Parking {
             to: datagram.to,
             packet: packet.into(),
             since: now,
+            paid,
         };
         self.requests.insert(datagram.from, parked);
         Some(true)
+    }
+
+    /// Whether the same request waits already; its client still waits with it.
+    pub(super) fn holds(&mut self, datagram: &Datagram<'_>, now: Instant) -> bool {
+        let packet = datagram.packet.get(..datagram.len);
+        match self.requests.get_mut(&datagram.from) {
+            Some(parked) if packet == Some(&*parked.packet) => {
+                parked.since = now;
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn take(&mut self, client: Client) -> Option<Parked> {

@@ -30,7 +30,16 @@ const OVERHEAD_V6: u32 = 40 + 8 + 4;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     First,
-    Later,
+    Later {
+        /// Its first packet has its token already.
+        paid: bool,
+    },
+}
+
+impl Turn {
+    fn is_paid(self) -> bool {
+        self == Self::Later { paid: true }
+    }
 }
 
 impl Engine {
@@ -81,7 +90,8 @@ impl Engine {
                 packet: &packet,
                 len,
             };
-            self.on_read_request(parked.socket, &datagram, now, mtu, Turn::Later);
+            let turn = Turn::Later { paid: parked.paid };
+            self.on_read_request(parked.socket, &datagram, now, mtu, turn);
         }
     }
 
@@ -130,7 +140,7 @@ impl Engine {
         match self.shared.catalog.lookup(raw) {
             Lookup::Found(version) => {
                 let clamp = self.clamp(datagram.from, &request, mtu);
-                self.start(socket, datagram.from, wish, version, clamp, now);
+                self.start(socket, datagram.from, wish, version, clamp, now, turn);
             }
             Lookup::Absent => {
                 let stage = Stage::of_name(name);
@@ -140,15 +150,38 @@ impl Engine {
                 let stage = Stage::of_name(name);
                 self.answer_miss(socket, datagram, stage, ErrorCode::AccessViolation, now);
             }
-            Lookup::Loading => match self.parking.park(socket, datagram, now) {
-                None => self.count(Reason::Shed),
-                Some(false) => self.count(Reason::LateRequest),
-                Some(true) => {
-                    let (ready, client) = (self.parking.ready.clone(), datagram.from);
-                    let wake = Box::new(move || ready.push(client));
-                    self.shared.catalog.when_ready(raw, wake);
-                }
-            },
+            Lookup::Loading => self.await_file(socket, datagram, raw, now, turn),
+        }
+    }
+
+    /// Has a file read that is not in memory. That costs the token of the first packet beforehand:
+    /// otherwise a forged request could make the daemon read and drop firmware in turn for nothing.
+    fn await_file(
+        &mut self,
+        socket: SocketId,
+        datagram: &Datagram<'_>,
+        raw: &[u8],
+        now: Instant,
+        turn: Turn,
+    ) {
+        if turn.is_paid() {
+            // It was read, or could not be, and there is no room for it: the client asks again.
+            return self.count(Reason::Shed);
+        }
+        if self.parking.holds(datagram, now) {
+            return self.count(Reason::LateRequest);
+        }
+        if !self.shared.sources.take_first(datagram.from.ip, now) {
+            return self.count(Reason::FirstBudget);
+        }
+        match self.parking.park(socket, datagram, now, true) {
+            None => self.count(Reason::Shed),
+            Some(false) => self.count(Reason::LateRequest),
+            Some(true) => {
+                let (ready, client) = (self.parking.ready.clone(), datagram.from);
+                let wake = Box::new(move || ready.push(client));
+                self.shared.catalog.when_ready(raw, wake);
+            }
         }
     }
 
@@ -190,7 +223,7 @@ impl Engine {
                 // The last ACK may be waiting on the transfer's socket while we read this one:
                 // then the client asks for the same file anew, and rightly.
                 let undecided = turn == Turn::First && session.transfer.is_unconfirmed();
-                if undecided && self.parking.park(socket, datagram, now) == Some(true) {
+                if undecided && self.parking.park(socket, datagram, now, false) == Some(true) {
                     self.parking.ready.push(client);
                 } else {
                     self.count(Reason::LateRequest);
@@ -204,6 +237,7 @@ impl Engine {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all of it is one request")]
     fn start(
         &mut self,
         socket: SocketId,
@@ -212,12 +246,13 @@ impl Engine {
         version: std::sync::Arc<Version>,
         blksize: u16,
         now: Instant,
+        turn: Turn,
     ) {
         if !self.admit(client.ip, now) {
             return self.count(Reason::Shed);
         }
-        if !self.shared.sources.take_first(client.ip, now) {
-            self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        if !turn.is_paid() && !self.shared.sources.take_first(client.ip, now) {
+            self.shared.leave(client.ip);
             return self.count(Reason::FirstBudget);
         }
         let limits = Limits {
@@ -260,17 +295,18 @@ impl Engine {
         self.arm(client);
     }
 
-    /// Takes a place among the transfers. The last quarter is kept for clients that are in the
-    /// middle of their boot: a phone that has begun finishes first.
+    /// Takes a place among the transfers, and among those of its source. The last quarter is kept
+    /// for clients that are in the middle of their boot: a phone that has begun finishes first.
     fn admit(&self, client: IpAddr, now: Instant) -> bool {
         let limit = self.shared.settings.max_transfers;
         let running = self.shared.running.fetch_add(1, Ordering::Relaxed);
         let admitted = running < limit - limit / 4
             || running < limit && self.shared.sources.is_known(client, now);
-        if !admitted {
-            self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        if admitted && self.shared.sources.open(client) {
+            return true;
         }
-        admitted
+        self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        false
     }
 
     /// Largest block for this client. The MTU is asked for only if the answer can matter.

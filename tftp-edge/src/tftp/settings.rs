@@ -53,7 +53,7 @@ pub struct ResendSettings {
     /// Longest wait; milliseconds, 2000 at most.
     pub max_ms: u64,
     /// Sends of the same block before the transfer is given up. Before the first ACK it is two,
-    /// whatever stands here.
+    /// whatever stands here; and a minute without progress ends any transfer.
     pub max_sends: u32,
 }
 
@@ -72,6 +72,8 @@ pub struct BudgetSettings {
     /// Other ERROR packets.
     pub error_burst: u32,
     pub error_per_second: u32,
+    /// Transfers at one time, also of a source that has proved its address.
+    pub max_transfers_per_source: u32,
     /// Sources remembered; the ones not heard of for longest are forgotten first.
     pub sources: usize,
 }
@@ -122,6 +124,7 @@ impl Default for BudgetSettings {
             miss_per_second: 200,
             error_burst: 100,
             error_per_second: 20,
+            max_transfers_per_source: 4_000,
             sources: 65_536,
         }
     }
@@ -199,9 +202,7 @@ impl Settings {
             || "must be less than 2 GiB".into(),
         )?;
         self.resend.validate()?;
-        check(self.budget.sources >= 64, "budget.sources", || {
-            "must be at least 64".into()
-        })
+        self.budget.validate()
     }
 
     /// `workers`, with 0 resolved.
@@ -244,6 +245,33 @@ impl ResendSettings {
     }
 }
 
+impl BudgetSettings {
+    fn validate(&self) -> Result<(), SettingsError> {
+        for (value, key) in [
+            (self.first_burst, "budget.first_burst"),
+            (self.first_per_second, "budget.first_per_second"),
+            (self.miss_burst, "budget.miss_burst"),
+            (self.miss_per_second, "budget.miss_per_second"),
+            (self.error_burst, "budget.error_burst"),
+            (self.error_per_second, "budget.error_per_second"),
+        ] {
+            check(value > 0, key, || {
+                "must be at least 1; 0 would not switch the budget off, write a large number for \
+                 that"
+                    .into()
+            })?;
+        }
+        check(
+            self.max_transfers_per_source > 0,
+            "budget.max_transfers_per_source",
+            || "must be at least 1".into(),
+        )?;
+        check(self.sources >= 64, "budget.sources", || {
+            "must be at least 64".into()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +305,16 @@ mod tests {
             ("[resend]\nmin_ms = 1", "resend.min_ms"),
             ("[resend]\nmax_sends = 1", "resend.max_sends"),
             ("[budget]\nsources = 1", "budget.sources"),
+            (
+                "[budget]\nmax_transfers_per_source = 0",
+                "budget.max_transfers_per_source",
+            ),
+            ("[budget]\nfirst_burst = 0", "budget.first_burst"),
+            ("[budget]\nfirst_per_second = 0", "budget.first_per_second"),
+            ("[budget]\nmiss_burst = 0", "budget.miss_burst"),
+            ("[budget]\nmiss_per_second = 0", "budget.miss_per_second"),
+            ("[budget]\nerror_burst = 0", "budget.error_burst"),
+            ("[budget]\nerror_per_second = 0", "budget.error_per_second"),
         ] {
             assert_eq!(problem_of(toml), key, "{toml}");
         }

@@ -95,6 +95,9 @@ impl Key {
 struct Shard {
     recent: HashMap<Key, Source>,
     older: HashMap<Key, Source>,
+    /// Transfers under way, where there are any: as many entries as transfers at most, and none
+    /// is forgotten before its end.
+    open: HashMap<Key, u32>,
 }
 
 /// The table.
@@ -105,6 +108,8 @@ pub struct Sources {
     first: Rate,
     misses: Rate,
     errors: Rate,
+    /// Transfers of one source at one time.
+    max_open: u32,
     /// Entries of `recent` in one shard at which `older` is forgotten.
     generation: usize,
 }
@@ -118,6 +123,7 @@ impl Sources {
             first: rate(settings.first_burst, settings.first_per_second),
             misses: rate(settings.miss_burst, settings.miss_per_second),
             errors: rate(settings.error_burst, settings.error_per_second),
+            max_open: settings.max_transfers_per_source,
             generation: (settings.sources / SHARDS / 2).max(1),
         }
     }
@@ -154,6 +160,29 @@ impl Sources {
         let key = Key::of(ip);
         let source = shard.recent.get(&key).or_else(|| shard.older.get(&key));
         source.is_some_and(|source| source.is_known(now))
+    }
+
+    /// Takes one of the source's transfers; false if it has as many as it may have. To be given
+    /// back with [`Self::close`].
+    pub fn open(&self, ip: IpAddr) -> bool {
+        let key = Key::of(ip);
+        let mut shard = self.shard(key).lock();
+        let open = shard.open.entry(key).or_default();
+        let may = *open < self.max_open;
+        *open += u32::from(may);
+        may
+    }
+
+    /// A transfer of the source has ended.
+    pub fn close(&self, ip: IpAddr) {
+        let key = Key::of(ip);
+        let mut shard = self.shard(key).lock();
+        if let Some(open) = shard.open.get_mut(&key) {
+            *open -= 1;
+            if *open == 0 {
+                shard.open.remove(&key);
+            }
+        }
     }
 
     fn shard(&self, key: Key) -> &Mutex<Shard> {

@@ -25,6 +25,10 @@ const UNPROVEN_SENDS: u32 = 2;
 /// hold a transfer for minutes.
 const UNPROVEN_WAIT: Duration = Duration::from_secs(10);
 
+/// Longest life without a block acknowledged, whatever `timeout` was agreed: at 255 seconds a
+/// client that went silent would hold its place for over an hour.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// A request repeated this soon after the client's last ACK is a late copy, not a new wish.
 const LATE_REQUEST: Duration = Duration::from_secs(1);
 
@@ -102,6 +106,7 @@ pub struct Transfer {
     sent_once: bool,
     started: Instant,
     last_send: Instant,
+    /// The last ACK that was progress; before it, the beginning.
     last_ack: Instant,
     deadline: Instant,
 }
@@ -222,7 +227,8 @@ impl Transfer {
         } else {
             UNPROVEN_SENDS.min(self.resend.max_sends())
         };
-        if self.sends >= most {
+        let stalled = now.saturating_duration_since(self.last_ack) >= STALLED;
+        if self.sends >= most || stalled {
             return Step::Ended(Reason::TimedOut);
         }
         self.resend.back_off();
@@ -286,7 +292,7 @@ impl Transfer {
         if !self.proved {
             delay = delay.min(UNPROVEN_WAIT);
         }
-        self.deadline = now + delay;
+        self.deadline = (now + delay).min(self.last_ack + STALLED);
         sent
     }
 

@@ -179,7 +179,7 @@ fn errors_are_so_many_a_second_for_each_source() {
     (
         settings.budget.error_burst,
         settings.budget.error_per_second,
-    ) = (3, 0);
+    ) = (3, 1);
     let site = Site::with(settings);
     for _ in 0..3 {
         assert_eq!(
@@ -495,7 +495,7 @@ fn first_packets_nobody_acknowledges_use_up_a_budget() {
     (
         settings.budget.first_burst,
         settings.budget.first_per_second,
-    ) = (2, 0);
+    ) = (2, 1);
     let site = Site::with(settings);
     site.files.put("f", content(100));
     let phones = [Phone::new(), Phone::new(), Phone::new()];
@@ -513,7 +513,7 @@ fn first_packets_nobody_acknowledges_use_up_a_budget() {
 #[test]
 fn a_scan_for_names_meets_silence() {
     let mut settings = Site::settings();
-    (settings.budget.miss_burst, settings.budget.miss_per_second) = (3, 0);
+    (settings.budget.miss_burst, settings.budget.miss_per_second) = (3, 1);
     let site = Site::with(settings);
     site.files.put("f", content(100));
     let phone = Phone::new();

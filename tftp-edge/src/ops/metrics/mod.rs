@@ -134,12 +134,6 @@ fn process(reading: &Reading) -> Vec<Family> {
             "1 when the content is complete and sockets are bound.",
         )
         .with(&[], f64::from(u8::from(reading.not_ready().is_empty()))),
-        // Whoever reads this runs on a configuration that was read without error.
-        Family::gauge(
-            "config_last_reload_successful",
-            "1 when the configuration was read without error the last time.",
-        )
-        .with(&[], 1.0),
         Family::gauge(
             "config_last_reload_success_timestamp_seconds",
             "When the configuration in use was read, in Unix time.",

@@ -252,6 +252,59 @@ fn a_client_that_waited_too_long_for_a_file_is_not_answered() {
 }
 
 #[test]
+fn a_file_that_must_be_read_costs_a_token_once_and_before() {
+    let mut settings = Settings::default();
+    (
+        settings.budget.first_burst,
+        settings.budget.first_per_second,
+    ) = (2, 0);
+    let mut bench = Bench::new(settings);
+    // The same request again is the same wait.
+    for port in [1000, 1000, 1001, 1002] {
+        bench.client.port = port;
+        bench.request(b"\0\x01loading\0octet\0");
+    }
+    assert_eq!(bench.counted(Reason::LateRequest), 1);
+    assert_eq!(bench.counted(Reason::FirstBudget), 1);
+}
+
+#[test]
+fn a_file_there_is_no_room_for_meets_silence_until_it_is_asked_for_again() {
+    let mut bench = Bench::new(Settings::default());
+    for round in 1..=2 {
+        bench.request(b"\0\x01loading\0octet\0");
+        let wake = bench.catalog.0.lock().take();
+        wake.expect("the file is to be read")();
+        bench.engine.on_ready(bench.now, &mut bench.mtu);
+        assert!(bench.sent().is_empty());
+        assert_eq!(bench.counted(Reason::Shed), round);
+        assert!(bench.catalog.0.lock().is_none(), "read again for nothing");
+    }
+}
+
+#[test]
+fn one_source_has_so_many_transfers_even_when_it_is_known() {
+    let mut settings = Settings::default();
+    settings.budget.max_transfers_per_source = 3;
+    let mut bench = Bench::new(settings);
+    let mut ask = |ip: [u8; 4], port: u16| {
+        (bench.client.ip, bench.client.port) = (ip.into(), port);
+        let answers = bench.request(RRQ).len();
+        bench.ack(1);
+        answers
+    };
+    let one = [10, 0, 0, 1];
+    let answers: Vec<_> = (1000..1005).map(|port| ask(one, port)).collect();
+    assert_eq!(answers, [1, 1, 1, 0, 0]);
+    assert_eq!(ask([10, 0, 0, 2], 1000), 1);
+    assert_eq!(bench.counted(Reason::Shed), 2);
+    // Transfers that end make room.
+    bench.wait(61_000 * MS);
+    (bench.client.ip, bench.client.port) = (one.into(), 2000);
+    assert_eq!(bench.request(RRQ).len(), 1);
+}
+
+#[test]
 fn impossible_sources_are_not_answered() {
     let mut bench = Bench::new(Settings::default());
     for source in ["255.255.255.255", "224.0.0.1", "0.0.0.0", "ff02::1", "::"] {

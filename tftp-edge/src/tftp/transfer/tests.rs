@@ -325,6 +325,40 @@ fn a_long_timeout_option_does_not_hold_a_transfer_nobody_acknowledged() {
 }
 
 #[test]
+fn a_minute_without_progress_ends_a_transfer_whatever_timeout_was_agreed() {
+    for timeout in [7, 59, 255] {
+        let granted = Granted {
+            timeout,
+            ..Granted::default()
+        };
+        let mut bench = Bench::octet(5000, granted);
+        bench.ack(0);
+        let mut silent = Duration::ZERO;
+        let ended = loop {
+            let (waited, step) = bench.timeout();
+            silent += waited;
+            if let Step::Ended(reason) = step {
+                break reason;
+            }
+        };
+        assert_eq!((ended, silent), (Reason::TimedOut, 60_000 * MS));
+    }
+}
+
+#[test]
+fn a_slow_client_that_goes_on_is_not_ended() {
+    let granted = Granted {
+        timeout: 255,
+        ..Granted::default()
+    };
+    let mut bench = Bench::octet(5000, granted);
+    for block in 0..9 {
+        bench.now += 59_000 * MS;
+        assert!(matches!(bench.ack(block), Step::Sent(_)));
+    }
+}
+
+#[test]
 fn a_lost_last_ack_is_told_from_a_failure() {
     let mut bench = Bench::octet(600, Granted::default());
     assert!(!bench.transfer.is_unconfirmed());
