@@ -4,7 +4,7 @@
 //! after them a copy of the first [`SLAB_OVERLAP`] bytes of the next slab, so that a block never
 //! has to be put together from two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tftp_ebpf::abi::{BANK_SLABS, SLAB_BYTES, SLAB_STRIDE};
 
@@ -24,17 +24,28 @@ pub struct Extent {
 
 impl Extent {
     fn footprint(self) -> u64 {
-        self.len.next_multiple_of(ALIGN)
+        footprint(self.len)
     }
 }
 
-/// Which stretches are free: first fit by position, so that the end of the space stays empty.
+fn footprint(len: u64) -> u64 {
+    len.next_multiple_of(ALIGN)
+}
+
+/// Which stretches are free. Best fit, the lowest of equals: large holes stay whole, and the time
+/// does not depend on how many holes are too small.
 #[derive(Debug, Default)]
 pub struct Allocator {
     /// Position → length. Neighbours are always merged.
     free: BTreeMap<u64, u64>,
+    /// The same holes as (length, position).
+    by_len: BTreeSet<(u64, u64)>,
+    free_bytes: u64,
     end: u64,
 }
+
+/// Holes that are looked at for one that lies low enough: a bound on the time.
+const MAX_LOOKS: usize = 64;
 
 impl Allocator {
     /// Makes the space longer.
@@ -44,37 +55,53 @@ impl Allocator {
         self.insert(position, by);
     }
 
-    /// Whether nothing is allocated in the last `bytes`.
-    pub fn is_tail_free(&self, bytes: u64) -> bool {
-        self.free
-            .last_key_value()
-            .is_some_and(|(position, len)| position + len == self.end && *len >= bytes)
+    /// Bytes that are free, in holes of any size.
+    pub fn free_bytes(&self) -> u64 {
+        self.free_bytes
     }
 
-    /// Makes the space shorter by a tail that [`Allocator::is_tail_free`].
+    /// Bytes that are free at the end of the space.
+    pub fn free_tail(&self) -> u64 {
+        self.free
+            .last_key_value()
+            .filter(|(position, len)| *position + *len == self.end)
+            .map_or(0, |(_, len)| *len)
+    }
+
+    /// Makes the space shorter by a part of its [`Allocator::free_tail`].
     pub fn shrink(&mut self, by: u64) {
-        let Some(mut last) = self.free.last_entry() else {
+        let Some((&position, &len)) = self.free.last_key_value() else {
             return;
         };
-        *last.get_mut() -= by;
-        if *last.get() == 0 {
-            last.remove();
+        self.remove(position, len);
+        if len > by {
+            self.put(position, len - by);
         }
         self.end -= by;
     }
 
     pub fn allocate(&mut self, len: u64) -> Option<Extent> {
-        let footprint = Extent { position: 0, len }.footprint();
+        self.allocate_below(len, self.end)
+    }
+
+    /// Allocates so that the extent ends at `limit` or before.
+    pub fn allocate_below(&mut self, len: u64, limit: u64) -> Option<Extent> {
+        let footprint = footprint(len);
         if footprint == 0 {
             return Some(Extent {
                 position: 0,
                 len: 0,
             });
         }
-        let (&position, &room) = self.free.iter().find(|(_, room)| **room >= footprint)?;
-        self.free.remove(&position);
+        let (room, position) = self
+            .by_len
+            .range((footprint, 0)..)
+            .take(MAX_LOOKS)
+            .find(|(_, position)| position + footprint <= limit)
+            .copied()?;
+        self.remove(position, room);
         if room > footprint {
-            self.free.insert(position + footprint, room - footprint);
+            self.put(position + footprint, room - footprint);
         }
         Some(Extent { position, len })
     }
@@ -85,18 +112,32 @@ impl Allocator {
         }
     }
 
+    /// Makes a stretch free and merges it with its neighbours.
     fn insert(&mut self, mut position: u64, mut len: u64) {
         if let Some((&before, &room)) = self.free.range(..position).next_back()
             && before + room == position
         {
-            self.free.remove(&before);
+            self.remove(before, room);
             position = before;
             len += room;
         }
-        if let Some(room) = self.free.remove(&(position + len)) {
+        if let Some(&room) = self.free.get(&(position + len)) {
+            self.remove(position + len, room);
             len += room;
         }
+        self.put(position, len);
+    }
+
+    fn put(&mut self, position: u64, len: u64) {
         self.free.insert(position, len);
+        self.by_len.insert((len, position));
+        self.free_bytes += len;
+    }
+
+    fn remove(&mut self, position: u64, len: u64) {
+        self.free.remove(&position);
+        self.by_len.remove(&(len, position));
+        self.free_bytes -= len;
     }
 }
 
@@ -120,6 +161,8 @@ pub struct Slabs<B> {
     banks: B,
     max_banks: usize,
     used: u64,
+    /// A bank was refused; none is asked for until [`Slabs::ask_again`].
+    exhausted: bool,
 }
 
 impl<B: Banks> Slabs<B> {
@@ -129,6 +172,7 @@ impl<B: Banks> Slabs<B> {
             banks,
             max_banks,
             used: 0,
+            exhausted: false,
         }
     }
 
@@ -136,24 +180,72 @@ impl<B: Banks> Slabs<B> {
         &self.banks
     }
 
+    #[cfg(test)]
+    pub(super) fn banks_mut(&mut self) -> &mut B {
+        &mut self.banks
+    }
+
     /// Bytes of content that are allocated.
     pub fn used(&self) -> u64 {
         self.used
     }
 
-    /// Finds room, in a new bank if need be; `None` when the bound is reached.
+    /// Bytes of content there can be: what the bound allows, or what is there if the kernel gave
+    /// no more.
+    pub fn capacity(&self) -> u64 {
+        let banks = if self.exhausted {
+            self.banks.count()
+        } else {
+            self.max_banks
+        };
+        banks as u64 * BANK_SPACE
+    }
+
+    /// Bytes of content there could ever be.
+    pub fn max_capacity(&self) -> u64 {
+        self.max_banks as u64 * BANK_SPACE
+    }
+
+    /// Finds room, in new banks if that helps; `None` when the bound is reached.
+    ///
+    /// # Errors
+    /// A bank was refused, most likely for want of memory. What is there goes on working, and no
+    /// further bank is asked for until [`Slabs::ask_again`].
     pub fn allocate(&mut self, len: u64) -> Result<Option<Extent>, B::Error> {
         loop {
             if let Some(extent) = self.allocator.allocate(len) {
                 self.used += extent.len;
                 return Ok(Some(extent));
             }
-            if self.banks.count() >= self.max_banks || len > self.max_banks as u64 * BANK_SPACE {
+            let missing = footprint(len).saturating_sub(self.allocator.free_tail());
+            let left = self.max_banks.saturating_sub(self.banks.count()) as u64;
+            if self.exhausted || missing > left * BANK_SPACE {
                 return Ok(None);
             }
-            self.banks.add()?;
+            if let Err(error) = self.banks.add() {
+                self.exhausted = true;
+                self.trim();
+                return Err(error);
+            }
             self.allocator.grow(BANK_SPACE);
         }
+    }
+
+    /// Lets banks be asked for again after one was refused.
+    pub fn ask_again(&mut self) {
+        self.exhausted = false;
+    }
+
+    /// Bytes that are free in the banks there are.
+    pub fn free_bytes(&self) -> u64 {
+        self.allocator.free_bytes()
+    }
+
+    /// Finds room that ends at `limit` or before, in the banks there are.
+    pub fn allocate_below(&mut self, len: u64, limit: u64) -> Option<Extent> {
+        let extent = self.allocator.allocate_below(len, limit)?;
+        self.used += extent.len;
+        Some(extent)
     }
 
     /// Gives the room back, and the last banks if they are empty. One empty bank is kept, so that
@@ -161,7 +253,11 @@ impl<B: Banks> Slabs<B> {
     pub fn release(&mut self, extent: Extent) {
         self.allocator.release(extent);
         self.used -= extent.len;
-        while self.banks.count() > 1 && self.allocator.is_tail_free(2 * BANK_SPACE) {
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.banks.count() > 1 && self.allocator.free_tail() >= 2 * BANK_SPACE {
             self.allocator.shrink(BANK_SPACE);
             self.banks.remove();
         }
@@ -241,30 +337,51 @@ pub(super) mod testing {
 
     /// Banks in ordinary memory.
     #[derive(Default)]
-    pub(in crate::kernel) struct Memory(Vec<Vec<u8>>);
+    pub(in crate::kernel) struct Memory {
+        banks: Vec<Vec<u8>>,
+        /// Banks after which there is no memory left.
+        refused_after: Option<usize>,
+    }
+
+    impl Memory {
+        /// As a machine does that has memory for so many banks only.
+        pub(in crate::kernel) fn enough_for(banks: usize) -> Self {
+            Self {
+                banks: Vec::new(),
+                refused_after: Some(banks),
+            }
+        }
+
+        pub(in crate::kernel) fn find_more(&mut self) {
+            self.refused_after = None;
+        }
+    }
 
     impl Banks for Memory {
         type Error = Error;
 
         fn add(&mut self) -> Result<(), Error> {
-            self.0.push(vec![0; BANK_BYTES]);
+            if self.refused_after == Some(self.banks.len()) {
+                return Err(Error::Mmap(std::io::ErrorKind::OutOfMemory.into()));
+            }
+            self.banks.push(vec![0; BANK_BYTES]);
             Ok(())
         }
 
         fn remove(&mut self) {
-            self.0.pop();
+            self.banks.pop();
         }
 
         fn count(&self) -> usize {
-            self.0.len()
+            self.banks.len()
         }
 
         fn memory(&self, bank: usize) -> &[u8] {
-            &self.0[bank]
+            &self.banks[bank]
         }
 
         fn memory_mut(&mut self, bank: usize) -> &mut [u8] {
-            &mut self.0[bank]
+            &mut self.banks[bank]
         }
     }
 }
@@ -338,6 +455,53 @@ mod tests {
     }
 
     #[test]
+    fn of_holes_that_are_large_enough_the_smallest_is_taken_and_the_lowest_of_equals() {
+        let mut allocator = Allocator::default();
+        allocator.grow(10_000);
+        let extents: Vec<_> = [800, 8, 400, 8, 400, 8]
+            .into_iter()
+            .map(|len| allocator.allocate(len).unwrap())
+            .collect();
+        for hole in [0, 2, 4] {
+            allocator.release(extents[hole]);
+        }
+        assert_eq!(
+            allocator.allocate(300),
+            Some(Extent {
+                len: 300,
+                ..extents[2]
+            })
+        );
+        assert_eq!(
+            allocator.allocate_below(300, 800),
+            Some(Extent {
+                len: 300,
+                ..extents[0]
+            })
+        );
+    }
+
+    #[test]
+    fn no_bank_is_added_for_what_does_not_fit_with_all_of_them() {
+        let mut slabs = Slabs::new(Memory::default(), 3);
+        slabs.allocate(BANK_SPACE).unwrap().unwrap();
+        assert_eq!(slabs.allocate(2 * BANK_SPACE + 1).unwrap(), None);
+        assert_eq!(slabs.banks().count(), 1);
+    }
+
+    #[test]
+    fn a_refused_bank_is_an_error_once_and_then_there_is_no_room_until_it_is_asked_for_again() {
+        let mut slabs = Slabs::new(Memory::enough_for(1), 3);
+        slabs.allocate(BANK_SPACE).unwrap().unwrap();
+        assert!(slabs.allocate(10).is_err());
+        assert_eq!(slabs.allocate(10).unwrap(), None);
+        assert_eq!(slabs.capacity(), BANK_SPACE);
+        slabs.banks_mut().find_more();
+        slabs.ask_again();
+        assert!(slabs.allocate(10).unwrap().is_some());
+    }
+
+    #[test]
     fn an_empty_file_needs_no_room() {
         let mut slabs = Slabs::new(Memory::default(), 1);
         let extent = slabs.allocate(0).unwrap().unwrap();
@@ -369,7 +533,8 @@ mod tests {
             for extent in live {
                 allocator.release(extent);
             }
-            prop_assert!(allocator.is_tail_free(2_000_000));
+            prop_assert_eq!(allocator.free_tail(), 2_000_000);
+            prop_assert_eq!(allocator.free_bytes(), 2_000_000);
         }
     }
 }

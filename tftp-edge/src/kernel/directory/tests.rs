@@ -1,0 +1,485 @@
+//! The directory over banks in ordinary memory.
+
+use bytes::Bytes;
+
+use super::super::slabs::BANK_SPACE;
+use super::super::slabs::testing::Memory;
+use super::*;
+
+impl Files for HashMap<NameKey, FileEntry> {
+    fn insert(&mut self, key: &NameKey, entry: FileEntry) -> Result<(), Error> {
+        HashMap::insert(self, *key, entry);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &NameKey) {
+        HashMap::remove(self, key);
+    }
+}
+
+type Tested = Directory<HashMap<NameKey, FileEntry>, Memory>;
+
+fn directory(max_banks: usize) -> Tested {
+    Directory::new(
+        HashMap::new(),
+        Slabs::new(Memory::default(), max_banks),
+        100,
+    )
+}
+
+fn published(name: &str, generation: u64, bytes: Vec<u8>) -> Change {
+    let name: Arc<str> = name.into();
+    let stage = Stage::of_name(name.as_bytes());
+    let version = Version {
+        name: Arc::clone(&name),
+        stage,
+        generation,
+        bytes: Bytes::from(bytes),
+    };
+    Change {
+        name,
+        stage,
+        state: State::Published(Arc::new(version)),
+    }
+}
+
+fn becomes(name: &str, state: State) -> Change {
+    Change {
+        name: name.into(),
+        stage: Stage::of_name(name.as_bytes()),
+        state,
+    }
+}
+
+fn entry(directory: &Tested, name: &str) -> Option<FileEntry> {
+    directory
+        .files
+        .get(&name::key(name.as_bytes()).unwrap())
+        .copied()
+}
+
+fn content<'a>(directory: &'a Tested, entry: &FileEntry) -> &'a [u8] {
+    directory
+        .slabs
+        .block(entry.position, entry.length as usize)
+        .unwrap()
+}
+
+fn sweeps(directory: &mut Tested, count: usize, referred: &[u64]) {
+    for _ in 0..count {
+        directory
+            .swept(&referred.iter().copied().collect())
+            .unwrap();
+    }
+}
+
+#[test]
+fn what_is_published_can_be_read_where_the_entry_says() {
+    let mut directory = directory(1);
+    directory
+        .apply(&[published("ringlist.xml", 1, b"<rings/>".to_vec())])
+        .unwrap();
+    let entry = entry(&directory, "ringlist.xml").unwrap();
+    assert!(entry.is_whole());
+    assert_eq!(entry.kind, kind::CONTENT);
+    assert_eq!(content(&directory, &entry), b"<rings/>");
+}
+
+#[test]
+fn the_space_of_an_old_version_is_kept_while_a_transfer_reads_it() {
+    let mut directory = directory(1);
+    directory
+        .apply(&[published("a.xml", 1, vec![1; 4000])])
+        .unwrap();
+    let old = entry(&directory, "a.xml").unwrap();
+    directory
+        .apply(&[published("a.xml", 2, vec![2; 4000])])
+        .unwrap();
+    sweeps(&mut directory, 5, &[old.position]);
+    directory
+        .apply(&[published("b.xml", 3, vec![3; 4000])])
+        .unwrap();
+    assert_eq!(content(&directory, &old), [1; 4000]);
+
+    sweeps(&mut directory, 1, &[]);
+    directory
+        .apply(&[published("c.xml", 4, vec![4; 4000])])
+        .unwrap();
+    assert_eq!(content(&directory, &old), [4; 4000]);
+}
+
+#[test]
+fn a_version_keeps_the_id_of_its_name() {
+    let mut directory = directory(1);
+    directory
+        .apply(&[published("a.xml", 1, vec![1; 10])])
+        .unwrap();
+    let first = entry(&directory, "a.xml").unwrap();
+    directory
+        .apply(&[published("a.xml", 2, vec![2; 10])])
+        .unwrap();
+    assert_eq!(entry(&directory, "a.xml").unwrap().file_id, first.file_id);
+    assert_eq!(
+        directory.name_of(first.file_id).map(|name| &**name),
+        Some("a.xml")
+    );
+}
+
+#[test]
+fn a_file_that_goes_becomes_absent_and_then_unknown() {
+    let mut directory = directory(1);
+    directory
+        .apply(&[published("a.xml", 1, vec![1; 10])])
+        .unwrap();
+    directory.apply(&[becomes("a.xml", State::Absent)]).unwrap();
+    assert_eq!(entry(&directory, "a.xml").unwrap().kind, kind::ABSENT);
+    directory
+        .apply(&[becomes("a.xml", State::Forgotten)])
+        .unwrap();
+    assert_eq!(entry(&directory, "a.xml"), None);
+    assert_eq!(directory.counts(), Counts::default());
+}
+
+#[test]
+fn large_files_leave_for_small_ones_the_one_unused_longest_first() {
+    let mut directory = directory(1);
+    let third = BANK_SPACE as usize / 3 - 8;
+    for (generation, name) in ["a.sbn", "b.sbn", "c.sbn"].into_iter().enumerate() {
+        directory
+            .apply(&[published(name, generation as u64, vec![7; third])])
+            .unwrap();
+    }
+    let a = entry(&directory, "a.sbn").unwrap();
+    directory.used(a.file_id);
+    directory
+        .apply(&[published("sep0.cnf.xml", 9, vec![9; 9000])])
+        .unwrap();
+    assert_eq!(
+        entry(&directory, "sep0.cnf.xml").unwrap().kind,
+        kind::ELSEWHERE
+    );
+    sweeps(&mut directory, 3, &[]);
+    assert_eq!(
+        entry(&directory, "sep0.cnf.xml").unwrap().kind,
+        kind::CONTENT
+    );
+    assert_eq!(entry(&directory, "b.sbn").unwrap().kind, kind::ELSEWHERE);
+    assert_eq!(entry(&directory, "a.sbn").unwrap().kind, kind::CONTENT);
+    assert_eq!(directory.counts().evicted, 1);
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_left_to_the_daemon() {
+    let mut directory = directory(1);
+    directory
+        .apply(&[published("big.bin", 1, vec![1; BANK_SPACE as usize + 1])])
+        .unwrap();
+    assert_eq!(entry(&directory, "big.bin").unwrap().kind, kind::ELSEWHERE);
+    assert_eq!(directory.counts().refused, 1);
+}
+
+#[test]
+fn names_that_are_too_long_for_a_key_are_the_daemons() {
+    let mut directory = directory(1);
+    let long = "x".repeat(200);
+    directory
+        .apply(&[published(&long, 1, vec![1; 10])])
+        .unwrap();
+    assert_eq!(directory.counts().names, 0);
+}
+
+const BANK: usize = BANK_SPACE as usize;
+
+fn kind_of(directory: &Tested, name: &str) -> u8 {
+    entry(directory, name).unwrap().kind
+}
+
+fn publish(directory: &mut Tested, name: &str, generation: u64, bytes: Vec<u8>) {
+    directory
+        .apply(&[published(name, generation, bytes)])
+        .unwrap();
+}
+
+#[test]
+fn an_evicted_file_comes_back_when_there_is_room() {
+    let mut directory = directory(1);
+    publish(&mut directory, "a.sbn", 1, vec![1; BANK - 1000]);
+    publish(&mut directory, "sep0.cnf.xml", 2, vec![2; 9000]);
+    sweeps(&mut directory, 3, &[]);
+    assert_eq!(kind_of(&directory, "a.sbn"), kind::ELSEWHERE);
+    directory
+        .apply(&[becomes("sep0.cnf.xml", State::Absent)])
+        .unwrap();
+    sweeps(&mut directory, 3, &[]);
+    let back = entry(&directory, "a.sbn").unwrap();
+    assert_eq!((back.kind, back.generation), (kind::CONTENT, 1));
+    assert_eq!(directory.slabs.block(back.position, 10), Some(&[1; 10][..]));
+}
+
+#[test]
+fn files_come_back_in_the_order_they_left() {
+    let mut directory = directory(1);
+    publish(&mut directory, "a.sbn", 1, vec![1; BANK / 2 - 8]);
+    publish(&mut directory, "b.sbn", 2, vec![2; BANK / 2 - 8]);
+    for (generation, name) in ["c.sbn", "d.sbn"].into_iter().enumerate() {
+        publish(
+            &mut directory,
+            name,
+            3 + generation as u64,
+            vec![3; BANK / 2 - 8],
+        );
+        sweeps(&mut directory, 3, &[]);
+        assert_eq!(kind_of(&directory, name), kind::CONTENT);
+    }
+    directory
+        .apply(&[becomes("d.sbn", State::Forgotten)])
+        .unwrap();
+    sweeps(&mut directory, 3, &[]);
+    assert_eq!(kind_of(&directory, "a.sbn"), kind::CONTENT);
+    assert_eq!(kind_of(&directory, "b.sbn"), kind::ELSEWHERE);
+}
+
+#[test]
+fn a_file_that_the_catalog_dropped_does_not_come_back_and_is_not_kept_in_memory() {
+    let mut directory = directory(1);
+    let change = published("a.sbn", 1, vec![1; BANK - 1000]);
+    let State::Published(version) = &change.state else {
+        unreachable!()
+    };
+    let version = Arc::downgrade(version);
+    directory.apply(&[change]).unwrap();
+    publish(&mut directory, "sep0.cnf.xml", 2, vec![2; 9000]);
+    sweeps(&mut directory, 3, &[]);
+    assert_eq!(version.strong_count(), 1);
+    directory.apply(&[becomes("a.sbn", State::OnDisk)]).unwrap();
+    assert_eq!(version.strong_count(), 0);
+    directory
+        .apply(&[becomes("sep0.cnf.xml", State::Absent)])
+        .unwrap();
+    sweeps(&mut directory, 3, &[]);
+    assert_eq!(kind_of(&directory, "a.sbn"), kind::ELSEWHERE);
+}
+
+#[test]
+fn nothing_leaves_for_a_file_that_does_not_fit_beside_the_small_ones() {
+    let mut directory = directory(2);
+    for phone in 0..20 {
+        let name = format!("sep{phone}.cnf.xml");
+        publish(&mut directory, &name, phone, vec![1; 60_000]);
+    }
+    publish(&mut directory, "a.sbn", 30, vec![2; BANK / 2]);
+    publish(&mut directory, "b.sbn", 31, vec![3; BANK / 2]);
+    publish(&mut directory, "huge.sbn", 32, vec![4; 2 * BANK - 600_000]);
+    publish(&mut directory, "never.sbn", 33, vec![4; 3 * BANK]);
+    sweeps(&mut directory, 5, &[]);
+    assert_eq!(kind_of(&directory, "a.sbn"), kind::CONTENT);
+    assert_eq!(kind_of(&directory, "b.sbn"), kind::CONTENT);
+    assert_eq!(kind_of(&directory, "huge.sbn"), kind::ELSEWHERE);
+    assert_eq!(directory.counts().evicted, 0);
+    assert_eq!(directory.counts().refused, 2);
+}
+
+#[test]
+fn a_large_file_that_is_replaced_makes_room_for_itself() {
+    let mut directory = directory(4);
+    publish(&mut directory, "other.sbn", 1, vec![1; BANK]);
+    publish(&mut directory, "image.sbn", 2, vec![2; 5 * BANK / 2]);
+    publish(&mut directory, "image.sbn", 3, vec![3; 5 * BANK / 2]);
+    assert_eq!(kind_of(&directory, "image.sbn"), kind::ELSEWHERE);
+    sweeps(&mut directory, 3, &[]);
+    let image = entry(&directory, "image.sbn").unwrap();
+    assert_eq!((image.kind, image.generation), (kind::CONTENT, 3));
+    assert_eq!(
+        directory.slabs.block(image.position, 10),
+        Some(&[3; 10][..])
+    );
+    assert_eq!(kind_of(&directory, "other.sbn"), kind::CONTENT);
+    assert_eq!(directory.counts().evicted, 0);
+}
+
+#[test]
+fn large_files_leave_until_all_small_ones_fit() {
+    const PHONES: u64 = 1000;
+    let mut directory = Tested::new(HashMap::new(), Slabs::new(Memory::default(), 4), 2000);
+    let image = 3_000_000;
+    let images = 4 * BANK / image;
+    for number in 0..images {
+        publish(&mut directory, &format!("{number}.sbn"), 1, vec![1; image]);
+    }
+    for phone in 0..PHONES {
+        let name = format!("sep{phone}.cnf.xml");
+        publish(&mut directory, &name, 2 + phone, vec![2; 9000]);
+    }
+    sweeps(&mut directory, 8, &[]);
+    let in_kernel = (0..PHONES)
+        .filter(|phone| kind_of(&directory, &format!("sep{phone}.cnf.xml")) == kind::CONTENT)
+        .count();
+    assert_eq!(in_kernel as u64, PHONES);
+    let left = directory.counts().files - PHONES;
+    assert!(
+        left >= 1,
+        "more images left than there was need for: {left} are there"
+    );
+    let evicted = directory.counts().evicted;
+    sweeps(&mut directory, 200, &[]);
+    assert_eq!(directory.counts().evicted, evicted);
+}
+
+#[test]
+fn without_memory_for_a_bank_content_is_the_daemons_until_there_is_some() {
+    let mut directory = Tested::new(HashMap::new(), Slabs::new(Memory::enough_for(1), 4), 100);
+    publish(&mut directory, "a.xml", 1, vec![1; 60_000]);
+    publish(&mut directory, "b.sbn", 2, vec![2; BANK]);
+    publish(&mut directory, "c.sbn", 3, vec![3; BANK]);
+    sweeps(&mut directory, 3, &[]);
+    assert_eq!(kind_of(&directory, "a.xml"), kind::CONTENT);
+    assert_eq!(kind_of(&directory, "b.sbn"), kind::ELSEWHERE);
+    assert_eq!(directory.counts().refused, 2);
+    directory.slabs.banks_mut().find_more();
+    sweeps(&mut directory, 64, &[]);
+    assert_eq!(kind_of(&directory, "b.sbn"), kind::CONTENT);
+    assert_eq!(kind_of(&directory, "c.sbn"), kind::CONTENT);
+}
+
+#[test]
+fn after_a_mass_change_the_banks_are_given_back() {
+    const PHONES: u64 = 4000;
+    let mut directory = Tested::new(HashMap::new(), Slabs::new(Memory::default(), 40), 5000);
+    for round in 0..2 {
+        let changes: Vec<_> = (0..PHONES)
+            .map(|phone| {
+                let bytes = vec![(phone + round) as u8; 8192];
+                published(
+                    &format!("sep{phone}.cnf.xml"),
+                    round * PHONES + phone,
+                    bytes,
+                )
+            })
+            .collect();
+        directory.apply(&changes).unwrap();
+    }
+    let busy = directory.slabs().banks().count();
+    sweeps(&mut directory, 20, &[]);
+    let content_banks = (PHONES * 8192).div_ceil(BANK_SPACE) as usize;
+    let banks = directory.slabs().banks().count();
+    assert!(
+        banks <= content_banks + 2,
+        "{banks} of {busy} banks for the content of {content_banks}"
+    );
+    for phone in 0..PHONES {
+        let entry = entry(&directory, &format!("sep{phone}.cnf.xml")).unwrap();
+        assert_eq!(entry.generation, PHONES + phone);
+        assert_eq!(content(&directory, &entry), [(phone + 1) as u8; 8192]);
+    }
+    let files = directory.files.clone();
+    sweeps(&mut directory, 20, &[]);
+    assert_eq!(directory.files, files, "moving has an end");
+}
+
+#[test]
+fn a_sweep_moves_a_bounded_number_of_bytes() {
+    let mut directory = directory(20);
+    for number in 0..12 {
+        publish(&mut directory, &format!("{number}.sbn"), 1, vec![1; BANK]);
+    }
+    for number in 0..6 {
+        let name = format!("{number}.sbn");
+        directory.apply(&[becomes(&name, State::Absent)]).unwrap();
+    }
+    sweeps(&mut directory, 1, &[]);
+    let before = directory.files.clone();
+    sweeps(&mut directory, 1, &[]);
+    let moved = before
+        .iter()
+        .filter(|(key, entry)| directory.files[*key].position != entry.position)
+        .count();
+    assert_eq!(moved, 2, "files of 3.9 MB in 8 MiB");
+}
+
+#[test]
+fn a_transfer_goes_on_reading_where_a_moved_file_was() {
+    let mut directory = directory(8);
+    for number in 0..6 {
+        publish(
+            &mut directory,
+            &format!("{number}.sbn"),
+            1,
+            vec![number; BANK],
+        );
+    }
+    let last = entry(&directory, "5.sbn").unwrap();
+    for name in ["0.sbn", "1.sbn", "2.sbn"] {
+        directory.apply(&[becomes(name, State::Absent)]).unwrap();
+    }
+    sweeps(&mut directory, 10, &[last.position]);
+    let moved = entry(&directory, "5.sbn").unwrap();
+    assert!(moved.position < last.position);
+    for entry in [last, moved] {
+        assert_eq!(
+            directory.slabs.block(entry.position, 100),
+            Some(&[5; 100][..])
+        );
+    }
+}
+
+#[test]
+fn ids_of_forgotten_names_are_used_again() {
+    let mut directory = directory(1);
+    let mut ids = Vec::new();
+    for generation in 0..50 {
+        let name = format!("{generation}.xml");
+        publish(&mut directory, &name, generation, vec![1; 10]);
+        ids.push(entry(&directory, &name).unwrap().file_id);
+        directory
+            .apply(&[becomes(&name, State::Forgotten)])
+            .unwrap();
+        sweeps(&mut directory, 1, &[]);
+    }
+    assert!(ids.iter().all(|id| *id < 3), "{ids:?}");
+    assert_ne!(ids[0], ids[1]);
+}
+
+/// `FILES` that cannot be written for a while.
+#[derive(Default)]
+struct Flaky {
+    entries: HashMap<NameKey, FileEntry>,
+    failures: usize,
+}
+
+impl Files for Flaky {
+    fn insert(&mut self, key: &NameKey, entry: FileEntry) -> Result<(), Error> {
+        if self.failures > 0 {
+            self.failures -= 1;
+            return Err(Error::Mmap(std::io::ErrorKind::OutOfMemory.into()));
+        }
+        self.entries.insert(*key, entry);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &NameKey) {
+        self.entries.remove(key);
+    }
+}
+
+#[test]
+fn a_name_whose_entry_cannot_be_written_waits_on_and_the_others_get_their_turn() {
+    let slabs = Slabs::new(Memory::default(), 1);
+    let mut directory = Directory::new(Flaky::default(), slabs, 100);
+    directory
+        .apply(&[published("a.sbn", 1, vec![1; BANK])])
+        .unwrap();
+    for (generation, name) in ["x.xml", "y.xml", "z.xml"].into_iter().enumerate() {
+        directory
+            .apply(&[published(name, 2 + generation as u64, vec![2; 9000])])
+            .unwrap();
+    }
+    directory.swept(&HashSet::new()).unwrap();
+    directory.files.failures = 1;
+    directory.swept(&HashSet::new()).unwrap_err();
+    assert_eq!(directory.counts().files, 2);
+    assert_eq!(directory.slabs.used(), 2 * 9000);
+    for _ in 0..64 {
+        directory.swept(&HashSet::new()).unwrap();
+    }
+    assert_eq!(directory.counts().files, 3);
+}
