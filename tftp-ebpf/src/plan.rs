@@ -125,6 +125,17 @@ impl Transfer {
         }
     }
 
+    /// Whether it is of this file, and was granted the same options. The size is left out: a
+    /// version published since does not make a repeated request another one.
+    #[inline(always)]
+    pub const fn is_of(&self, file_id: u32, granted: &Granted) -> bool {
+        self.file_id == file_id
+            && self.granted_blksize == granted.blksize
+            && self.granted_timeout == granted.timeout
+            && self.granted_windowsize as u16 == granted.windowsize
+            && (self.granted_tsize != 0) == granted.tsize.is_some()
+    }
+
     /// What was granted, as needed to repeat the OACK.
     #[inline(always)]
     pub const fn granted(&self) -> Granted {
@@ -187,6 +198,14 @@ pub fn tid(
     policy
         .tid_first
         .wrapping_add((((hash >> 48) * policy.tid_count as u64) >> 16) as u16)
+}
+
+/// The IPv4 identification of a packet of a transfer; `block` is zero for OACK and ERROR. Of one
+/// transfer no two packets in flight have the same, and its port sets it apart from other transfers
+/// of the same client.
+#[inline(always)]
+pub const fn identification(our_port: [u8; 2], block: u64) -> u16 {
+    u16::from_be_bytes(our_port).wrapping_add(block as u16)
 }
 
 #[inline(always)]

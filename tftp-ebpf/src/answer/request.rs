@@ -120,7 +120,7 @@ fn absent<F: Frame, M: Maps>(
     let port = tid(policy, &scratch.packet, &scratch.entry, &Granted::default());
     resize(frame, &scratch.packet, FILE_NOT_FOUND.len())?;
     let sum = Sum::new().bytes(&FILE_NOT_FOUND_EVEN);
-    write_headers(frame, policy, scratch, port, FILE_NOT_FOUND.len(), sum)?;
+    write_headers(frame, policy, scratch, port, 0, FILE_NOT_FOUND.len(), sum)?;
     written(frame.store(scratch.packet.payload, &FILE_NOT_FOUND))?;
 
     let stage = Stage::from_index(scratch.entry.stage);
@@ -159,7 +159,7 @@ const FILE_NOT_FOUND_EVEN: [u8; 20] = {
 
 /// What the transfer under this key means for a request.
 enum Running {
-    /// There is none, or one that was given up: a new one begins.
+    /// There is none, one that was given up, or one of something else: a new one begins.
     No,
     /// Nothing of it was acknowledged yet: its first packet goes out again.
     Fresh,
@@ -179,7 +179,7 @@ fn begin<F: Frame, M: Maps>(
     let granted = grant(interface, &scratch.packet, &scratch.entry, options)?;
     let port = tid(policy, &scratch.packet, &scratch.entry, &granted);
     set_key(&mut scratch.key, frame, &scratch.packet, port);
-    let running = find_running(maps, policy, scratch, now)?;
+    let running = find_running(maps, policy, scratch, &granted, now)?;
     if !maps.may_spend(Bucket::First, &scratch.source, policy, now) {
         return Err(Reason::FirstBudget);
     }
@@ -270,6 +270,7 @@ fn find_running<M: Maps>(
     maps: &M,
     policy: &Policy,
     scratch: &mut Scratch,
+    granted: &Granted,
     now: u64,
 ) -> Result<Running, Reason> {
     let Some(running) = maps.transfer(&scratch.key) else {
@@ -277,6 +278,11 @@ fn find_running<M: Maps>(
     };
     // SAFETY: an element of the map, valid until the program returns.
     let running = unsafe { running.as_ref() };
+    // A port is a hash over a few thousand: another file, or the same with other options, may have
+    // come to the same one.
+    if !running.is_of(scratch.entry.file_id, granted) {
+        return Ok(Running::No);
+    }
     if running.is_fresh() {
         scratch.transfer = *running;
         return Ok(Running::Fresh);
@@ -323,7 +329,7 @@ fn send_oack<F: Frame>(
     scratch.transfer.granted().encode_oack(&mut scratch.oack);
     let sum = Sum::new().bytes(scratch.oack.buffer());
     resize(frame, &scratch.packet, scratch.oack.len())?;
-    write_headers(frame, policy, scratch, port, scratch.oack.len(), sum)?;
+    write_headers(frame, policy, scratch, port, 0, scratch.oack.len(), sum)?;
     written(frame.store_oack(scratch.packet.payload, &scratch.oack))
 }
 

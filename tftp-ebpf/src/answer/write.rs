@@ -5,6 +5,7 @@ use crate::abi::Policy;
 use crate::checksum::Sum;
 use crate::frame::{Frame, Maps, Scratch};
 use crate::packet::Packet;
+use crate::plan;
 use crate::verdict::Reason;
 use crate::wire::eth;
 use crate::wire::ip;
@@ -32,13 +33,15 @@ pub(super) fn resize<F: Frame>(
     }
 }
 
-/// Turns the headers round. `payload` is the sum of the payload, `payload_len` its bytes.
+/// Turns the headers round. `block` is the number of DATA, zero for OACK and ERROR; `payload` the
+/// sum of the payload, `payload_len` its bytes.
 #[inline(always)]
 pub(super) fn write_headers<F: Frame>(
     frame: &mut F,
     policy: &Policy,
     scratch: &Scratch,
     our_port: [u8; 2],
+    block: u64,
     payload_len: usize,
     payload: Sum,
 ) -> Result<(), Reason> {
@@ -58,7 +61,8 @@ pub(super) fn write_headers<F: Frame>(
         let header = ip::V6::emit(us, client, policy.ds_field, udp_len);
         written(frame.store(packet.network, &header.0))?;
     } else {
-        let header = ip::V4::emit(us, client, policy.ds_field, udp_len);
+        let id = plan::identification(our_port, block);
+        let header = ip::V4::emit(us, client, policy.ds_field, id, udp_len);
         written(frame.store(packet.network, &header.0))?;
     }
     written(frame.store(packet.payload - Udp::LEN, &udp.0))
@@ -94,6 +98,7 @@ pub(super) fn write_data<F: Frame, M: Maps>(
         );
         written(frame.store_content(payload + HEADER_LEN, slab, offset, len))?;
     }
-    write_headers(frame, policy, scratch, our_port, HEADER_LEN + len, sum)?;
+    let payload_len = HEADER_LEN + len;
+    write_headers(frame, policy, scratch, our_port, block, payload_len, sum)?;
     written(frame.store(payload, &header))
 }

@@ -100,19 +100,19 @@ impl Datagram {
     /// was.
     pub fn reply(&self, port: u16, ds_field: u8, payload: Vec<u8>) -> Self {
         let padded_to = if self.frame().len() >= 60 { 60 } else { 0 };
+        let block = match payload[..] {
+            [0, 3, high, low, ..] => u16::from_be_bytes([high, low]),
+            _ => 0,
+        };
         Self {
             tags: self.tags.clone(),
             from: Endpoint { port, ..self.to },
             to: self.from,
             payload,
-            // Never fragmented, and says so.
-            ip: match self.from.address {
-                IpAddr::V4(_) => Ip::Fragment(0x4000),
-                IpAddr::V6(_) => Ip::Plain,
-            },
+            // May be fragmented, so its number tells it from the others in flight.
+            identification: port.wrapping_add(block),
             ds_field,
             hop_limit: 64,
-            identification: 0,
             padded_to,
             ..Self::default()
         }

@@ -47,15 +47,26 @@ impl V4 {
         mapped([self.0[16], self.0[17], self.0[18], self.0[19]])
     }
 
-    /// Never fragmented, so the identification is zero (RFC 6864 4.1). `from` and `to` are in
-    /// their mapped form.
+    /// `from` and `to` are in their mapped form.
+    ///
+    /// Without "don't fragment": a phone behind a tunnel has no path MTU discovery, and TFTP no way
+    /// to smaller blocks once one was granted, so a block that does not fit must be cut on the way
+    /// or the transfer never ends. A packet that may be cut needs an `identification` of its own
+    /// among those in flight (RFC 6864 4.1).
     #[inline(always)]
-    pub const fn emit(from: &Address, to: &Address, ds_field: u8, payload_len: u16) -> Self {
+    pub const fn emit(
+        from: &Address,
+        to: &Address,
+        ds_field: u8,
+        identification: u16,
+        payload_len: u16,
+    ) -> Self {
+        let id = identification.to_be_bytes();
         let len = (payload_len + Self::LEN as u16).to_be_bytes();
         let (from, to) = (from[3].to_ne_bytes(), to[3].to_ne_bytes());
         let mut header = [
-            0x45, ds_field, len[0], len[1], 0, 0, 0x40, 0, HOP_LIMIT, UDP, 0, 0, from[0], from[1],
-            from[2], from[3], to[0], to[1], to[2], to[3],
+            0x45, ds_field, len[0], len[1], id[0], id[1], 0, 0, HOP_LIMIT, UDP, 0, 0, from[0],
+            from[1], from[2], from[3], to[0], to[1], to[2], to[3],
         ];
         let sum = Sum::new().bytes(&header).finish().to_be_bytes();
         header[10] = sum[0];

@@ -44,7 +44,8 @@ pub fn frame<B: Banks>(
         frame.extend_from_slice(&ip::V6::emit(us, client, ds_field, udp_len).0);
     } else {
         frame.extend_from_slice(&ethertype::IPV4.to_be_bytes());
-        frame.extend_from_slice(&ip::V4::emit(us, client, ds_field, udp_len).0);
+        let id = plan::identification(key.our_port, transfer.block);
+        frame.extend_from_slice(&ip::V4::emit(us, client, ds_field, id, udp_len).0);
     }
     frame.extend_from_slice(&Udp::emit(key.our_port, key.client_port, udp_len, checksum).0);
     frame.extend_from_slice(&payload);

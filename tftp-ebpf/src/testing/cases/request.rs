@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Before, Case, JUST_NOW, LATE};
 use crate::frame::Bucket;
 use crate::testing::datagram::{Checksum, Datagram, Endpoint};
-use crate::testing::site::{ABSENT, SERVER_LINK_LOCAL, SERVER_V6, Site};
+use crate::testing::site::{ABSENT, SERVER_LINK_LOCAL, SERVER_V6, Site, Standing, Talk};
 use crate::verdict::Reason;
 use crate::wire::tftp::Granted;
 
@@ -380,7 +380,31 @@ fn repeated(site: &Site) -> Vec<Case> {
             Some(0),
         )
         .during(plain.standing(2, JUST_NOW)),
+        Case::answer(
+            "another file whose port is the same by chance is replaced",
+            &request,
+            Reason::FirstData,
+            plain.data(1),
+            Some(1),
+        )
+        .during(at_port_of(&plain, other.standing(1, JUST_NOW))),
+        Case::answer(
+            "other options whose port is the same by chance are replaced",
+            &asking,
+            Reason::Oack,
+            optioned.oack("blksize 1024"),
+            Some(0),
+        )
+        .during(at_port_of(&optioned, plain.standing(2, JUST_NOW))),
     ]
+}
+
+/// The transfer as it stands when its port is the one of another conversation.
+fn at_port_of(talk: &Talk<'_>, standing: Standing) -> Standing {
+    Standing {
+        key: talk.key(),
+        ..standing
+    }
 }
 
 fn budgets(site: &Site) -> Vec<Case> {
