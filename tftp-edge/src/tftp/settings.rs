@@ -125,7 +125,7 @@ impl Default for BudgetSettings {
             error_burst: 100,
             error_per_second: 20,
             max_transfers_per_source: 4_000,
-            sources: 65_536,
+            sources: 32_768,
         }
     }
 }
