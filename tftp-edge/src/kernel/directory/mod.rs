@@ -10,6 +10,8 @@
 
 mod compaction;
 mod ids;
+#[cfg(test)]
+mod invariants;
 mod room;
 #[cfg(test)]
 mod tests;
