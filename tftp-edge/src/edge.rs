@@ -166,7 +166,8 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
 fn sockets(server: &tftp::Server) -> sources::Sockets {
     let gauges = server.gauges();
     sources::Sockets {
-        bound: server.local_addrs().to_vec(),
+        bound: server.local_addrs(),
+        workers: server.workers(),
         transfers: gauges.transfers,
         transfers_limit: gauges.limit,
         receive_errors: gauges.receive_overflows,
@@ -188,6 +189,7 @@ fn content(library: &Library) -> sources::Content {
         evicted: counts.evicted,
         last_regeneration: counts.last_regeneration.took,
         last_regeneration_files: counts.last_regeneration.files,
+        ended: library.ended(),
     }
 }
 

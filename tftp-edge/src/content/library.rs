@@ -82,7 +82,7 @@ pub struct Library {
 /// What goes on until [`Library::shutdown`]; the watches end when dropped.
 struct Running {
     _watcher: Option<RecommendedWatcher>,
-    _watch: Watch,
+    watch: Watch,
     curator: JoinHandle<()>,
 }
 
@@ -135,7 +135,7 @@ impl Library {
             shared,
             running: Mutex::new(Some(Running {
                 _watcher: watcher,
-                _watch: watch,
+                watch,
                 curator,
             })),
         }))
@@ -143,6 +143,21 @@ impl Library {
 
     pub fn counts(&self) -> Counts {
         *self.shared.counts.lock()
+    }
+
+    /// Threads that have ended by themselves: what they do is not done any more. None after
+    /// [`Self::shutdown`].
+    pub fn ended(&self) -> Vec<&'static str> {
+        let running = self.running.lock();
+        let Some(running) = &*running else {
+            return Vec::new();
+        };
+        let threads = [
+            ("curator", running.curator.is_finished()),
+            ("inventory", running.watch.has_ended()),
+        ];
+        let ended = threads.into_iter().filter(|(_, ended)| *ended);
+        ended.map(|(name, _)| name).collect()
     }
 
     /// Stops watching. What is published stays and can still be looked up.

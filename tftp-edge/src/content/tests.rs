@@ -50,6 +50,15 @@ impl Listener for Recorder {
     }
 }
 
+/// Breaks the thread that tells it.
+struct Breaking;
+
+impl Listener for Breaking {
+    fn changed(&self, _changes: &[Change]) {
+        panic!("a listener that breaks");
+    }
+}
+
 /// A root, an inventory that is written as another process would, and the library over both.
 struct Site {
     folder: TempDir,
@@ -100,6 +109,10 @@ impl Site {
     }
 
     fn start_with(&mut self, settings: Settings) -> &Library {
+        self.start_telling(settings, self.heard.clone())
+    }
+
+    fn start_telling(&mut self, settings: Settings, listener: Arc<dyn Listener>) -> &Library {
         let settings = Settings {
             root: self.root(),
             ..settings
@@ -108,8 +121,7 @@ impl Site {
             database: self.folder.path().join("inventory.db"),
             ..inventory::Settings::default()
         });
-        let heard: Arc<dyn Listener> = self.heard.clone();
-        let library = Library::start(&settings, inventory.unwrap(), vec![heard]).unwrap();
+        let library = Library::start(&settings, inventory.unwrap(), vec![listener]).unwrap();
         self.library.insert(library)
     }
 
@@ -386,11 +398,11 @@ fn a_setting_of_one_site_touches_the_configurations_of_its_devices_alone() {
         .collect();
     assert_eq!(site.heard.names(), expected);
     assert!(Arc::ptr_eq(&west, &site.found("SEP000000000001.cnf.xml")));
-    let counts = site.library.as_ref().unwrap().counts();
-    assert_eq!(
-        (counts.last_regeneration.files, counts.sip_devices),
-        (150, 300)
-    );
+    // Counted after the listeners were told.
+    site.until("it was counted", |site| {
+        let counts = site.library.as_ref().unwrap().counts();
+        (counts.last_regeneration.files, counts.sip_devices) == (150, 300)
+    });
 }
 
 #[test]
@@ -502,6 +514,21 @@ fn the_large_file_unused_for_longest_makes_room() {
     assert!(matches!(load(&site, "huge.bin"), Lookup::Refused));
     let counts = site.library.as_ref().unwrap().counts();
     assert!(counts.bytes <= 100_000 && counts.evicted >= 1, "{counts:?}");
+}
+
+#[test]
+fn a_curator_that_broke_is_told_until_the_library_is_stopped() {
+    let mut site = Site::new();
+    site.write("f.txt", "f");
+    site.start_telling(Settings::default(), Arc::new(Breaking));
+    let ended = |site: &Site| site.library.as_ref().unwrap().ended();
+    site.until("it is seen", |site| ended(site) == ["curator"]);
+    site.library.as_ref().unwrap().shutdown();
+    assert!(ended(&site).is_empty());
+
+    let mut site = Site::new();
+    site.start();
+    assert!(ended(&site).is_empty());
 }
 
 #[test]

@@ -48,6 +48,11 @@ impl Watch {
             ),
         })
     }
+
+    /// Whether the thread has ended by itself, which only a panic makes it do.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
 }
 
 impl Drop for Watch {

@@ -9,6 +9,7 @@ use tftp_ebpf::verdict::Rung;
 
 use crate::kernel::{Mode, Snapshot};
 use crate::stats::Tally;
+use crate::tftp::Workers;
 
 /// Asks one part of the daemon. Must not wait for a packet loop.
 pub type Probe<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -18,6 +19,7 @@ pub type Probe<T> = Arc<dyn Fn() -> T + Send + Sync>;
 pub struct Sockets {
     /// Request sockets that are bound.
     pub bound: Vec<SocketAddr>,
+    pub workers: Workers,
     pub transfers: u64,
     pub transfers_limit: u64,
     /// Datagrams the system dropped because a socket's buffer was full.
@@ -48,6 +50,8 @@ pub struct Content {
     pub last_regeneration: Duration,
     /// How many files it changed.
     pub last_regeneration_files: u64,
+    /// Threads of the content that have ended by themselves.
+    pub ended: Vec<&'static str>,
 }
 
 /// Devices of the inventory by protocol.
@@ -139,6 +143,17 @@ impl Reading {
         if !self.content.settled {
             reasons.push("the content is still being read".to_owned());
         }
+        let Workers { all, ended } = self.sockets.workers;
+        if ended > 0 {
+            reasons.push(format!(
+                "{ended} of {all} TFTP workers have ended; the log says why, restart the daemon"
+            ));
+        }
+        for thread in &self.content.ended {
+            reasons.push(format!(
+                "the {thread} thread has ended; the log says why, restart the daemon"
+            ));
+        }
         reasons
     }
 }
@@ -212,5 +227,18 @@ mod tests {
         assert_eq!(reading.not_ready(), ["the content is still being read"]);
         reading.content.settled = true;
         assert!(reading.not_ready().is_empty());
+    }
+
+    #[test]
+    fn a_thread_that_ended_is_told_and_makes_it_not_ready() {
+        let mut reading = Sources::default().read();
+        reading.sockets.bound = vec![([127, 0, 0, 1], 69).into()];
+        reading.content.settled = true;
+        reading.sockets.workers = Workers { all: 4, ended: 1 };
+        reading.content.ended = vec!["curator"];
+        let reasons = reading.not_ready();
+        assert_eq!(reasons.len(), 2);
+        assert!(reasons[0].starts_with("1 of 4 TFTP workers"), "{reasons:?}");
+        assert!(reasons[1].starts_with("the curator thread"), "{reasons:?}");
     }
 }

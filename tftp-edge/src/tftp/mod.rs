@@ -20,5 +20,5 @@ pub mod sources;
 pub mod transfer;
 pub mod worker;
 
-pub use server::{Gauges, Server, StartError};
+pub use server::{Gauges, Server, StartError, Workers};
 pub use settings::Settings;

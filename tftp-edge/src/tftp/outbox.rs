@@ -80,6 +80,9 @@ impl Outbox {
     /// Past one of these a batch is sent.
     const FULL_DATAGRAMS: usize = 128;
     const FULL_BYTES: usize = 256 << 10;
+    /// What the arena keeps between batches: more than a batch of blocks that fit an Ethernet
+    /// frame takes. One window of the largest blocks has 4 MiB.
+    const KEPT_BYTES: usize = 1 << 20;
 
     /// A sink for datagrams from one socket to one client.
     pub fn line(&mut self, socket: SocketId, to: Client, from: Local) -> Line<'_> {
@@ -111,6 +114,7 @@ impl Outbox {
         }
         self.queue.clear();
         self.arena.clear();
+        self.arena.shrink_to(Self::KEPT_BYTES);
     }
 }
 
@@ -163,6 +167,25 @@ mod tests {
             [(SocketId(0), b"bd".to_vec()), (SocketId(1), b"ac".to_vec())]
         );
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn the_memory_of_a_large_window_is_given_back() {
+        let mut outbox = Outbox::default();
+        let to = Client::from(SocketAddr::from(([10, 0, 0, 1], 2000)));
+        let from = Local {
+            ip: [10, 0, 0, 2].into(),
+            interface: 1,
+        };
+        for _ in 0..64 {
+            outbox
+                .line(SocketId(0), to, from)
+                .datagram(65_468, |out| out.resize(out.len() + 65_468, 7));
+        }
+        assert!(outbox.is_full());
+        assert!(outbox.arena.capacity() > Outbox::KEPT_BYTES);
+        outbox.drain(|_, _, _| ());
+        assert!(outbox.arena.capacity() <= Outbox::KEPT_BYTES);
     }
 
     #[test]

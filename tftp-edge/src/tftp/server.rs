@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use parking_lot::Mutex;
 
 use super::engine::Shared;
 use super::parking::Ready;
@@ -54,11 +55,18 @@ pub struct Gauges {
     pub receive_overflows: u64,
 }
 
+/// See [`Server::workers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Workers {
+    pub all: usize,
+    pub ended: usize,
+}
+
 /// The running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
     workers: Vec<Running>,
-    local_addrs: Vec<SocketAddr>,
+    listening: Arc<Mutex<Vec<SocketAddr>>>,
     overflows: Arc<AtomicU64>,
 }
 
@@ -93,7 +101,7 @@ impl Server {
         let mut server = Self {
             shared,
             workers: Vec::new(),
-            local_addrs: Vec::new(),
+            listening: Arc::default(),
             overflows,
         };
         let sockets = server.open_sockets(settings)?;
@@ -104,8 +112,21 @@ impl Server {
     }
 
     /// The addresses requests are taken on; those still waited for are not among them.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.local_addrs
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listening.lock().clone()
+    }
+
+    /// Workers, and how many of them have ended although the server runs: by a panic or because
+    /// they could not wait for packets.
+    pub fn workers(&self) -> Workers {
+        let has_ended = |worker: &&Running| {
+            let thread = worker.thread.as_ref();
+            thread.is_none_or(JoinHandle::is_finished)
+        };
+        Workers {
+            all: self.workers.len(),
+            ended: self.workers.iter().filter(has_ended).count(),
+        }
     }
 
     pub fn gauges(&self) -> Gauges {
@@ -128,9 +149,9 @@ impl Server {
         for _ in 0..settings.worker_count() {
             let sockets = Sockets::open(settings, &listen).map_err(StartError::Socket)?;
             if all.is_empty() {
-                self.local_addrs = sockets.listening().collect();
                 // A port 0 has become a number now; the other workers share it.
-                listen = self.local_addrs.clone();
+                listen = sockets.listening().collect();
+                self.listening.lock().clone_from(&listen);
                 listen.extend(sockets.pending());
                 for address in sockets.pending() {
                     tracing::warn!(%address, "the address does not exist yet and is waited for");
@@ -148,6 +169,7 @@ impl Server {
             ready: Arc::new(Ready::new(event)),
             stop: AtomicBool::new(false),
             overflows: self.overflows.clone(),
+            listening: self.listening.clone(),
         });
         let (shared, for_thread) = (self.shared.clone(), control.clone());
         // Made in its thread, where it stays; the caller hears whether that went well.
@@ -189,5 +211,44 @@ impl Drop for Server {
                 tracing::error!("a TFTP worker had panicked");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::content::Lookup;
+
+    struct Nothing;
+
+    impl Catalog for Nothing {
+        fn lookup(&self, _raw: &[u8]) -> Lookup {
+            Lookup::Absent
+        }
+
+        fn when_ready(&self, _raw: &[u8], _wake: Box<dyn FnOnce() + Send>) {}
+    }
+
+    #[test]
+    fn a_worker_that_ended_is_counted() {
+        let settings = Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            workers: 2,
+            ..Settings::default()
+        };
+        let server =
+            Server::start(&settings, Arc::default(), Arc::new(Nothing), Arc::default()).unwrap();
+        assert_eq!(server.workers(), Workers { all: 2, ended: 0 });
+        let control = &server.workers[1].control;
+        control.stop.store(true, Ordering::Relaxed);
+        control.ready.wake();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while server.workers().ended == 0 {
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(server.workers(), Workers { all: 2, ended: 1 });
     }
 }

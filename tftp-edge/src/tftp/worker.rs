@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use parking_lot::Mutex;
 use socket2::Socket;
 use tftp_ebpf::verdict::Reason;
 
@@ -18,6 +19,7 @@ use super::outbox::SocketId;
 use super::parking::Ready;
 use super::settings::Settings;
 use super::socket;
+use crate::stats::Counters;
 
 /// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -132,6 +134,8 @@ pub struct Control {
     pub stop: AtomicBool,
     /// Datagrams the kernel dropped because a receive buffer was full, over all workers.
     pub overflows: Arc<AtomicU64>,
+    /// Addresses requests are taken on, over all workers.
+    pub listening: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 /// One worker: everything its thread owns.
@@ -236,41 +240,50 @@ impl Worker {
     fn read(&mut self, at: usize, role: Role) {
         let now = Instant::now();
         let id = SocketId(at as u16);
-        let open = &mut self.sockets.open[at];
+        let open = &self.sockets.open;
         let (engine, mtu) = (&mut self.engine, &mut self.mtu);
+        let (sender, counters) = (&mut self.sender, &self.shared.counters);
+        // Within the batch: each of its ACKs may ask for a window of large blocks.
+        let mut flush_if_full = |engine: &mut Engine| {
+            if engine.outbox().is_full() {
+                send_out(engine, sender, open, counters);
+            }
+        };
         // An error here is an ICMP error of an earlier datagram; the error queue tells whose.
-        let Ok(received) = self.receiver.receive(open.socket.as_fd()) else {
+        let Ok(received) = self.receiver.receive(open[at].socket.as_fd()) else {
             return;
         };
         let overflows = match role {
             Role::Transfer => self.receiver.each(received, |datagram| {
                 engine.on_transfer_packet(id, datagram, now);
+                flush_if_full(engine);
             }),
             Role::Request if self.shared.settings.single_port => {
                 self.receiver.each(received, |datagram| {
                     if !datagram.is_request() {
                         engine.on_request_packet(id, datagram, now, mtu);
+                        flush_if_full(engine);
                     }
                 });
                 self.receiver.each(received, |datagram| {
                     if datagram.is_request() {
                         engine.on_request_packet(id, datagram, now, mtu);
+                        flush_if_full(engine);
                     }
                 })
             }
             Role::Request => self.receiver.each(received, |datagram| {
                 engine.on_request_packet(id, datagram, now, mtu);
+                flush_if_full(engine);
             }),
         };
         if let Some(overflows) = overflows {
+            let open = &mut self.sockets.open[at];
             let more = overflows.wrapping_sub(open.overflows);
             open.overflows = overflows;
             self.control
                 .overflows
                 .fetch_add(u64::from(more), Ordering::Relaxed);
-        }
-        if self.engine.outbox().is_full() {
-            self.flush();
         }
     }
 
@@ -297,14 +310,12 @@ impl Worker {
     }
 
     fn flush(&mut self) {
-        let (sender, open) = (&mut self.sender, &self.sockets.open);
-        let mut failed = 0;
-        self.engine.outbox().drain(|socket, run, arena| {
-            failed += sender.send(open[usize::from(socket.0)].socket.as_fd(), run, arena);
-        });
-        for _ in 0..failed {
-            self.shared.counters.count(Reason::WriteFailed);
-        }
+        send_out(
+            &mut self.engine,
+            &mut self.sender,
+            &self.sockets.open,
+            &self.shared.counters,
+        );
     }
 
     fn wait_for(&self) -> EpollTimeout {
@@ -357,11 +368,26 @@ impl Worker {
             match watched {
                 Ok(socket) => {
                     self.sockets.push(socket, Role::Request);
+                    let mut listening = self.control.listening.lock();
+                    if !listening.contains(&address) {
+                        listening.push(address);
+                    }
                     tracing::info!(%address, "the address has come up: TFTP requests are taken");
                 }
                 Err(_) => self.sockets.pending.push(address),
             }
         }
+    }
+}
+
+/// Sends what is in the outbox.
+fn send_out(engine: &mut Engine, sender: &mut Sender, open: &[Open], counters: &Counters) {
+    let mut failed = 0;
+    engine.outbox().drain(|socket, run, arena| {
+        failed += sender.send(open[usize::from(socket.0)].socket.as_fd(), run, arena);
+    });
+    for _ in 0..failed {
+        counters.count(Reason::WriteFailed);
     }
 }
 
@@ -409,6 +435,7 @@ mod tests {
             ready: Arc::new(Ready::new(EventFd::new().unwrap())),
             stop: AtomicBool::new(false),
             overflows: Arc::default(),
+            listening: Arc::default(),
         };
         Worker::new(Arc::new(shared), Arc::new(control), sockets).unwrap()
     }

@@ -53,6 +53,7 @@ fn with_server(settings: Settings, early: usize, mtu: u32, client: impl FnOnce()
         let (tell_done, client_is_done) = mpsc::channel::<()>();
         scope.spawn(move || {
             own_network();
+            let listen = settings.listen.len();
             let site = Site::with(settings);
             assert_eq!(site.server.local_addrs().len(), early);
             site.files.put("f", content(20_000));
@@ -60,6 +61,8 @@ fn with_server(settings: Settings, early: usize, mtu: u32, client: impl FnOnce()
             tell_up.send(()).unwrap();
             // Ends with an error when the client's thread is done, well or not.
             let _ = client_is_done.recv();
+            // Whoever was answered, every address has come up.
+            assert_eq!(site.server.local_addrs().len(), listen);
         });
         scope.spawn(move || {
             own_network();

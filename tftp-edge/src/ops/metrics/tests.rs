@@ -69,6 +69,7 @@ fn fixed() -> Sources {
             transfers: 4,
             transfers_limit: 20_000,
             receive_errors: 9,
+            ..Sockets::default()
         }),
         content: Arc::new(|| Content {
             settled: true,
@@ -82,6 +83,7 @@ fn fixed() -> Sources {
             evicted: 3,
             last_regeneration: Duration::from_millis(250),
             last_regeneration_files: 10,
+            ..Content::default()
         }),
         devices: Arc::new(|| Devices { sip: 8, sccp: 6 }),
         ..Sources::default()
