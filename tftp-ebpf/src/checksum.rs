@@ -1,7 +1,9 @@
 //! The Internet checksum (RFC 1071) as a running sum.
 //!
-//! A [`Sum`] is a one's-complement sum that has not been folded yet: 16-bit words go in as they
-//! stand in the packet, in network order, and [`Sum::finish`] folds the carries and complements.
+//! A [`Sum`] is a one's-complement sum that has not been folded yet. It is kept in memory order: on a
+//! little-endian host it is the sum of the RFC with its bytes swapped (section 2, byte order
+//! independence), so words are added as they stand in the packet, four bytes at a time, and only
+//! [`Sum::finish`] folds the carries, swaps and complements.
 //! Nothing loops over a payload here: in the kernel the sum of a block comes from a helper over
 //! map memory, and only headers are summed word by word.
 
@@ -17,24 +19,33 @@ impl Sum {
         Self(0)
     }
 
-    /// A sum the kernel computed over bytes in memory order (`bpf_csum_diff`), which is the
-    /// network-order sum with its two bytes swapped on little-endian hosts (RFC 1071 section 2,
-    /// byte order independence).
+    /// A sum the kernel computed over bytes in memory order (`bpf_csum_diff`).
     #[inline(always)]
     pub const fn from_memory(sum: u32) -> Self {
-        let sum = (sum >> 16) as u64 + (sum & 0xffff) as u64;
-        let folded = (sum >> 16) as u16 + (sum & 0xffff) as u16;
-        Self(u16::from_be(folded) as u64)
+        Self(sum as u64)
     }
 
+    /// A number that stands in the packet in network order.
     #[inline(always)]
     pub const fn word(self, word: u16) -> Self {
-        Self(self.0 + word as u64)
+        Self(self.0 + word.to_be() as u64)
     }
 
     #[inline(always)]
     pub const fn pair(self, high: u8, low: u8) -> Self {
-        self.word((high as u16) << 8 | low as u16)
+        Self(self.0 + u16::from_ne_bytes([high, low]) as u64)
+    }
+
+    /// Four bytes each, as they stand in memory.
+    #[inline(always)]
+    pub const fn words<const N: usize>(self, words: &[u32; N]) -> Self {
+        let mut sum = self.0;
+        let mut at = 0;
+        while at < N {
+            sum += words[at] as u64;
+            at += 1;
+        }
+        Self(sum)
     }
 
     #[inline(always)]
@@ -60,21 +71,10 @@ impl Sum {
     #[inline(always)]
     pub const fn pseudo_header(self, from: &Address, to: &Address, udp_len: u16) -> Self {
         const UDP: u16 = 17;
-        self.address(from).address(to).word(udp_len).word(UDP)
+        self.words(from).words(to).word(udp_len).word(UDP)
     }
 
-    #[inline(always)]
-    const fn address(self, address: &Address) -> Self {
-        let mut sum = self.0;
-        let mut at = 0;
-        while at < address.len() {
-            let word = u32::from_be(address[at]);
-            sum += (word >> 16) as u64 + (word & 0xffff) as u64;
-            at += 1;
-        }
-        Self(sum)
-    }
-
+    /// In memory order.
     #[inline(always)]
     const fn fold(self) -> u16 {
         let mut sum = self.0;
@@ -88,7 +88,7 @@ impl Sum {
     /// The checksum as it stands in an IPv4 header.
     #[inline(always)]
     pub const fn finish(self) -> u16 {
-        !self.fold()
+        u16::from_be(!self.fold())
     }
 
     /// The checksum as it stands in a UDP header: zero would mean "none", so it is sent as ffff.
@@ -110,7 +110,7 @@ impl Sum {
     /// sender on this host left to an offload that will never run.
     #[inline(always)]
     pub const fn is_pending(self, field: u16) -> bool {
-        self.fold() == field
+        self.fold() == field.to_be()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::name::NameKey;
 use crate::packet::Packet;
 use crate::stage::Stage;
 use crate::verdict::Rung;
+use crate::wire::Bytes;
 use crate::wire::tftp::{Oack, Parser};
 
 /// Longest request the kernel reads; longer ones are the daemon's.
@@ -35,17 +36,17 @@ pub trait Frame {
     /// it, and will be put back when it leaves.
     fn outer_tag(&self) -> Option<[u8; 4]>;
 
-    /// Copies `N` bytes out of the frame; `false` if it does not have them.
-    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool;
+    /// Copies a piece out of the frame; `false` if it does not have that many bytes.
+    fn load<T: Bytes>(&self, at: usize, out: &mut T) -> bool;
 
     /// Copies `len` bytes, at most `REQUEST_MAX - 4`, and zeroes the four bytes after them.
     fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool;
 
-    /// Grows or shrinks the frame at its end. On failure the frame is as it was: this is the last
+    /// Grows or shrinks the frame at its end, from the length it has. On failure the frame is as it was: this is the last
     /// step that may fail with the packet still fit to be passed on.
-    fn resize(&mut self, len: usize) -> bool;
+    fn resize(&mut self, from: usize, to: usize) -> bool;
 
-    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool;
+    fn store<T: Bytes>(&mut self, at: usize, piece: &T) -> bool;
 
     fn store_oack(&mut self, at: usize, oack: &Oack) -> bool;
 
@@ -80,6 +81,11 @@ pub enum Bucket {
 
 /// The maps, as the packet logic sees them.
 pub trait Maps {
+    /// The time, CLOCK_MONOTONIC in nanoseconds. Most packets are passed on without it.
+    fn now(&self) -> u64;
+    /// A packet was handled that is ours, from `began` on.
+    fn took(&self, rung: Rung, began: u64);
+
     fn policy(&self) -> Option<&Policy>;
     fn interface(&self, ifindex: u32) -> Option<&Interface>;
     /// Whether the address is one of this host's: a bridge or router sees others pass.
@@ -109,6 +115,8 @@ pub trait Maps {
     fn acknowledged(&self, source: &Address, policy: &Policy, now: u64);
 
     fn count_stage(&self, rung: Rung, stage: Stage, counter: StageCounter, amount: u64);
+    /// One DATA packet with `bytes` of content.
+    fn count_data(&self, rung: Rung, stage: Stage, bytes: usize);
     fn count_completed(&self, rung: Rung, stage: Stage, took_us: u64);
     fn event(&self, event: &Event);
 }

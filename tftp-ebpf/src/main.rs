@@ -1,7 +1,6 @@
 //! The kernel program: two entry points over one core.
 //!
-//! [`tftp_ebpf::answer::handle`] decides everything; here a verdict becomes an action, and the
-//! time it took is sampled. On any other target than BPF this is a stub, so that the crate builds
+//! [`tftp_ebpf::answer::handle`] decides everything; here a verdict becomes an action. On any other target than BPF this is a stub, so that the crate builds
 //! and lints with the workspace.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -18,7 +17,6 @@ fn main() {
 mod entry {
     use aya_ebpf::EbpfContext;
     use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
-    use aya_ebpf::helpers::bpf_ktime_get_ns;
     use aya_ebpf::helpers::generated::bpf_redirect;
     use aya_ebpf::macros::{classifier, xdp};
     use aya_ebpf::programs::{TcContext, XdpContext};
@@ -53,15 +51,8 @@ mod entry {
 
     #[inline(always)]
     fn answer<C: EbpfContext, F: Frame>(ctx: &C, frame: &mut F) -> Verdict {
-        // SAFETY: reads a clock.
-        let now = unsafe { bpf_ktime_get_ns() };
-        let reason = handle(frame, &KernelMaps, now);
+        let reason = handle(frame, &KernelMaps);
         maps::count(F::RUNG, reason);
-        // One packet in sixteen: a second look at the clock costs as much as a map lookup.
-        if now & 0xf0 == 0 {
-            // SAFETY: reads a clock.
-            maps::sample_latency(F::RUNG, unsafe { bpf_ktime_get_ns() }.wrapping_sub(now));
-        }
         // Never a line per packet: this says that something is wrong with a driver or a map. The
         // verifier drops it altogether unless the daemon turned it on before loading.
         if matches!(reason, Reason::WriteFailed) {

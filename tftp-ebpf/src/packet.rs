@@ -4,9 +4,57 @@ use crate::abi::Address;
 use crate::checksum::Sum;
 use crate::frame::Frame;
 use crate::verdict::Reason;
+use crate::wire::Bytes;
 use crate::wire::eth::{self, Ethernet, ethertype};
 use crate::wire::ip;
 use crate::wire::udp::Udp;
+
+/// The headers, laid out as in an untagged IPv4 frame: most frames are, and each load of a piece
+/// costs more than the bytes in it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// So that the IP header stands at whole words.
+    padding: [u8; 2],
+    pub ethernet: Ethernet,
+    v4: ip::V4,
+    pub transport: Transport,
+}
+
+// SAFETY: words without padding: see the assertion.
+unsafe impl Bytes for Start {}
+const _: () = assert!(size_of::<Start>() == 2 + Start::LEN);
+
+impl Start {
+    const LEN: usize = eth::HEADER_LEN + ip::V4::LEN + size_of::<Transport>();
+    const EMPTY: Self = Self {
+        padding: [0; 2],
+        ethernet: Ethernet::EMPTY,
+        v4: ip::V4::EMPTY,
+        transport: Transport {
+            udp: Udp::EMPTY,
+            tftp: 0,
+        },
+    };
+
+    #[inline(always)]
+    fn in_frame(&mut self) -> &mut [u8; Self::LEN] {
+        // SAFETY: all that is behind the padding.
+        unsafe { &mut *(&raw mut *self).cast::<u8>().add(2).cast() }
+    }
+}
+
+/// UDP header and the first four bytes of its payload, as they stand in memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Transport {
+    pub udp: Udp,
+    /// Meaningless if the payload is shorter.
+    pub tftp: u32,
+}
+
+// SAFETY: words without padding.
+unsafe impl Bytes for Transport {}
 
 /// Everything known about a UDP packet after its headers were read. Lives in the scratch memory:
 /// it would fill a good part of a BPF stack.
@@ -20,10 +68,13 @@ pub struct Packet {
     /// Offset of the UDP payload, and its length.
     pub payload: usize,
     pub payload_len: usize,
+    /// Bytes of the frame as it came in.
+    pub frame_len: usize,
     /// VLAN tags as they stand in the frame, outermost first, with the one the driver took out.
     pub tags: [u8; 8],
-    pub udp: Udp,
-    pub ethernet: Ethernet,
+    pub start: Start,
+    /// Only read, and only over IPv6.
+    v6_header: ip::V6,
     /// Bytes of `tags` in use: 0, 4 or 8.
     pub tags_len: u8,
     pub v6: bool,
@@ -36,36 +87,71 @@ impl Packet {
         network: 0,
         payload: 0,
         payload_len: 0,
+        frame_len: 0,
         tags: [0; 8],
-        udp: Udp([0; Udp::LEN]),
-        ethernet: Ethernet([0; eth::HEADER_LEN]),
+        start: Start::EMPTY,
+        v6_header: ip::V6::EMPTY,
         tags_len: 0,
         v6: false,
     };
 
-    /// Reads a frame as far as its UDP header.
+    /// Reads a frame as far as its UDP header, and the opcode behind it.
     #[inline(always)]
     pub fn parse<F: Frame>(&mut self, frame: &F) -> Result<(), Reason> {
-        if !frame.load(0, &mut self.ethernet.0) {
+        let in_one = frame.load(0, self.start.in_frame());
+        if !in_one && !frame.load(0, &mut self.start.ethernet) {
             return Err(Reason::NotIp);
         }
         let ethertype = self.parse_tags(frame)?;
+        let is_loaded = in_one && ethertype == ethertype::IPV4 && self.network == eth::HEADER_LEN;
         let room = match ethertype {
-            ethertype::IPV4 => self.parse_v4(frame)?,
+            ethertype::IPV4 => {
+                if !is_loaded && !frame.load(self.network, &mut self.start.v4) {
+                    return Err(Reason::NotIp);
+                }
+                self.parse_v4()?
+            }
             ethertype::IPV6 => self.parse_v6(frame)?,
             _ => return Err(Reason::NotIp),
         };
-        if !frame.load(self.payload - Udp::LEN, &mut self.udp.0) {
+        let transport = self.payload - Udp::LEN;
+        // A payload of less than four bytes may end with the frame.
+        if !is_loaded
+            && !frame.load(transport, &mut self.start.transport)
+            && !frame.load(transport, &mut self.start.transport.udp)
+        {
             return Err(Reason::NotIp);
         }
-        let len = self.udp.len();
+        let len = self.udp().len();
+        self.frame_len = frame.len();
         // What is longer than its frame was cut short on the way, even if UDP is all there.
-        let end = self.payload - Udp::LEN + room;
-        if len < Udp::LEN || len > room || end > frame.len() {
+        if len < Udp::LEN || len > room || transport + room > self.frame_len {
             return Err(Reason::Length);
         }
         self.payload_len = len - Udp::LEN;
         Ok(())
+    }
+
+    #[inline(always)]
+    pub const fn udp(&self) -> &Udp {
+        &self.start.transport.udp
+    }
+
+    #[inline(always)]
+    pub const fn ethernet(&self) -> &Ethernet {
+        &self.start.ethernet
+    }
+
+    /// The number that every TFTP packet begins with. The payload has at least two bytes.
+    #[inline(always)]
+    pub const fn opcode(&self) -> u16 {
+        (u32::from_be(self.start.transport.tftp) >> 16) as u16
+    }
+
+    /// The block number of an ACK. The payload has at least four bytes.
+    #[inline(always)]
+    pub const fn block(&self) -> u16 {
+        u32::from_be(self.start.transport.tftp) as u16
     }
 
     /// Returns the EtherType behind the tags.
@@ -77,7 +163,7 @@ impl Packet {
         if let Some(tag) = frame.outer_tag() {
             self.push_tag(tag);
         }
-        let mut ethertype = self.ethernet.ethertype();
+        let mut ethertype = self.start.ethernet.ethertype();
         for _ in 0..2 {
             if !eth::is_tag(ethertype) || self.tags_len >= 8 {
                 break;
@@ -109,11 +195,8 @@ impl Packet {
 
     /// Returns how many bytes the IP header leaves for UDP.
     #[inline(always)]
-    fn parse_v4<F: Frame>(&mut self, frame: &F) -> Result<usize, Reason> {
-        let mut header = ip::V4([0; ip::V4::LEN]);
-        if !frame.load(self.network, &mut header.0) {
-            return Err(Reason::NotIp);
-        }
+    fn parse_v4(&mut self) -> Result<usize, Reason> {
+        let header = &self.start.v4;
         if header.protocol() != ip::UDP {
             return Err(Reason::NotOurs);
         }
@@ -121,7 +204,7 @@ impl Packet {
             return Err(Reason::IpComplex);
         }
         // We come before the host, which would have to look (RFC 1122 3.2.1.2).
-        if !Sum::new().bytes(&header.0).is_valid() {
+        if !header.is_sum_valid() {
             return Err(Reason::Checksum);
         }
         self.v6 = false;
@@ -133,10 +216,10 @@ impl Packet {
 
     #[inline(always)]
     fn parse_v6<F: Frame>(&mut self, frame: &F) -> Result<usize, Reason> {
-        let mut header = ip::V6([0; ip::V6::LEN]);
-        if !frame.load(self.network, &mut header.0) {
+        if !frame.load(self.network, &mut self.v6_header) {
             return Err(Reason::NotIp);
         }
+        let header = &self.v6_header;
         if !header.is_plain() {
             return Err(Reason::NotIp);
         }
@@ -156,7 +239,7 @@ impl Packet {
     /// Checks the UDP checksum against the sum of the payload.
     #[inline(always)]
     pub fn check_sum(&self, payload: Sum) -> Result<(), Reason> {
-        let field = self.udp.checksum();
+        let field = self.udp().checksum();
         if field == 0 {
             // No checksum: allowed over IPv4 only (RFC 768, RFC 8200 8.1).
             return if self.v6 {
@@ -165,10 +248,10 @@ impl Packet {
                 Ok(())
             };
         }
-        let len = self.udp.len() as u16;
+        let len = self.udp().len() as u16;
         let pseudo = Sum::new().pseudo_header(&self.source, &self.destination, len);
         // A sender on this very host may have left the checksum to an offload that never ran.
-        if payload.add(pseudo).bytes(&self.udp.0).is_valid() || pseudo.is_pending(field) {
+        if payload.add(pseudo).add(self.udp().sum()).is_valid() || pseudo.is_pending(field) {
             Ok(())
         } else {
             Err(Reason::Checksum)

@@ -12,29 +12,28 @@ mod request;
 mod tests;
 mod write;
 
-use crate::abi::{Event, StageCounter, Transfer, TransferKey, is_link_local};
+use crate::abi::{Event, Transfer, TransferKey, is_link_local};
 use crate::frame::{Frame, Maps, REQUEST_MAX};
 use crate::packet::Packet;
-use crate::stage::Stage;
 use crate::verdict::{Reason, Rung};
 use crate::wire::tftp;
 
 /// Handles one frame. The reason tells what became of it.
 #[inline(always)]
-pub fn handle<F: Frame, M: Maps>(frame: &mut F, maps: &M, now: u64) -> Reason {
-    match route(frame, maps, now) {
+pub fn handle<F: Frame, M: Maps>(frame: &mut F, maps: &M) -> Reason {
+    match route(frame, maps) {
         Ok(reason) | Err(reason) => reason,
     }
 }
 
 #[inline(always)]
-fn route<F: Frame, M: Maps>(frame: &mut F, maps: &M, now: u64) -> Result<Reason, Reason> {
+fn route<F: Frame, M: Maps>(frame: &mut F, maps: &M) -> Result<Reason, Reason> {
     let mut scratch = maps.scratch().ok_or(Reason::NotReady)?;
     // SAFETY: the scratch memory is this CPU's own, and the program is not re-entered on it.
     let scratch = unsafe { scratch.as_mut() };
     scratch.packet.parse(frame)?;
     let policy = maps.policy().ok_or(Reason::NotReady)?;
-    let port = u16::from_be_bytes(scratch.packet.udp.destination_port());
+    let port = u16::from_be_bytes(scratch.packet.udp().destination_port());
     let is_request = port == tftp::PORT;
     if !is_request && port.wrapping_sub(policy.tid_first) >= policy.tid_count {
         return Err(Reason::NotOurs);
@@ -42,11 +41,14 @@ fn route<F: Frame, M: Maps>(frame: &mut F, maps: &M, now: u64) -> Result<Reason,
     if policy.enabled == 0 {
         return Err(Reason::NotReady);
     }
-    if is_request {
+    let now = maps.now();
+    let outcome = if is_request {
         request::handle(frame, maps, policy, scratch, now)
     } else {
         reply::handle(frame, maps, policy, scratch, now)
-    }
+    };
+    maps.took(F::RUNG, now);
+    outcome
 }
 
 /// Reads a payload into the scratch buffer, and checks the UDP checksum over it.
@@ -78,7 +80,7 @@ fn set_key<F: Frame>(key: &mut TransferKey, frame: &F, packet: &Packet, our_port
     } else {
         0
     };
-    key.client_port = packet.udp.source_port();
+    key.client_port = packet.udp().source_port();
     key.our_port = our_port;
 }
 
@@ -104,12 +106,6 @@ fn announce<M: Maps>(
     event.rung = outcome.1 as u8;
     event.stage = transfer.stage;
     maps.event(event);
-}
-
-#[inline(always)]
-fn count_data<M: Maps>(maps: &M, rung: Rung, stage: Stage, data_len: usize) {
-    maps.count_stage(rung, stage, StageCounter::Blocks, 1);
-    maps.count_stage(rung, stage, StageCounter::Bytes, data_len as u64);
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Packets to the port of a transfer: ACK and ERROR.
 
 use super::write::{resize, write_data};
-use super::{announce, count_data, load_payload, set_key};
+use super::{announce, load_payload, set_key};
 use crate::abi::{Event, Policy, StageCounter, Transfer, TransferKey};
 use crate::checksum::Sum;
 use crate::frame::{Frame, Maps, Scratch};
@@ -18,13 +18,12 @@ pub(super) fn handle<F: Frame, M: Maps>(
     scratch: &mut Scratch,
     now: u64,
 ) -> Result<Reason, Reason> {
-    let mut header = [0; HEADER_LEN];
-    if scratch.packet.payload_len < HEADER_LEN || !frame.load(scratch.packet.payload, &mut header) {
+    if scratch.packet.payload_len < HEADER_LEN {
         return Err(Reason::NotOurs);
     }
-    let code = u16::from_be_bytes([header[0], header[1]]);
-    let number = u16::from_be_bytes([header[2], header[3]]);
-    let port = scratch.packet.udp.destination_port();
+    let code = scratch.packet.opcode();
+    let number = scratch.packet.block();
+    let port = scratch.packet.udp().destination_port();
     set_key(&mut scratch.key, frame, &scratch.packet, port);
     let Some(slot) = maps.transfer(&scratch.key) else {
         // Late packets of a transfer that ended. Without a socket the host would answer them with
@@ -44,7 +43,8 @@ pub(super) fn handle<F: Frame, M: Maps>(
         return Err(Reason::NotOurs);
     }
     if scratch.packet.payload_len == HEADER_LEN {
-        scratch.packet.check_sum(Sum::new().bytes(&header))?;
+        let header = scratch.packet.start.transport.tftp;
+        scratch.packet.check_sum(Sum::new().words(&[header]))?;
     } else {
         load_payload(frame, maps, &scratch.packet, &mut scratch.request)?;
     }
@@ -111,7 +111,7 @@ fn send<F: Frame, M: Maps>(
     let position = transfer.position + data.start;
     let port = scratch.key.our_port;
     write_data(frame, maps, policy, scratch, port, position, block, len)?;
-    count_data(maps, F::RUNG, stage, len);
+    maps.count_data(F::RUNG, stage, len);
     Ok(if repeats {
         Reason::Repeat
     } else {

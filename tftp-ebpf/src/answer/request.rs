@@ -1,7 +1,7 @@
 //! Packets to port 69.
 
 use super::write::{resize, write_data, write_headers};
-use super::{announce, count_data, load_payload, set_key, written};
+use super::{announce, load_payload, set_key, written};
 use crate::abi::{FileEntry, Interface, MAX_BLOCK, Policy, StageCounter, Transfer, kind};
 use crate::checksum::Sum;
 use crate::frame::{Bucket, Frame, Maps, Scratch};
@@ -22,7 +22,7 @@ pub(super) fn handle<F: Frame, M: Maps>(
     scratch: &mut Scratch,
     now: u64,
 ) -> Result<Reason, Reason> {
-    check_sender(frame, maps, &scratch.packet)?;
+    check_sender(maps, &scratch.packet)?;
     load_payload(frame, maps, &scratch.packet, &mut scratch.request)?;
     let len = scratch.packet.payload_len;
     let Scratch {
@@ -56,14 +56,14 @@ pub(super) fn handle<F: Frame, M: Maps>(
 
 /// Whether this is a read request from somebody who may have an answer.
 #[inline(always)]
-fn check_sender<F: Frame, M: Maps>(frame: &F, maps: &M, packet: &Packet) -> Result<(), Reason> {
-    if packet.ethernet.is_to_group() || ip::is_group(&packet.destination, packet.v6) {
+fn check_sender<M: Maps>(maps: &M, packet: &Packet) -> Result<(), Reason> {
+    if packet.ethernet().is_to_group() || ip::is_group(&packet.destination, packet.v6) {
         return Err(Reason::Broadcast);
     }
     if !maps.is_local(&packet.destination) {
         return Err(Reason::NotOurs);
     }
-    let source_port = u16::from_be_bytes(packet.udp.source_port());
+    let source_port = u16::from_be_bytes(packet.udp().source_port());
     if source_port == tftp::PORT || source_port == 0 {
         return Err(Reason::SourcePort);
     }
@@ -73,11 +73,7 @@ fn check_sender<F: Frame, M: Maps>(frame: &F, maps: &M, packet: &Packet) -> Resu
     if packet.payload_len < HEADER_LEN {
         return Err(Reason::Short);
     }
-    let mut code = [0; 2];
-    if !frame.load(packet.payload, &mut code) {
-        return Err(Reason::Length);
-    }
-    match u16::from_be_bytes(code) {
+    match packet.opcode() {
         opcode::RRQ => {}
         opcode::WRQ => return Err(Reason::Write),
         opcode::DATA..=opcode::OACK => return Err(Reason::ReplyOpcode),
@@ -120,7 +116,17 @@ fn absent<F: Frame, M: Maps>(
     let port = tid(policy, &scratch.packet, &scratch.entry, &Granted::default());
     resize(frame, &scratch.packet, FILE_NOT_FOUND.len())?;
     let sum = Sum::new().bytes(&FILE_NOT_FOUND_EVEN);
-    write_headers(frame, policy, scratch, port, 0, FILE_NOT_FOUND.len(), sum)?;
+    let len = FILE_NOT_FOUND.len();
+    write_headers(
+        frame,
+        policy,
+        scratch,
+        port,
+        0,
+        first(&FILE_NOT_FOUND),
+        len,
+        sum,
+    )?;
     written(frame.store(scratch.packet.payload, &FILE_NOT_FOUND))?;
 
     let stage = Stage::from_index(scratch.entry.stage);
@@ -144,6 +150,11 @@ fn absent<F: Frame, M: Maps>(
         now,
     );
     Ok(Reason::Absent)
+}
+
+#[inline(always)]
+const fn first<const N: usize>(payload: &[u8; N]) -> [u8; HEADER_LEN] {
+    [payload[0], payload[1], payload[2], payload[3]]
 }
 
 /// [`FILE_NOT_FOUND`] as the checksum sees it: padded to an even length.
@@ -212,7 +223,7 @@ fn begin<F: Frame, M: Maps>(
         resize(frame, &scratch.packet, HEADER_LEN + len)?;
         let (position, block) = (transfer.position, 1);
         write_data(frame, maps, policy, scratch, port, position, block, len)?;
-        count_data(maps, F::RUNG, stage, len);
+        maps.count_data(F::RUNG, stage, len);
         Reason::FirstData
     };
     maps.spend(Bucket::First, &scratch.source, policy, now);
@@ -311,8 +322,8 @@ fn new_transfer<F: Frame>(
     transfer.file_id = entry.file_id;
     transfer.ifindex = frame.ifindex();
     transfer.server = packet.destination;
-    transfer.client_mac = packet.ethernet.source();
-    transfer.server_mac = packet.ethernet.destination();
+    transfer.client_mac = packet.ethernet().source();
+    transfer.server_mac = packet.ethernet().destination();
     transfer.tags = packet.tags;
     transfer.tags_len = packet.tags_len;
     transfer.stage = entry.stage;
@@ -329,13 +340,14 @@ fn send_oack<F: Frame>(
     scratch.transfer.granted().encode_oack(&mut scratch.oack);
     let sum = Sum::new().bytes(scratch.oack.buffer());
     resize(frame, &scratch.packet, scratch.oack.len())?;
-    write_headers(frame, policy, scratch, port, 0, scratch.oack.len(), sum)?;
+    let (first, len) = (first(scratch.oack.buffer()), scratch.oack.len());
+    write_headers(frame, policy, scratch, port, 0, first, len, sum)?;
     written(frame.store_oack(scratch.packet.payload, &scratch.oack))
 }
 
 #[inline(always)]
 fn tid(policy: &Policy, packet: &Packet, entry: &FileEntry, granted: &Granted) -> [u8; 2] {
-    let client_port = packet.udp.source_port();
+    let client_port = packet.udp().source_port();
     plan::tid(
         policy,
         &packet.source,

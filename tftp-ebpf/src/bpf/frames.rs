@@ -8,6 +8,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use tftp_ebpf::abi::{MAX_BLOCK, SLAB_BYTES, SLAB_STRIDE, Slab};
 use tftp_ebpf::frame::{Frame, REQUEST_MAX};
 use tftp_ebpf::verdict::Rung;
+use tftp_ebpf::wire::Bytes;
 use tftp_ebpf::wire::tftp::{OACK_MAX, Oack};
 
 /// A number below a power of two, in a form whose bound the verifier follows: the mask is applied
@@ -87,11 +88,10 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool {
-        // SAFETY: the kernel checks the range in the frame; `out` has `N` bytes.
-        unsafe {
-            bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), N as u32) == 0
-        }
+    fn load<T: Bytes>(&self, at: usize, out: &mut T) -> bool {
+        let len = size_of::<T>() as u32;
+        // SAFETY: the kernel checks the range in the frame; any bytes are a value of `out`.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at as u32, (&raw mut *out).cast(), len) == 0 }
     }
 
     #[inline(always)]
@@ -106,18 +106,18 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn resize(&mut self, len: usize) -> bool {
-        let delta = len as i32 - self.len() as i32;
+    fn resize(&mut self, from: usize, to: usize) -> bool {
+        let delta = to as i32 - from as i32;
         // SAFETY: no pointer into the frame is held anywhere: all access is by helper.
         delta == 0 || unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, delta) == 0 }
     }
 
     #[inline(always)]
-    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool {
-        // SAFETY: the kernel checks the range in the frame; `bytes` has `N` bytes.
-        unsafe {
-            bpf_xdp_store_bytes(self.ctx.ctx, at as u32, bytes.as_ptr() as *mut _, N as u32) == 0
-        }
+    fn store<T: Bytes>(&mut self, at: usize, piece: &T) -> bool {
+        let len = size_of::<T>() as u32;
+        let bytes = (&raw const *piece).cast_mut().cast();
+        // SAFETY: the kernel checks the range in the frame, and only reads the piece.
+        unsafe { bpf_xdp_store_bytes(self.ctx.ctx, at as u32, bytes, len) == 0 }
     }
 
     #[inline(always)]
@@ -191,11 +191,12 @@ impl Frame for TcFrame<'_> {
     }
 
     #[inline(always)]
-    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool {
-        // SAFETY: the kernel checks the range in the frame; `out` has `N` bytes.
+    fn load<T: Bytes>(&self, at: usize, out: &mut T) -> bool {
+        let len = size_of::<T>() as u32;
+        // SAFETY: the kernel checks the range in the frame; any bytes are a value of `out`.
         unsafe {
             let skb = self.ctx.skb.skb.cast();
-            bpf_skb_load_bytes(skb, at as u32, out.as_mut_ptr().cast(), N as u32) == 0
+            bpf_skb_load_bytes(skb, at as u32, (&raw mut *out).cast(), len) == 0
         }
     }
 
@@ -212,18 +213,17 @@ impl Frame for TcFrame<'_> {
     }
 
     #[inline(always)]
-    fn resize(&mut self, len: usize) -> bool {
+    fn resize(&mut self, from: usize, to: usize) -> bool {
         // SAFETY: no pointer into the frame is held anywhere: all access is by helper.
-        len == self.len() || unsafe { bpf_skb_change_tail(self.ctx.skb.skb, len as u32, 0) == 0 }
+        from == to || unsafe { bpf_skb_change_tail(self.ctx.skb.skb, to as u32, 0) == 0 }
     }
 
     #[inline(always)]
-    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool {
-        // SAFETY: the kernel checks the range in the frame; `bytes` has `N` bytes.
-        unsafe {
-            let skb = self.ctx.skb.skb;
-            bpf_skb_store_bytes(skb, at as u32, bytes.as_ptr().cast(), N as u32, 0) == 0
-        }
+    fn store<T: Bytes>(&mut self, at: usize, piece: &T) -> bool {
+        let len = size_of::<T>() as u32;
+        let bytes = (&raw const *piece).cast();
+        // SAFETY: the kernel checks the range in the frame, and only reads the piece.
+        unsafe { bpf_skb_store_bytes(self.ctx.skb.skb, at as u32, bytes, len, 0) == 0 }
     }
 
     #[inline(always)]

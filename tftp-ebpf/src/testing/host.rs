@@ -15,7 +15,8 @@ pub fn run<const RUNG: u8>(
     mut frame: MemoryFrame<RUNG>,
     now_ns: u64,
 ) -> Outcome {
-    let reason = handle(&mut frame, maps, now_ns);
+    maps.now_ns.set(now_ns);
+    let reason = handle(&mut frame, maps);
     Outcome {
         rung: MemoryFrame::<RUNG>::RUNG,
         reason,

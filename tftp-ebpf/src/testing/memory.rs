@@ -17,6 +17,7 @@ use crate::packet::Packet;
 use crate::plan::{has_token, take_token};
 use crate::stage::Stage;
 use crate::verdict::Rung;
+use crate::wire::Bytes;
 use crate::wire::tftp::{Oack, Parser};
 
 /// A frame on the rung `RUNG`, 0 for XDP and 1 for TC.
@@ -64,10 +65,10 @@ impl<const RUNG: u8> Frame for MemoryFrame<RUNG> {
         self.outer_tag
     }
 
-    fn load<const N: usize>(&self, at: usize, out: &mut [u8; N]) -> bool {
-        match self.bytes.get(at..at + N) {
+    fn load<T: Bytes>(&self, at: usize, out: &mut T) -> bool {
+        match self.bytes.get(at..at + size_of::<T>()) {
             Some(bytes) => {
-                out.copy_from_slice(bytes);
+                out.as_bytes_mut().copy_from_slice(bytes);
                 true
             }
             None => false,
@@ -88,16 +89,17 @@ impl<const RUNG: u8> Frame for MemoryFrame<RUNG> {
         }
     }
 
-    fn resize(&mut self, len: usize) -> bool {
-        if len > self.bytes.len() && !self.grows {
+    fn resize(&mut self, from: usize, to: usize) -> bool {
+        assert_eq!(from, self.bytes.len());
+        if to > from && !self.grows {
             return false;
         }
-        self.bytes.resize(len, 0);
+        self.bytes.resize(to, 0);
         true
     }
 
-    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) -> bool {
-        self.put(at, bytes)
+    fn store<T: Bytes>(&mut self, at: usize, piece: &T) -> bool {
+        self.put(at, piece.as_bytes())
     }
 
     fn store_oack(&mut self, at: usize, oack: &Oack) -> bool {
@@ -112,6 +114,8 @@ impl<const RUNG: u8> Frame for MemoryFrame<RUNG> {
 
 /// The maps, for one thread.
 pub struct MemoryMaps {
+    /// What the clock says.
+    pub now_ns: Cell<u64>,
     site: Site,
     policy: Policy,
     interface: Option<Interface>,
@@ -162,6 +166,7 @@ impl MemoryMaps {
                 source: [0; 4],
                 event: Event::default(),
             }),
+            now_ns: Cell::default(),
             transfers: RefCell::default(),
             removed: RefCell::default(),
             budgets: RefCell::default(),
@@ -207,6 +212,12 @@ impl MemoryMaps {
 }
 
 impl Maps for MemoryMaps {
+    fn now(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    fn took(&self, _rung: Rung, _began: u64) {}
+
     fn policy(&self) -> Option<&Policy> {
         Some(&self.policy)
     }
@@ -315,6 +326,11 @@ impl Maps for MemoryMaps {
     fn count_stage(&self, _rung: Rung, _stage: Stage, counter: StageCounter, amount: u64) {
         let cell = &self.counted[counter as usize];
         cell.set(cell.get() + amount);
+    }
+
+    fn count_data(&self, rung: Rung, stage: Stage, bytes: usize) {
+        self.count_stage(rung, stage, StageCounter::Blocks, 1);
+        self.count_stage(rung, stage, StageCounter::Bytes, bytes as u64);
     }
 
     fn count_completed(&self, _rung: Rung, _stage: Stage, _took_us: u64) {

@@ -1,5 +1,7 @@
 //! Ethernet II with up to two VLAN tags (IEEE 802.1Q and 802.1ad).
 
+use crate::wire::Bytes;
+
 /// Both addresses; what an answer swaps.
 pub const ADDRESSES_LEN: usize = 12;
 /// Addresses and EtherType, without tags.
@@ -23,39 +25,60 @@ pub const fn is_tag(ethertype: u16) -> bool {
 
 /// An untagged header, or the part of a tagged one before the first tag's control field.
 #[derive(Clone, Copy, Debug)]
-pub struct Ethernet(pub [u8; HEADER_LEN]);
+#[repr(transparent)]
+pub struct Ethernet([u16; HEADER_LEN / 2]);
+
+// SAFETY: words without padding.
+unsafe impl Bytes for Ethernet {}
+
+/// Destination and source.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Addresses([u16; ADDRESSES_LEN / 2]);
+
+// SAFETY: words without padding.
+unsafe impl Bytes for Addresses {}
 
 impl Ethernet {
+    pub const EMPTY: Self = Self([0; HEADER_LEN / 2]);
+
     #[inline(always)]
     pub const fn destination(&self) -> [u8; 6] {
-        [
-            self.0[0], self.0[1], self.0[2], self.0[3], self.0[4], self.0[5],
-        ]
+        address([self.0[0], self.0[1], self.0[2]])
     }
 
     #[inline(always)]
     pub const fn source(&self) -> [u8; 6] {
-        [
-            self.0[6], self.0[7], self.0[8], self.0[9], self.0[10], self.0[11],
-        ]
+        address([self.0[3], self.0[4], self.0[5]])
     }
 
     #[inline(always)]
     pub const fn ethertype(&self) -> u16 {
-        u16::from_be_bytes([self.0[12], self.0[13]])
+        u16::from_be(self.0[6])
     }
 
     /// Broadcast is a multicast address too (IEEE 802, the group bit).
     #[inline(always)]
     pub const fn is_to_group(&self) -> bool {
-        self.0[0] & 1 != 0
+        self.0[0].to_ne_bytes()[0] & 1 != 0
     }
 
     /// Both addresses as the answer carries them.
     #[inline(always)]
-    pub const fn swapped(&self) -> [u8; ADDRESSES_LEN] {
-        addresses(self.source(), self.destination())
+    pub const fn swapped(&self) -> Addresses {
+        let [a, b, c, d, e, f, _] = self.0;
+        Addresses([d, e, f, a, b, c])
     }
+}
+
+#[inline(always)]
+const fn address(words: [u16; 3]) -> [u8; 6] {
+    let [[a, b], [c, d], [e, f]] = [
+        words[0].to_ne_bytes(),
+        words[1].to_ne_bytes(),
+        words[2].to_ne_bytes(),
+    ];
+    [a, b, c, d, e, f]
 }
 
 /// Two addresses as they stand in a frame.

@@ -2,6 +2,7 @@
 
 use crate::abi::{Address, mapped};
 use crate::checksum::Sum;
+use crate::wire::Bytes;
 
 pub const UDP: u8 = 17;
 
@@ -10,41 +11,52 @@ const HOP_LIMIT: u8 = 64;
 
 /// An IPv4 header without options.
 #[derive(Clone, Copy, Debug)]
-pub struct V4(pub [u8; Self::LEN]);
+#[repr(transparent)]
+pub struct V4([u32; Self::LEN / 4]);
+
+// SAFETY: words without padding.
+unsafe impl Bytes for V4 {}
 
 impl V4 {
     pub const LEN: usize = 20;
+    pub const EMPTY: Self = Self([0; Self::LEN / 4]);
 
     /// Version 4, five words long.
     #[inline(always)]
     pub const fn is_plain(&self) -> bool {
-        self.0[0] == 0x45
+        self.0[0].to_ne_bytes()[0] == 0x45
     }
 
     /// First or later fragment: more-fragments or an offset.
     #[inline(always)]
     pub const fn is_fragment(&self) -> bool {
-        u16::from_be_bytes([self.0[6], self.0[7]]) & 0x3fff != 0
+        self.0[1] & word(0, 0x3fff) != 0
     }
 
     #[inline(always)]
     pub const fn total_len(&self) -> usize {
-        u16::from_be_bytes([self.0[2], self.0[3]]) as usize
+        let [_, _, high, low] = self.0[0].to_ne_bytes();
+        u16::from_be_bytes([high, low]) as usize
     }
 
     #[inline(always)]
     pub const fn protocol(&self) -> u8 {
-        self.0[9]
+        self.0[2].to_ne_bytes()[1]
+    }
+
+    #[inline(always)]
+    pub const fn is_sum_valid(&self) -> bool {
+        Sum::new().words(&self.0).is_valid()
     }
 
     #[inline(always)]
     pub const fn source(&self) -> Address {
-        mapped([self.0[12], self.0[13], self.0[14], self.0[15]])
+        mapped(self.0[3].to_ne_bytes())
     }
 
     #[inline(always)]
     pub const fn destination(&self) -> Address {
-        mapped([self.0[16], self.0[17], self.0[18], self.0[19]])
+        mapped(self.0[4].to_ne_bytes())
     }
 
     /// `from` and `to` are in their mapped form.
@@ -61,89 +73,77 @@ impl V4 {
         identification: u16,
         payload_len: u16,
     ) -> Self {
-        let id = identification.to_be_bytes();
-        let len = (payload_len + Self::LEN as u16).to_be_bytes();
-        let (from, to) = (from[3].to_ne_bytes(), to[3].to_ne_bytes());
-        let mut header = [
-            0x45, ds_field, len[0], len[1], id[0], id[1], 0, 0, HOP_LIMIT, UDP, 0, 0, from[0],
-            from[1], from[2], from[3], to[0], to[1], to[2], to[3],
+        let mut words = [
+            word(0x4500 | ds_field as u16, payload_len + Self::LEN as u16),
+            word(identification, 0),
+            word((HOP_LIMIT as u16) << 8 | UDP as u16, 0),
+            from[3],
+            to[3],
         ];
-        let sum = Sum::new().bytes(&header).finish().to_be_bytes();
-        header[10] = sum[0];
-        header[11] = sum[1];
-        Self(header)
+        let sum = Sum::new().words(&words).finish();
+        words[2] |= word(0, sum);
+        Self(words)
     }
+}
+
+/// Two numbers as they stand in a header.
+#[inline(always)]
+const fn word(high: u16, low: u16) -> u32 {
+    ((high as u32) << 16 | low as u32).to_be()
 }
 
 /// An IPv6 header.
 #[derive(Clone, Copy, Debug)]
-pub struct V6(pub [u8; Self::LEN]);
+#[repr(transparent)]
+pub struct V6([u32; Self::LEN / 4]);
+
+// SAFETY: words without padding.
+unsafe impl Bytes for V6 {}
 
 impl V6 {
     pub const LEN: usize = 40;
+    pub const EMPTY: Self = Self([0; Self::LEN / 4]);
 
     #[inline(always)]
     pub const fn is_plain(&self) -> bool {
-        self.0[0] >> 4 == 6
+        self.0[0].to_ne_bytes()[0] >> 4 == 6
     }
 
     #[inline(always)]
     pub const fn payload_len(&self) -> usize {
-        u16::from_be_bytes([self.0[4], self.0[5]]) as usize
+        let [high, low, _, _] = self.0[1].to_ne_bytes();
+        u16::from_be_bytes([high, low]) as usize
     }
 
     #[inline(always)]
     pub const fn next_header(&self) -> u8 {
-        self.0[6]
+        self.0[1].to_ne_bytes()[2]
     }
 
     #[inline(always)]
     pub const fn source(&self) -> Address {
-        [
-            self.word::<8>(),
-            self.word::<12>(),
-            self.word::<16>(),
-            self.word::<20>(),
-        ]
+        [self.0[2], self.0[3], self.0[4], self.0[5]]
     }
 
     #[inline(always)]
     pub const fn destination(&self) -> Address {
-        [
-            self.word::<24>(),
-            self.word::<28>(),
-            self.word::<32>(),
-            self.word::<36>(),
-        ]
-    }
-
-    #[inline(always)]
-    const fn word<const AT: usize>(&self) -> u32 {
-        u32::from_ne_bytes([self.0[AT], self.0[AT + 1], self.0[AT + 2], self.0[AT + 3]])
+        [self.0[6], self.0[7], self.0[8], self.0[9]]
     }
 
     #[inline(always)]
     pub const fn emit(from: &Address, to: &Address, ds_field: u8, payload_len: u16) -> Self {
-        let len = payload_len.to_be_bytes();
-        let mut header = [0; Self::LEN];
-        header[0] = 0x60 | ds_field >> 4;
-        header[1] = ds_field << 4;
-        header[4] = len[0];
-        header[5] = len[1];
-        header[6] = UDP;
-        header[7] = HOP_LIMIT;
-        let mut at = 0;
-        while at < 4 {
-            let (from, to) = (from[at].to_ne_bytes(), to[at].to_ne_bytes());
-            let mut byte = 0;
-            while byte < 4 {
-                header[8 + 4 * at + byte] = from[byte];
-                header[24 + 4 * at + byte] = to[byte];
-                byte += 1;
-            }
-            at += 1;
-        }
-        Self(header)
+        Self([
+            word(0x6000 | (ds_field as u16) << 4, 0),
+            word(payload_len, (UDP as u16) << 8 | HOP_LIMIT as u16),
+            from[0],
+            from[1],
+            from[2],
+            from[3],
+            to[0],
+            to[1],
+            to[2],
+            to[3],
+        ])
     }
 }
 

@@ -2,9 +2,29 @@
 //!
 //! Headers have fixed sizes here (no IPv4 options, no IPv6 extension headers), so a view is an
 //! array taken out of the frame in one piece, with getters, and `emit` builds the same array for
-//! the answer.
+//! the answer. The arrays are of words, in memory order: the BPF back end moves bytes one by one
+//! where the type does not promise an alignment.
 
 pub mod eth;
 pub mod ip;
 pub mod tftp;
 pub mod udp;
+
+/// A piece of a packet: nothing but its bytes.
+///
+/// # Safety
+/// The type has no padding, and every bit pattern is a value of it.
+pub unsafe trait Bytes: Sized {
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: all bytes of the value are initialised: it has no padding.
+        unsafe { core::slice::from_raw_parts((&raw const *self).cast(), size_of::<Self>()) }
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and whatever is written is a value.
+        unsafe { core::slice::from_raw_parts_mut((&raw mut *self).cast(), size_of::<Self>()) }
+    }
+}
+
+// SAFETY: bytes.
+unsafe impl<const N: usize> Bytes for [u8; N] {}

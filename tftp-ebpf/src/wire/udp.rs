@@ -1,27 +1,37 @@
 //! UDP (RFC 768).
 
+use crate::checksum::Sum;
+use crate::wire::Bytes;
+
 /// A UDP header.
 #[derive(Clone, Copy, Debug)]
-pub struct Udp(pub [u8; Self::LEN]);
+#[repr(transparent)]
+pub struct Udp([u32; Self::LEN / 4]);
+
+// SAFETY: words without padding.
+unsafe impl Bytes for Udp {}
 
 impl Udp {
     pub const LEN: usize = 8;
+    pub const EMPTY: Self = Self([0; Self::LEN / 4]);
 
     /// Ports stay in network order: they are compared, and swapped, and seldom counted with.
     #[inline(always)]
     pub const fn source_port(&self) -> [u8; 2] {
-        [self.0[0], self.0[1]]
+        let [high, low, _, _] = self.0[0].to_ne_bytes();
+        [high, low]
     }
 
     #[inline(always)]
     pub const fn destination_port(&self) -> [u8; 2] {
-        [self.0[2], self.0[3]]
+        let [_, _, high, low] = self.0[0].to_ne_bytes();
+        [high, low]
     }
 
     /// Header and payload.
     #[inline(always)]
     pub const fn len(&self) -> usize {
-        u16::from_be_bytes([self.0[4], self.0[5]]) as usize
+        (u32::from_be(self.0[1]) >> 16) as usize
     }
 
     #[inline(always)]
@@ -31,14 +41,21 @@ impl Udp {
 
     #[inline(always)]
     pub const fn checksum(&self) -> u16 {
-        u16::from_be_bytes([self.0[6], self.0[7]])
+        u32::from_be(self.0[1]) as u16
     }
 
+    /// What it adds to its own checksum.
     #[inline(always)]
-    pub const fn emit(from: [u8; 2], to: [u8; 2], len: u16, checksum: u16) -> Self {
-        let (len, sum) = (len.to_be_bytes(), checksum.to_be_bytes());
-        Self([
-            from[0], from[1], to[0], to[1], len[0], len[1], sum[0], sum[1],
-        ])
+    pub const fn sum(&self) -> Sum {
+        Sum::new().words(&self.0)
+    }
+
+    /// `rest` is the sum of all that the checksum covers but this header.
+    #[inline(always)]
+    pub const fn emit(from: [u8; 2], to: [u8; 2], len: u16, rest: Sum) -> Self {
+        let ports = u32::from_ne_bytes([from[0], from[1], to[0], to[1]]);
+        let header = Self([ports, ((len as u32) << 16).to_be()]);
+        let checksum = rest.add(header.sum()).finish_udp();
+        Self([ports, ((len as u32) << 16 | checksum as u32).to_be()])
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use tftp_ebpf::abi::{Transfer, TransferKey};
 use tftp_ebpf::checksum::Sum;
 use tftp_ebpf::plan;
+use tftp_ebpf::wire::Bytes as _;
 use tftp_ebpf::wire::eth::{self, ethertype};
 use tftp_ebpf::wire::ip;
 use tftp_ebpf::wire::tftp::{HEADER_LEN, Oack, opcode};
@@ -28,12 +29,7 @@ pub fn frame<B: Banks>(
     let sum = payload.chunks(2).fold(Sum::new(), |sum, pair| {
         sum.pair(pair[0], pair.get(1).copied().unwrap_or(0))
     });
-    let checksum = sum
-        .pseudo_header(us, client, udp_len)
-        .pair(key.our_port[0], key.our_port[1])
-        .pair(key.client_port[0], key.client_port[1])
-        .word(udp_len)
-        .finish_udp();
+    let sum = sum.pseudo_header(us, client, udp_len);
 
     let mut frame =
         Vec::with_capacity(eth::HEADER_LEN + 8 + ip::V6::LEN + Udp::LEN + payload.len());
@@ -41,13 +37,14 @@ pub fn frame<B: Banks>(
     frame.extend_from_slice(&transfer.tags[..usize::from(transfer.tags_len)]);
     if v6 {
         frame.extend_from_slice(&ethertype::IPV6.to_be_bytes());
-        frame.extend_from_slice(&ip::V6::emit(us, client, ds_field, udp_len).0);
+        frame.extend_from_slice(ip::V6::emit(us, client, ds_field, udp_len).as_bytes());
     } else {
         frame.extend_from_slice(&ethertype::IPV4.to_be_bytes());
         let id = plan::identification(key.our_port, transfer.block);
-        frame.extend_from_slice(&ip::V4::emit(us, client, ds_field, id, udp_len).0);
+        frame.extend_from_slice(ip::V4::emit(us, client, ds_field, id, udp_len).as_bytes());
     }
-    frame.extend_from_slice(&Udp::emit(key.our_port, key.client_port, udp_len, checksum).0);
+    let udp = Udp::emit(key.our_port, key.client_port, udp_len, sum);
+    frame.extend_from_slice(udp.as_bytes());
     frame.extend_from_slice(&payload);
     Some(frame)
 }
