@@ -113,6 +113,10 @@ fn absent<F: Frame, M: Maps>(
     scratch: &mut Scratch,
     now: u64,
 ) -> Result<Reason, Reason> {
+    // An ERROR is no longer than its request, but a source that asks for nothing else is a scan.
+    if !maps.may_spend(Bucket::Miss, &scratch.source, policy, now) {
+        return Err(Reason::MissBudget);
+    }
     let port = tid(policy, &scratch.packet, &scratch.entry, &Granted::default());
     resize(frame, &scratch.packet, FILE_NOT_FOUND.len())?;
     let sum = Sum::new().bytes(&FILE_NOT_FOUND_EVEN);
@@ -128,6 +132,7 @@ fn absent<F: Frame, M: Maps>(
         sum,
     )?;
     written(frame.store(scratch.packet.payload, &FILE_NOT_FOUND))?;
+    maps.spend(Bucket::Miss, &scratch.source, policy, now);
 
     let stage = Stage::from_index(scratch.entry.stage);
     maps.count_stage(F::RUNG, stage, StageCounter::Requests, 1);
