@@ -269,7 +269,7 @@ pub const STAGES: usize = 16;
 pub const STAGE_SLOTS: usize = 8;
 pub const LOG2_BUCKETS: usize = 32;
 
-/// `LATENCY`: nanoseconds in the program, sampled.
+/// `LATENCY`: nanoseconds spent on packets that are ours, sampled, from when that is known.
 pub type LatencyHistogram = [u64; LOG2_BUCKETS];
 
 /// The bucket of a log2 histogram: bucket `n` counts values below `2^n`, the last one all others.

@@ -27,19 +27,35 @@ const _: () = assert!(size_of::<Start>() == 2 + Start::LEN);
 
 impl Start {
     const LEN: usize = eth::HEADER_LEN + ip::V4::LEN + size_of::<Transport>();
-    const EMPTY: Self = Self {
-        padding: [0; 2],
-        ethernet: Ethernet::EMPTY,
-        v4: ip::V4::EMPTY,
-        transport: Transport {
+    const EMPTY: Self = Self::new(
+        Ethernet::EMPTY,
+        ip::V4::EMPTY,
+        Transport {
             udp: Udp::EMPTY,
             tftp: 0,
         },
-    };
+    );
 
     #[inline(always)]
-    fn in_frame(&mut self) -> &mut [u8; Self::LEN] {
+    pub const fn new(ethernet: Ethernet, v4: ip::V4, transport: Transport) -> Self {
+        Self {
+            padding: [0; 2],
+            ethernet,
+            v4,
+            transport,
+        }
+    }
+
+    /// As it stands in the frame.
+    #[inline(always)]
+    pub const fn in_frame(&self) -> &[u8; Self::LEN] {
         // SAFETY: all that is behind the padding.
+        unsafe { &*(&raw const *self).cast::<u8>().add(2).cast() }
+    }
+
+    #[inline(always)]
+    const fn in_frame_mut(&mut self) -> &mut [u8; Self::LEN] {
+        // SAFETY: as above.
         unsafe { &mut *(&raw mut *self).cast::<u8>().add(2).cast() }
     }
 }
@@ -98,7 +114,7 @@ impl Packet {
     /// Reads a frame as far as its UDP header, and the opcode behind it.
     #[inline(always)]
     pub fn parse<F: Frame>(&mut self, frame: &F) -> Result<(), Reason> {
-        let in_one = frame.load(0, self.start.in_frame());
+        let in_one = frame.load(0, self.start.in_frame_mut());
         if !in_one && !frame.load(0, &mut self.start.ethernet) {
             return Err(Reason::NotIp);
         }

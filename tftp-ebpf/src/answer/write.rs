@@ -4,7 +4,7 @@ use super::written;
 use crate::abi::Policy;
 use crate::checksum::Sum;
 use crate::frame::{Frame, Maps, Scratch};
-use crate::packet::{Packet, Transport};
+use crate::packet::{Packet, Start, Transport};
 use crate::plan;
 use crate::verdict::Reason;
 use crate::wire::Bytes;
@@ -34,8 +34,8 @@ pub(super) fn resize<F: Frame>(
     }
 }
 
-/// What an answer begins with behind Ethernet: written in one piece, since each call costs more than
-/// the bytes.
+/// What an answer begins with behind Ethernet and its tags: written in one piece, since each call
+/// costs more than the bytes.
 #[repr(C)]
 struct Headers<Ip> {
     ip: Ip,
@@ -73,15 +73,20 @@ pub(super) fn write_headers<F: Frame>(
         udp: Udp::emit(our_port, client_port, udp_len, rest),
         tftp: u32::from_ne_bytes(first),
     };
-    written(frame.store(0, &packet.ethernet().swapped()))?;
+    let ethernet = packet.ethernet().swapped();
     if packet.v6 {
         let ip = ip::V6::emit(us, client, policy.ds_field, udp_len);
-        written(frame.store(packet.network, &Headers { ip, transport }))
-    } else {
-        let id = plan::identification(our_port, block);
-        let ip = ip::V4::emit(us, client, policy.ds_field, id, udp_len);
-        written(frame.store(packet.network, &Headers { ip, transport }))
+        written(frame.store(0, &ethernet))?;
+        return written(frame.store(packet.network, &Headers { ip, transport }));
     }
+    let id = plan::identification(our_port, block);
+    let ip = ip::V4::emit(us, client, policy.ds_field, id, udp_len);
+    if packet.network == eth::HEADER_LEN {
+        let start = Start::new(ethernet, ip, transport);
+        return written(frame.store(0, start.in_frame()));
+    }
+    written(frame.store(0, &ethernet))?;
+    written(frame.store(packet.network, &Headers { ip, transport }))
 }
 
 /// Writes a DATA packet into a frame that has its size: `len` bytes from `position` of the content

@@ -31,14 +31,6 @@ pub struct Ethernet([u16; HEADER_LEN / 2]);
 // SAFETY: words without padding.
 unsafe impl Bytes for Ethernet {}
 
-/// Destination and source.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct Addresses([u16; ADDRESSES_LEN / 2]);
-
-// SAFETY: words without padding.
-unsafe impl Bytes for Addresses {}
-
 impl Ethernet {
     pub const EMPTY: Self = Self([0; HEADER_LEN / 2]);
 
@@ -63,11 +55,11 @@ impl Ethernet {
         self.0[0].to_ne_bytes()[0] & 1 != 0
     }
 
-    /// Both addresses as the answer carries them.
+    /// The header of the answer, which has the same EtherType.
     #[inline(always)]
-    pub const fn swapped(&self) -> Addresses {
-        let [a, b, c, d, e, f, _] = self.0;
-        Addresses([d, e, f, a, b, c])
+    pub const fn swapped(&self) -> Self {
+        let [a, b, c, d, e, f, ethertype] = self.0;
+        Self([d, e, f, a, b, c, ethertype])
     }
 }
 
