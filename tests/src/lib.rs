@@ -7,7 +7,7 @@
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
 //! - [`rig`]: the daemon under test, on one rung.
-//! - [`bench`]: how long it takes, beside what it is to be held against.
+//! - [`mod@bench`]: how long it takes, beside what it is to be held against.
 
 pub mod bench;
 pub mod client;

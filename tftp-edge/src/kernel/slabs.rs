@@ -3,6 +3,8 @@
 //! A position is a place in one linear space. Every slab holds [`SLAB_STRIDE`] bytes of it, and
 //! after them a copy of the first [`SLAB_OVERLAP`] bytes of the next slab, so that a block never
 //! has to be put together from two.
+//!
+//! [`SLAB_OVERLAP`]: tftp_ebpf::abi::SLAB_OVERLAP
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,7 @@
 //! replacing one entry. The space of the version before is used again when no transfer refers to
 //! it any more.
 //!
-//! What does not fit is the daemon's until there is room; who gets it is in [`room`]. A name keeps
+//! What does not fit is the daemon's until there is room; who gets it is in `room`. A name keeps
 //! its version all the time. That holds no memory of its own: the catalog has the same one, and
 //! tells of each version it drops, at which the name drops it too.
 
