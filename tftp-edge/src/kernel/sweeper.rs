@@ -78,42 +78,45 @@ impl Sweeper {
         now_ns: u64,
         jitter: f64,
     ) -> Option<Action> {
+        let (sweep, policy) = (self.sweep, self.policy);
         let age = now_ns.saturating_sub(transfer.last_send_ns);
         if age < nanos(FLOOR) {
-            // It moves: the common case, and not worth remembering.
+            // It moves: the common case, and not worth remembering. Only what was sent to an
+            // address nobody has proved is remembered through a repeated request.
+            if transfer.is_fresh()
+                && let Some(watch) = self.watches.get_mut(key)
+            {
+                watch.swept = sweep;
+            }
             return None;
         }
-        let (sweep, policy) = (self.sweep, self.policy);
+        let limit = if transfer.is_fresh() {
+            MAX_FIRST_SENDS
+        } else {
+            policy.max_sends
+        };
         let watch = self
             .watches
             .entry(*key)
-            .or_insert_with(|| Watch::new(transfer, &policy, sweep, jitter));
+            .or_insert_with(|| Watch::new(transfer, timeout(transfer, &policy), 1, jitter));
         if watch.block != transfer.block || watch.kernel_send_ns != transfer.last_send_ns {
             // A request that is repeated gets its answer from the kernel, and no more from us.
             let sends = if transfer.is_fresh() { watch.sends } else { 1 };
-            *watch = Watch {
-                sends,
-                ..Watch::new(transfer, &policy, sweep, jitter)
+            let wait = if sends < limit {
+                timeout(transfer, &policy)
+            } else {
+                LINGER
             };
+            *watch = Watch::new(transfer, wait, sends, jitter);
         }
         watch.swept = sweep;
         let stalled = age >= nanos(MAX_STALL);
         if now_ns < watch.due_ns && !stalled {
             return None;
         }
-        let fresh = transfer.is_fresh();
-        let limit = if fresh {
-            MAX_FIRST_SENDS
-        } else {
-            policy.max_sends
-        };
-        if watch.sends >= limit && now_ns < watch.due_ns.max(transfer.last_send_ns + nanos(LINGER))
-        {
-            return None;
-        }
         if watch.sends >= limit || stalled {
             self.watches.remove(key);
-            let unconfirmed = !fresh && transfer.block == transfer.last_block();
+            let unconfirmed = !transfer.is_fresh() && transfer.block == transfer.last_block();
             return Some(Action::GiveUp { unconfirmed });
         }
         watch.sends += 1;
@@ -135,13 +138,14 @@ impl Sweeper {
 }
 
 impl Watch {
-    fn new(transfer: &Transfer, policy: &Policy, swept: u64, jitter: f64) -> Self {
+    /// A packet the kernel has just sent, to be looked at again after `wait`.
+    fn new(transfer: &Transfer, wait: Duration, sends: u32, jitter: f64) -> Self {
         Self {
             block: transfer.block,
             kernel_send_ns: transfer.last_send_ns,
-            sends: 1,
-            due_ns: transfer.last_send_ns + jittered(timeout(transfer, policy), jitter),
-            swept,
+            sends,
+            due_ns: transfer.last_send_ns + jittered(wait, jitter),
+            swept: 0,
         }
     }
 }
@@ -292,17 +296,17 @@ mod tests {
         };
         let mut resends = 0;
         for tick in 0..80 {
-            // The phone repeats its request every second; the kernel answers each.
+            // The phone repeats its request after 1.5 s each; the kernel answers each.
             let now = first.last_send_ns + tick * 100 * MS;
             let asked = Transfer {
-                last_send_ns: first.last_send_ns + tick / 10 * 1000 * MS,
+                last_send_ns: first.last_send_ns + tick / 15 * 1500 * MS,
                 ..first
             };
             sweeper.begin();
             resends += u32::from(sweeper.look(&key(), &asked, now, 0.0) == Some(Action::Resend));
             sweeper.finish();
         }
-        assert!(resends <= 1, "{resends}");
+        assert_eq!(resends, 1);
     }
 
     #[test]
