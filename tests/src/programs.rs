@@ -5,7 +5,6 @@
 //! loopback interface: that a driver leaves no room is not seen here, and [`can_run`] says what else
 //! is not.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -24,6 +23,8 @@ use tftp_edge::kernel::object::{
     KernelBanks, Object, Sizes, TC_PROGRAM, XDP_PROGRAM, client_key, program,
 };
 use tftp_edge::kernel::slabs::Slabs;
+
+use crate::lab::{is_root, skipped};
 
 /// Room for the longest answer.
 const FRAME_MAX: usize = 4096;
@@ -44,13 +45,11 @@ const fn action(rung: Rung, verdict: Verdict) -> u32 {
 
 /// Whether this process may load programs. Says so if not: what needs it is then left out.
 pub fn may_load(what: &str) -> bool {
-    let may = nix::unistd::geteuid().is_root();
+    let may = is_root();
     if !may {
-        // Not by a macro: what those write is shown of failed tests alone.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: {what}: root is needed to load the kernel program"
-        );
+        skipped(&format!(
+            "{what}: root is needed to load the kernel program"
+        ));
     }
     may
 }

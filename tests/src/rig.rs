@@ -1,7 +1,6 @@
 //! The daemon under test in a lab, on one rung of the ladder.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use crate::client::{Exchange, Fetched, Outcome, Request, Retry, get};
 use crate::demo::{Edge, Metrics, Mode};
 use crate::lab::{
     Attached, CLIENT_IF, CLIENT_V4, CLIENT_V6, Lab, LabOptions, LabPrograms, Process, SERVER_V4,
-    SERVER_V6, is_root,
+    SERVER_V6, is_root, skipped,
 };
 use crate::phones::{Family, Fleet, FleetOptions, PhoneSpec, Progress, Report};
 use crate::server::Place;
@@ -50,10 +49,7 @@ pub fn run(rung: Rung, case: fn(&mut Rig<'_>) -> Result<()>) {
 /// As [`run`], in a lab of a certain kind.
 pub fn run_in(options: LabOptions, rung: Rung, case: fn(&mut Rig<'_>) -> Result<()>) {
     if let Some(why) = cannot_run(rung) {
-        // Past the capture of the test harness: a test that did not run must be seen.
-        let name = std::thread::current().name().unwrap_or("?").to_owned();
-        let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
-        return;
+        return skipped(why);
     }
     let lab = Lab::new(options).unwrap_or_else(|error| panic!("no lab: {error:?}"));
     let mut rig = Rig::new(&lab, rung).unwrap_or_else(|error| panic!("no rig: {error:?}"));

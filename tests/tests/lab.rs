@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tftp_edge_tests::client::{Fault, Outcome, RealClient, Request, Retry, get, get_with};
 use tftp_edge_tests::lab::{
     CLIENT_IF, CLIENT_V4, CLIENT_V6, Capture, Findings, Impairment, Lab, LabOptions, LabPrograms,
-    Process, SERVER_IF, SERVER_V4, SERVER_V6, Side, Tags, is_root, run,
+    Process, SERVER_IF, SERVER_V4, SERVER_V6, Side, Tags, run, with_root,
 };
 use tftp_edge_tests::server::{Place, Server};
 
@@ -76,21 +76,6 @@ fn name(size: usize) -> String {
 
 fn content(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at * 7 + at / 251) as u8).collect()
-}
-
-/// Runs the test if it can run, and says so if not.
-fn with_root(needs_programs: bool, test: impl FnOnce() -> Result<()>) {
-    if !is_root() {
-        eprintln!("SKIPPED: network namespaces need root");
-        return;
-    }
-    if needs_programs && let Some(missing) = LabPrograms::unavailable() {
-        eprintln!("SKIPPED: {missing}");
-        return;
-    }
-    if let Err(error) = test() {
-        panic!("{error:?}");
-    }
 }
 
 fn exists(namespace: &str) -> bool {

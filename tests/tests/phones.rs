@@ -10,7 +10,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 use tftp_ebpf::stage::Stage;
 use tftp_edge_tests::lab::{
-    CLIENT_IF, Impairment, Lab, LabOptions, LabPrograms, Process, SERVER_V4, Side, is_root,
+    CLIENT_IF, Impairment, Lab, LabOptions, LabPrograms, Process, SERVER_V4, Side, with_root,
 };
 use tftp_edge_tests::phones::{Family, Fleet, FleetOptions, Oracle, Progress, Report};
 use tftp_edge_tests::server::{Place, Server};
@@ -67,21 +67,6 @@ impl Rig {
             options,
         };
         fleet.boot(Place::Namespace(&self.lab.client), &Progress::default())
-    }
-}
-
-/// Runs the test if it can run, and says so if not.
-fn with_root(needs_programs: bool, test: impl FnOnce() -> Result<()>) {
-    if !is_root() {
-        eprintln!("SKIPPED: network namespaces need root");
-        return;
-    }
-    if needs_programs && let Some(missing) = LabPrograms::unavailable() {
-        eprintln!("SKIPPED: {missing}");
-        return;
-    }
-    if let Err(error) = test() {
-        panic!("{error:?}");
     }
 }
 

@@ -9,6 +9,7 @@ mod interrupt;
 mod namespace;
 mod process;
 mod programs;
+mod skip;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,6 +21,7 @@ pub use interrupt::{interrupted, watch_for_interrupt};
 pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
 pub use programs::{Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags, attached_to};
+pub use skip::{skipped, with_root};
 
 /// Queues of each end. Under XDP each has a ring of 256 frames; a storm overruns a single one.
 const QUEUES: &str = "8";
