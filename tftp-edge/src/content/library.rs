@@ -19,7 +19,7 @@ use super::loader::Loader;
 use super::root::Root;
 use super::table::{Entry, Table};
 use super::tree::MAX_NAME;
-use super::{Catalog, ContentError, Listener, Lookup, Settings, Version};
+use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::inventory::{Inventory, Watch};
 
 /// How often the inventory is looked at for commits of another process.
@@ -181,7 +181,8 @@ impl Drop for Library {
 }
 
 impl Catalog for Library {
-    fn lookup(&self, raw: &[u8]) -> Lookup {
+    fn lookup(&self, query: Query<'_>) -> Lookup {
+        let raw = query.name;
         let mut folded = [0; MAX_NAME];
         let name = match folded_name(raw, &mut folded) {
             Ok(name) => name,
@@ -203,9 +204,9 @@ impl Catalog for Library {
         }
     }
 
-    fn when_ready(&self, raw: &[u8], wake: Wake) {
+    fn when_ready(&self, query: Query<'_>, wake: Wake) {
         let mut folded = [0; MAX_NAME];
-        if let Ok(name) = folded_name(raw, &mut folded) {
+        if let Ok(name) = folded_name(query.name, &mut folded) {
             // The curator changes the table first and looks for waiters afterwards, so one of the
             // two sees the other.
             let mut waiting = self.shared.waiting.lock();

@@ -21,6 +21,7 @@ mod table;
 mod tree;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -66,14 +67,35 @@ pub enum Lookup {
     Refused,
 }
 
+/// One request for a name, over whatever protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'n> {
+    /// The name as the client wrote it.
+    pub name: &'n [u8],
+    /// Who asks: some names are another file in another site.
+    pub client: IpAddr,
+    /// Another edge asks on behalf of its own client: it gets what is here, and nothing is asked
+    /// of a third.
+    pub forwarded: bool,
+}
+
+impl<'n> Query<'n> {
+    pub const fn new(name: &'n [u8], client: IpAddr) -> Self {
+        Self {
+            name,
+            client,
+            forwarded: false,
+        }
+    }
+}
+
 /// Answers names. Implementations never block: they are asked from the packet loops.
 pub trait Catalog: Send + Sync + 'static {
-    /// `raw` is the name as the client wrote it.
-    fn lookup(&self, raw: &[u8]) -> Lookup;
+    fn lookup(&self, query: Query<'_>) -> Lookup;
 
     /// After [`Lookup::Loading`]: has the file read, and runs `wake` once, from any thread, when
     /// the answer has changed or cannot change at the moment.
-    fn when_ready(&self, raw: &[u8], wake: Box<dyn FnOnce() + Send>);
+    fn when_ready(&self, query: Query<'_>, wake: Box<dyn FnOnce() + Send>);
 }
 
 /// What a name has become.

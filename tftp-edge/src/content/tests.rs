@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,6 +13,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::inventory::{self, Device, ImportMode, Inventory, SqliteStore, Store, parse_csv};
+
+fn query(name: &[u8]) -> Query<'_> {
+    Query::new(name, Ipv4Addr::LOCALHOST.into())
+}
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -133,7 +138,10 @@ impl Site {
     }
 
     fn lookup(&self, name: &str) -> Lookup {
-        self.library.as_ref().unwrap().lookup(name.as_bytes())
+        self.library
+            .as_ref()
+            .unwrap()
+            .lookup(query(name.as_bytes()))
     }
 
     /// Waits until the condition holds.
@@ -468,7 +476,7 @@ fn load(site: &Site, name: &str) -> Lookup {
         let (woken, is_woken) = mpsc::channel();
         let wake = Box::new(move || woken.send(()).unwrap());
         let library = site.library.as_ref().unwrap();
-        library.when_ready(name.as_bytes(), wake);
+        library.when_ready(query(name.as_bytes()), wake);
         is_woken.recv_timeout(PATIENCE).unwrap();
     }
 }
@@ -546,7 +554,7 @@ fn a_large_file_that_finds_no_room_is_served_when_there_is_some() {
         site.library
             .as_ref()
             .unwrap()
-            .when_ready(b"image.bin", wake);
+            .when_ready(query(b"image.bin"), wake);
         is_woken.recv_timeout(PATIENCE).unwrap();
     };
     for _ in 0..2 {
@@ -713,7 +721,10 @@ fn after_shutdown_nobody_waits_and_content_is_still_there() {
     assert_eq!(site.found("a.xml").bytes, "a");
     assert!(matches!(site.lookup("large.bin"), Lookup::Loading));
     let (woken, is_woken) = mpsc::channel();
-    library.when_ready(b"large.bin", Box::new(move || woken.send(()).unwrap()));
+    library.when_ready(
+        query(b"large.bin"),
+        Box::new(move || woken.send(()).unwrap()),
+    );
     is_woken.recv_timeout(PATIENCE).unwrap();
 }
 

@@ -13,7 +13,7 @@ use tftp_ebpf::wire::tftp::{ErrorCode, Granted, Limits, MIN_BLKSIZE, Mode, PORT,
 use super::engine::{Datagram, Engine, PathMtu, Session, Wish};
 use super::outbox::{Client, SocketId};
 use super::transfer::{Repeated, Transfer};
-use crate::content::{Lookup, Version};
+use crate::content::{Lookup, Query, Version};
 use crate::stats::StageCounter;
 
 /// RFC 2347: a request has 512 octets at most.
@@ -137,7 +137,11 @@ impl Engine {
         if self.on_repeated(socket, datagram, wish, now, turn) {
             return;
         }
-        match self.shared.catalog.lookup(raw) {
+        match self
+            .shared
+            .catalog
+            .lookup(Query::new(raw, datagram.from.ip))
+        {
             Lookup::Found(version) => {
                 let clamp = self.clamp(datagram.from, &request, mtu);
                 self.start(socket, datagram.from, wish, version, clamp, now, turn);
@@ -180,7 +184,9 @@ impl Engine {
             Some(true) => {
                 let (ready, client) = (self.parking.ready.clone(), datagram.from);
                 let wake = Box::new(move || ready.push(client));
-                self.shared.catalog.when_ready(raw, wake);
+                self.shared
+                    .catalog
+                    .when_ready(Query::new(raw, client.ip), wake);
             }
         }
     }

@@ -219,16 +219,16 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::content::Lookup;
+    use crate::content::{Lookup, Query};
 
     struct Nothing;
 
     impl Catalog for Nothing {
-        fn lookup(&self, _raw: &[u8]) -> Lookup {
+        fn lookup(&self, _query: Query<'_>) -> Lookup {
             Lookup::Absent
         }
 
-        fn when_ready(&self, _raw: &[u8], _wake: Box<dyn FnOnce() + Send>) {}
+        fn when_ready(&self, _query: Query<'_>, _wake: Box<dyn FnOnce() + Send>) {}
     }
 
     #[test]

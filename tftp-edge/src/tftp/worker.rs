@@ -402,17 +402,17 @@ mod tests {
     use nix::sys::eventfd::EventFd;
 
     use super::*;
-    use crate::content::{Catalog, Lookup};
+    use crate::content::{Catalog, Lookup, Query};
     use crate::tftp::sources::Sources;
 
     struct Nothing;
 
     impl Catalog for Nothing {
-        fn lookup(&self, _raw: &[u8]) -> Lookup {
+        fn lookup(&self, _query: Query<'_>) -> Lookup {
             Lookup::Absent
         }
 
-        fn when_ready(&self, _raw: &[u8], _wake: Box<dyn FnOnce() + Send>) {}
+        fn when_ready(&self, _query: Query<'_>, _wake: Box<dyn FnOnce() + Send>) {}
     }
 
     fn worker() -> Worker {

@@ -10,7 +10,7 @@ use tftp_ebpf::name;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 use tftp_edge::access::Access;
-use tftp_edge::content::{Catalog, Lookup, Version};
+use tftp_edge::content::{Catalog, Lookup, Query, Version};
 use tftp_edge::stats::{Counters, Tally};
 use tftp_edge::tftp::{Server, Settings};
 
@@ -49,9 +49,9 @@ impl Files {
 }
 
 impl Catalog for Files {
-    fn lookup(&self, raw: &[u8]) -> Lookup {
+    fn lookup(&self, query: Query<'_>) -> Lookup {
         let mut buffer = [0; 255];
-        let Ok(name) = name::normalise(raw, &mut buffer) else {
+        let Ok(name) = name::normalise(query.name, &mut buffer) else {
             return Lookup::Refused;
         };
         let name = std::str::from_utf8(name).unwrap();
@@ -65,7 +65,7 @@ impl Catalog for Files {
         }
     }
 
-    fn when_ready(&self, _raw: &[u8], wake: Wake) {
+    fn when_ready(&self, _query: Query<'_>, wake: Wake) {
         self.waiting.lock().unwrap().push(wake);
     }
 }

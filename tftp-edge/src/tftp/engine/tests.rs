@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tftp_ebpf::stage::Stage;
 
 use super::*;
-use crate::content::{Lookup, Version};
+use crate::content::{Lookup, Query, Version};
 
 const MS: Duration = Duration::from_millis(1);
 const REQUEST_SOCKET: SocketId = SocketId(0);
@@ -18,7 +18,8 @@ const REQUEST_SOCKET: SocketId = SocketId(0);
 struct OneFile(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Catalog for OneFile {
-    fn lookup(&self, raw: &[u8]) -> Lookup {
+    fn lookup(&self, query: Query<'_>) -> Lookup {
+        let raw = query.name;
         if raw.starts_with(b"loading") {
             return Lookup::Loading;
         }
@@ -30,7 +31,7 @@ impl Catalog for OneFile {
         }))
     }
 
-    fn when_ready(&self, _raw: &[u8], wake: Box<dyn FnOnce() + Send>) {
+    fn when_ready(&self, _query: Query<'_>, wake: Box<dyn FnOnce() + Send>) {
         *self.0.lock() = Some(wake);
     }
 }
