@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::alarms::Alarms;
 use crate::config::Config;
 use crate::content::{ContentError, Library, Listener};
 use crate::inventory::{Inventory, StoreError};
@@ -114,6 +115,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         tracing::warn!(problem, "no kernel path: sockets alone");
     }
 
+    let alarms = Arc::new(Alarms::default());
     let inventory = Inventory::open(&config.inventory)?;
     let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&kernel) as _];
     let library = Library::start(&config.content, inventory, listeners)?;
@@ -145,6 +147,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         }),
         content: Arc::new(move || content(&counted)),
         devices: Arc::new(move || devices(&library)),
+        alarms,
     });
 
     if config.metrics.enabled {

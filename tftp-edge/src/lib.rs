@@ -3,6 +3,7 @@
 //! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`.
 
 pub mod access;
+pub mod alarms;
 pub mod config;
 pub mod content;
 pub mod edge;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tftp_ebpf::verdict::Rung;
 
+use crate::alarms::Alarms;
 use crate::kernel::{Mode, Snapshot};
 use crate::stats::Tally;
 use crate::tftp::Workers;
@@ -72,6 +73,7 @@ pub struct Sources {
     pub sockets: Probe<Sockets>,
     pub content: Probe<Content>,
     pub devices: Probe<Devices>,
+    pub alarms: Arc<Alarms>,
 }
 
 impl Default for Sources {
@@ -84,6 +86,7 @@ impl Default for Sources {
             sockets: Arc::new(Sockets::default),
             content: Arc::new(Content::default),
             devices: Arc::new(Devices::default),
+            alarms: Arc::default(),
         }
     }
 }
@@ -98,6 +101,7 @@ impl Sources {
             sockets: (self.sockets)(),
             content: (self.content)(),
             devices: (self.devices)(),
+            alarms: Arc::clone(&self.alarms),
         }
     }
 }
@@ -112,6 +116,7 @@ pub struct Reading {
     pub sockets: Sockets,
     pub content: Content,
     pub devices: Devices,
+    pub alarms: Arc<Alarms>,
 }
 
 impl Reading {

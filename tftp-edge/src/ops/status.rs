@@ -9,6 +9,7 @@ use tftp_ebpf::verdict::Rung;
 
 use super::exit::Exit;
 use super::sources::Reading;
+use crate::alarms::Alarm;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{StageCounter, Tally};
 
@@ -28,6 +29,7 @@ pub struct Status {
     pub rungs: Vec<Served>,
     pub files: Files,
     pub devices: Devices,
+    pub alarms: Vec<Alarm>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,6 +126,7 @@ impl Status {
                 sip: reading.devices.sip,
                 sccp: reading.devices.sccp,
             },
+            alarms: reading.alarms.list(),
         }
     }
 
@@ -242,7 +245,21 @@ impl fmt::Display for Status {
             out,
             "devices: {} SIP, {} SCCP",
             self.devices.sip, self.devices.sccp
-        )
+        )?;
+
+        if !self.alarms.is_empty() {
+            writeln!(out, "\nalarms:")?;
+        }
+        for alarm in &self.alarms {
+            let Alarm {
+                kind,
+                subject,
+                problem,
+                ..
+            } = alarm;
+            writeln!(out, "  {kind}: {subject}: {problem}")?;
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 
 use self::family::{Bounds, Family};
 use super::sources::{Reading, Sources};
+use crate::alarms::AlarmKind;
 use crate::kernel::Mode;
 use crate::stats::StageCounter;
 
@@ -112,10 +113,20 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(tftp(reading));
     families.extend(kernel(reading));
     families.extend(content(reading));
+    families.push(alarms(reading));
     families
         .into_iter()
         .filter_map(Family::into_proto)
         .collect()
+}
+
+fn alarms(reading: &Reading) -> Family {
+    let mut family = Family::gauge("alarms", "What needs a person now, by kind.");
+    for kind in AlarmKind::ALL {
+        let count = reading.alarms.count(kind);
+        family.add(&[("kind", kind.as_str())], count as f64);
+    }
+    family
 }
 
 fn process(reading: &Reading) -> Vec<Family> {
