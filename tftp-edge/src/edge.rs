@@ -118,7 +118,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let alarms = Arc::new(Alarms::default());
     let inventory = Inventory::open(&config.inventory)?;
     let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&kernel) as _];
-    let library = Library::start(&config.content, inventory, listeners)?;
+    let library = Library::start(&config.content, inventory, Arc::clone(&alarms), listeners)?;
     let watched = Arc::clone(&library);
     parts.push_with("content", move || watched.shutdown());
 

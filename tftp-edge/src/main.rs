@@ -173,6 +173,7 @@ fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::File { source, .. } => Exit::of_io(source),
         CommandError::Import { .. }
+        | CommandError::Render(_)
         | CommandError::NoSuchFile { .. }
         | CommandError::NotThere(_) => Exit::Data,
         CommandError::Setting { .. }

@@ -132,7 +132,12 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
         settled,
     });
     let inventory = Inventory::open(&config.inventory)?;
-    let library = Library::start(&config.content, inventory, vec![timed.clone()])?;
+    let library = Library::start(
+        &config.content,
+        inventory,
+        Arc::default(),
+        vec![timed.clone()],
+    )?;
     let mut writer = Inventory::open(&config.inventory)?;
     while news.try_recv().is_ok() {}
     let mut result = Vec::new();

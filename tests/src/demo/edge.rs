@@ -156,7 +156,11 @@ socket = "control.sock"
         let snapshot = Inventory::open(&config.inventory)?.snapshot()?;
         let mut renderer = Renderer::default();
         let render = |device: &Arc<Device>| {
-            let content = Bytes::copy_from_slice(renderer.device(device, &snapshot));
+            let content = Bytes::copy_from_slice(
+                renderer
+                    .device(device, &snapshot)
+                    .expect("the site of the lab renders"),
+            );
             (device.name.to_string(), content)
         };
         Ok(snapshot.devices.values().map(render).collect())

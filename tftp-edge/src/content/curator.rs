@@ -18,6 +18,7 @@ use super::root::{Denied, Fingerprint, Root};
 use super::table::Entry;
 use super::tree::{Found, NoContent, Tree};
 use super::{Change, Listener, Settings};
+use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::Snapshot;
 use publish::rank;
 
@@ -83,6 +84,7 @@ pub(super) struct Curator {
     root: Arc<Root>,
     shared: Arc<Shared>,
     loader: Loader,
+    alarms: Arc<Alarms>,
     listeners: Vec<Arc<dyn Listener>>,
     disk: HashMap<Arc<str>, DiskFile>,
     generated: GeneratedFiles,
@@ -108,6 +110,7 @@ impl Curator {
         root: Arc<Root>,
         shared: Arc<Shared>,
         loader: Loader,
+        alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
         unwatched: bool,
     ) -> Self {
@@ -116,6 +119,7 @@ impl Curator {
             root,
             shared,
             loader,
+            alarms,
             listeners,
             disk: HashMap::new(),
             generated: GeneratedFiles::default(),
@@ -140,7 +144,7 @@ impl Curator {
         let mut regenerated = 0;
         // First, so that what is left of the memory is known when the disk is read.
         if let Some(snapshot) = snapshot {
-            let names = self.generated.update(snapshot);
+            let names = self.generate(snapshot);
             regenerated = names.len() as u64;
             self.scan();
             names.iter().for_each(|name| self.publish(name));
@@ -178,9 +182,20 @@ impl Curator {
         }
     }
 
+    fn generate(&mut self, snapshot: Snapshot) -> Vec<Arc<str>> {
+        let names = self.generated.update(snapshot);
+        let faults = self.generated.faults.iter();
+        let problems = faults.map(|(name, problem)| {
+            let told = format!("cannot be generated: {problem}; its last good version is served");
+            (name.clone(), told)
+        });
+        self.alarms.set(AlarmKind::Generation, problems);
+        names
+    }
+
     fn regenerate(&mut self, snapshot: Snapshot) {
         let began = Instant::now();
-        let names = self.generated.update(snapshot);
+        let names = self.generate(snapshot);
         names.iter().for_each(|name| self.publish(name));
         self.hand_out();
         self.last_regeneration = Regeneration {

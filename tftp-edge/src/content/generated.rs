@@ -1,6 +1,6 @@
 //! The files that come out of the inventory, and which of them a change of it touches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +8,7 @@ use std::thread;
 use bytes::Bytes;
 
 use crate::inventory::{Device, Protocol, Snapshot};
-use crate::phonefile::{Renderer, XML_DEFAULT};
+use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
 
 /// Fewer devices than this are not worth another thread.
 const DEVICES_A_THREAD: usize = 128;
@@ -42,6 +42,8 @@ pub(super) enum Generated {
 pub(super) struct GeneratedFiles {
     files: HashMap<Arc<str>, Generated>,
     snapshot: Option<Snapshot>,
+    /// What cannot be generated, and why. Its last good version stays.
+    pub(super) faults: BTreeMap<String, String>,
     /// Bytes of all files.
     pub(super) bytes: u64,
     pub(super) contents: u64,
@@ -70,9 +72,10 @@ impl GeneratedFiles {
         };
         let mut changed = Vec::new();
         for (device, content) in render(&touched, &snapshot) {
-            self.put(
+            self.take(
+                device.name.to_string(),
                 device.name.config_file(),
-                Some(Generated::Content(content)),
+                content,
                 &mut changed,
             );
             for trust in device.name.trust_files() {
@@ -82,11 +85,12 @@ impl GeneratedFiles {
         for name in OPTIONAL {
             self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
         }
-        let xml_default = Bytes::copy_from_slice(Renderer::default().xml_default(&snapshot));
-        let xml_default = Generated::Content(xml_default);
-        self.put(
+        let mut renderer = Renderer::default();
+        let xml_default = renderer.xml_default(&snapshot);
+        self.take(
+            XML_DEFAULT.to_owned(),
             XML_DEFAULT.to_ascii_lowercase(),
-            Some(xml_default),
+            xml_default.map(Bytes::copy_from_slice),
             &mut changed,
         );
 
@@ -95,6 +99,7 @@ impl GeneratedFiles {
             .flat_map(|before| before.devices.keys())
             .filter(|name| !snapshot.devices.contains_key(name));
         for name in gone {
+            self.faults.remove(name.as_str());
             // The phone still asks, and is to go on to XMLDefault.cnf.xml at once.
             self.put(name.config_file(), Some(Generated::Absent), &mut changed);
             for trust in name.trust_files() {
@@ -103,6 +108,25 @@ impl GeneratedFiles {
         }
         self.snapshot = Some(snapshot);
         changed
+    }
+
+    /// A file, or why there is no new version of it; `subject` is what people call it.
+    fn take(
+        &mut self,
+        subject: String,
+        name: String,
+        content: Result<Bytes, RenderError>,
+        changed: &mut Vec<Arc<str>>,
+    ) {
+        match content {
+            Ok(content) => {
+                self.faults.remove(&subject);
+                self.put(name, Some(Generated::Content(content)), changed);
+            }
+            Err(error) => {
+                self.faults.insert(subject, error.to_string());
+            }
+        }
     }
 
     fn put(&mut self, name: String, file: Option<Generated>, changed: &mut Vec<Arc<str>>) {
@@ -128,34 +152,41 @@ impl GeneratedFiles {
 
 /// The devices that are new or different, by themselves or by their site or their firmware.
 fn touched<'s>(before: &Snapshot, now: &'s Snapshot) -> Vec<&'s Device> {
-    // Each site is compared once, not once for each of its devices.
-    let mut same_site: HashMap<&str, bool> = HashMap::new();
+    let same_models = before.models == now.models;
+    // Each pair of site and profile is compared once, not once for each of its devices.
+    let mut same_settings: HashMap<(&str, Option<&str>), bool> = HashMap::new();
     now.devices
         .values()
         .map(AsRef::as_ref)
         .filter(|device: &&Device| {
-            let site = device.site.as_str();
+            let layers = (device.site.as_str(), device.profile.as_deref());
             let same = before
                 .devices
                 .get(&device.name)
                 .is_some_and(|old| old.as_ref() == *device && before.load(old) == now.load(device));
-            let same_site = *same_site
-                .entry(site)
-                .or_insert_with(|| before.site(site) == now.site(site));
-            !(same && same_site)
+            let compare = || before.settings(device) == now.settings(device);
+            // Settings of its own are laid over the others: then the pair says nothing.
+            let same_settings = match device.settings.is_empty() {
+                true => *same_settings.entry(layers).or_insert_with(compare),
+                false => compare(),
+            };
+            !(same && same_settings && same_models)
         })
         .collect()
 }
 
 /// Renders on all cores.
-fn render<'s>(devices: &[&'s Device], snapshot: &Snapshot) -> Vec<(&'s Device, Bytes)> {
+fn render<'s>(
+    devices: &[&'s Device],
+    snapshot: &Snapshot,
+) -> Vec<(&'s Device, Result<Bytes, RenderError>)> {
     let render_some = |devices: &[&'s Device]| -> Vec<_> {
         let mut renderer = Renderer::default();
         devices
             .iter()
             .map(|device| {
-                let bytes = Bytes::copy_from_slice(renderer.device(device, snapshot));
-                (*device, bytes)
+                let content = renderer.device(device, snapshot);
+                (*device, content.map(Bytes::copy_from_slice))
             })
             .collect()
     };

@@ -20,6 +20,7 @@ use super::root::Root;
 use super::table::{Entry, Table};
 use super::tree::MAX_NAME;
 use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
+use crate::alarms::Alarms;
 use crate::inventory::{Inventory, Watch};
 
 /// How often the inventory is looked at for commits of another process.
@@ -92,6 +93,7 @@ impl Library {
     pub fn start(
         settings: &Settings,
         mut inventory: Inventory,
+        alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
     ) -> Result<Arc<Self>, ContentError> {
         let root = Arc::new(Root::open(&settings.root)?);
@@ -120,6 +122,7 @@ impl Library {
             root,
             shared.clone(),
             loader,
+            alarms,
             listeners,
             watcher.is_none(),
         );

@@ -126,7 +126,13 @@ impl Site {
             database: self.folder.path().join("inventory.db"),
             ..inventory::Settings::default()
         });
-        let library = Library::start(&settings, inventory.unwrap(), vec![listener]).unwrap();
+        let library = Library::start(
+            &settings,
+            inventory.unwrap(),
+            Arc::default(),
+            vec![listener],
+        )
+        .unwrap();
         self.library.insert(library)
     }
 
@@ -736,7 +742,7 @@ fn a_root_that_is_not_there_is_told_by_its_path() {
         ..Settings::default()
     };
     let inventory = Inventory::new(Box::new(site.store()), inventory::Site::default());
-    let error = Library::start(&settings, inventory, Vec::new())
+    let error = Library::start(&settings, inventory, Arc::default(), Vec::new())
         .err()
         .unwrap();
     assert!(

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{
-    DeviceName, ImportError, ImportMode, Inventory, KEYS, MODELS, Model, Protocol, SettingError,
-    Settings, Site, Snapshot, StoreError, Summary, import, parse_csv, site, text,
+    DeviceName, ImportError, ImportMode, Inventory, KEYS, Models, Protocol, SettingError, Settings,
+    Site, Snapshot, StoreError, Summary, import, parse_csv, settings, text,
 };
-use crate::phonefile::{Renderer, XML_DEFAULT};
+use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
 
 #[derive(Debug, Subcommand)]
 pub enum InventoryCommand {
@@ -103,11 +103,13 @@ pub enum CommandError {
     #[error("{0}; expected sip=LOAD or sccp=LOAD")]
     Load(String),
     #[error("a {0} reads no {1} configuration")]
-    WrongProtocol(&'static str, Protocol),
+    WrongProtocol(String, Protocol),
     #[error("{name}: {problem}; expected a device name such as SEP001122334455, or {XML_DEFAULT}")]
     NoSuchFile { name: String, problem: &'static str },
     #[error("not in the inventory: {}; the others were removed", names(.0))]
     NotThere(Vec<DeviceName>),
+    #[error("it cannot be generated: {0}")]
+    Render(#[from] RenderError),
     #[error("output: {0}")]
     Output(#[from] io::Error),
 }
@@ -259,7 +261,7 @@ impl SiteCommand {
                 for (name, settings) in &contents.sites {
                     writeln!(out, "{name}")?;
                     for (key, value) in settings {
-                        writeln!(out, "  {key} = {}", site::shown(key, value))?;
+                        writeln!(out, "  {key} = {}", settings::shown(key, value))?;
                     }
                 }
             }
@@ -273,7 +275,8 @@ impl ModelCommand {
         let mut inventory = Inventory::open(settings)?;
         match self {
             Self::Set { model, loads } => {
-                let Some(model) = Model::find(&model) else {
+                let models = inventory.snapshot()?.models;
+                let Some(model) = models.find(&model) else {
                     return Err(CommandError::UnknownModel(model));
                 };
                 let mut changes = Vec::new();
@@ -282,26 +285,29 @@ impl ModelCommand {
                         .parse()
                         .map_err(|()| CommandError::Load(format!("{protocol:?} is no protocol")))?;
                     if !model.speaks(protocol) {
-                        return Err(CommandError::WrongProtocol(model.name, protocol));
+                        return Err(CommandError::WrongProtocol(
+                            model.name.to_string(),
+                            protocol,
+                        ));
                     }
                     changes.push((protocol, import::load(&load).map_err(CommandError::Load)?));
                 }
                 for (protocol, load) in changes {
                     inventory
                         .store()
-                        .set_load(model.name, protocol, load.as_deref())?;
+                        .set_load(&model.name, protocol, load.as_deref())?;
                 }
                 writeln!(out, "{} set", model.name)?;
             }
             Self::List => {
                 let contents = inventory.store().read()?;
                 writeln!(out, "model    lines  firmware")?;
-                for model in MODELS {
+                for model in Models::new(contents.models.clone().into_values()).iter() {
                     let loads: Vec<_> = [Protocol::Sip, Protocol::Sccp]
                         .into_iter()
                         .filter(|protocol| model.speaks(*protocol))
                         .map(|protocol| {
-                            let load = contents.loads.get(&(model.name.to_owned(), protocol));
+                            let load = contents.loads.get(&(model.name.to_string(), protocol));
                             format!("{protocol}={}", load.map_or("", String::as_str))
                         })
                         .collect();
@@ -335,7 +341,7 @@ impl RenderArgs {
         };
         let mut renderer = Renderer::default();
         let bytes = if self.name.eq_ignore_ascii_case(XML_DEFAULT) {
-            renderer.xml_default(&snapshot)
+            renderer.xml_default(&snapshot)?
         } else {
             let device = strip_suffix_ignore_case(&self.name, ".cnf.xml");
             let name: DeviceName = device
@@ -345,7 +351,7 @@ impl RenderArgs {
                 .devices
                 .get(&name)
                 .ok_or_else(|| no_such_file("it is not in the inventory"))?;
-            renderer.device(device, &snapshot)
+            renderer.device(device, &snapshot)?
         };
         let on_disk = root.join(match self.name.eq_ignore_ascii_case(XML_DEFAULT) {
             true => XML_DEFAULT.to_owned(),
@@ -544,7 +550,7 @@ mod tests {
         assert!(
             set("colour=red")
                 .unwrap_err()
-                .contains("no site setting \"colour\"")
+                .contains("no setting \"colour\"")
         );
         assert!(
             set("web_access=perhaps")

@@ -18,7 +18,7 @@ use std::io::Read;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{DEFAULT_SITE, Device, DeviceName, Line, Model, Protocol, text};
+use super::{DEFAULT_SITE, Device, DeviceName, Line, Models, Protocol, text};
 
 /// How many mistakes are told at once.
 const MAX_ERRORS: usize = 50;
@@ -203,12 +203,13 @@ struct Row<'a> {
 impl Row<'_> {
     /// The device, or none after telling what is wrong. All columns are looked at.
     fn device(&mut self) -> Option<Device> {
+        let models = Models::default();
         let name = self.parse("name", |text| {
             text.parse::<DeviceName>()
                 .map_err(|error| format!("{text:?} is no device name; {error}"))
         });
         let model = self.parse("model", |text| {
-            Model::find(text).ok_or_else(|| {
+            models.find(text).ok_or_else(|| {
                 format!("{text:?} is no known model; `tftp-edge inventory model list` shows them")
             })
         });
@@ -241,8 +242,14 @@ impl Row<'_> {
             );
             return None;
         }
+        let name = name?;
+        if let Err(expected) = model.check_name(name.kind(), protocol) {
+            let problem = format!("{name} cannot be a {}; expected {expected}", model.name);
+            self.wrong("name", problem);
+            return None;
+        }
         let mut lines = lines?;
-        if lines.len() > model.lines {
+        if lines.len() > usize::from(model.lines) {
             self.wrong(
                 "lines",
                 format!(
@@ -261,13 +268,11 @@ impl Row<'_> {
             line.secret = value;
         })?;
         Some(Device {
-            name: name?,
-            model: model.name.to_owned(),
-            protocol,
             site: site?,
             load: load?,
             description: description?,
             lines,
+            ..Device::new(name, model.name.clone(), protocol)
         })
     }
 
@@ -488,6 +493,7 @@ mod tests {
             label: label.into(),
             auth_name: "alice".into(),
             secret: secret.into(),
+            ..Line::default()
         };
         assert_eq!(
             devices[0].lines,
@@ -525,7 +531,7 @@ mod tests {
             "line 2, column name: \"SEP00112233445\" is no device name; expected SEP",
             "line 3, column model: \"7999\" is no known model",
             "line 4, column protocol: \"iax\"; expected sip or sccp",
-            "line 5, column protocol: a 7940 reads no sip configuration; expected sccp",
+            "line 5, column name: SEP001122334457 cannot be a 7940; expected SIP and its MAC address",
             "line 6, column lines: it is empty; expected at least one",
             "line 7, column lines: 3 lines; a 7941 has 2",
             "line 8, column lines: 1 is there twice",
@@ -545,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_row_with_several_mistakes_tells_them_all() {
-        let told = errors(format!("{HEADER}x,y,z,1 2,,,,,\n").as_bytes());
+        let told = errors(format!("{HEADER}x y,y,z,1 2,,,,,\n").as_bytes());
         assert_eq!(told.len(), 4, "{told:#?}");
     }
 

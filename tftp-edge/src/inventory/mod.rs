@@ -4,9 +4,11 @@
 pub mod command;
 mod device;
 mod import;
+mod line_key;
 mod models;
 mod names;
-mod site;
+mod objects;
+mod settings;
 mod snapshot;
 mod sqlite;
 mod store;
@@ -17,14 +19,19 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-pub use device::{Device, Line, Protocol};
+pub use device::{Device, Line, LineOptions, Protocol};
 pub use import::{ImportError, RowError, parse_csv};
-pub use models::{MODELS, Model};
-pub use names::{DeviceName, Mac, NameError};
-pub use site::{DEFAULT_SITE, KEYS, Locale, Server, SettingError, Site, Transport};
-pub use snapshot::Snapshot;
+pub use line_key::{FEATURES, KeyAction, LineKey};
+pub use models::{MODELS, Model, ModelKind, Models};
+pub use names::{DeviceName, Mac, NameError, NameKind};
+pub use objects::{AppDialRule, DialPlan, DialRule, FeaturePolicy, PhoneService, SoftKeySet};
+pub use settings::{
+    AutoRegistration, DEFAULT_SITE, KEYS, Locale, PhoneSettings, SITE_KEYS, Server, SettingError,
+    Site, Transport,
+};
+pub use snapshot::{Fault, Snapshot};
 pub use sqlite::SqliteStore;
-pub use store::{Contents, ImportMode, Store, StoreError, Summary};
+pub use store::{Contents, ImportMode, Objects, Store, StoreError, Summary};
 pub use watch::Watch;
 
 /// The `[inventory]` table of the configuration file.
@@ -75,7 +82,7 @@ impl Inventory {
 
     /// Everything, as of one commit.
     pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
-        Snapshot::new(self.store.read()?, &self.defaults)
+        Ok(Snapshot::new(self.store.read()?, &self.defaults))
     }
 
     /// The snapshot, if anything was committed since the last call; always at the first.

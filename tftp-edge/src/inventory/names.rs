@@ -1,7 +1,17 @@
-//! What a device is called: `SEP` and its MAC address.
+//! What a device is called.
+//!
+//! Desk phones are `SEP` and their MAC address, 7940 and 7960 with SIP firmware are `SIP` and
+//! theirs, terminal adapters `ATA` and theirs. Soft phones (CIPC, Jabber's `CSF…`, `TCT…`, `BOT…`)
+//! are called what the operator likes. An SCCP message has room for 15 characters, and phones fold
+//! the case of nothing but file names: so a name is kept in upper case.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longest name of a device: 16 bytes with the NUL in SCCP's Register.
+const MAX_LEN: usize = 15;
 
 /// A phone's MAC address, printed as twelve upper-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,11 +25,6 @@ impl Mac {
     pub const fn octets(self) -> [u8; 6] {
         self.0
     }
-
-    /// Twelve lower-case hex digits, as in the normalised name of a file.
-    pub fn lower_hex(self) -> String {
-        format!("{self:x}")
-    }
 }
 
 impl fmt::Display for Mac {
@@ -27,14 +32,6 @@ impl fmt::Display for Mac {
         self.0
             .iter()
             .try_for_each(|octet| write!(formatter, "{octet:02X}"))
-    }
-}
-
-impl fmt::LowerHex for Mac {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|octet| write!(formatter, "{octet:02x}"))
     }
 }
 
@@ -57,33 +54,88 @@ impl FromStr for Mac {
     }
 }
 
+/// What the beginning of a device's name says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// `SEP<MAC>`: a desk phone.
+    Sep,
+    /// `SIP<MAC>`: a 7940 or 7960 with SIP firmware.
+    Sip,
+    /// `ATA<MAC>`: a terminal adapter.
+    Ata,
+    /// A soft phone.
+    Named,
+}
+
+const WITH_MAC: [(&str, NameKind); 3] = [
+    ("SEP", NameKind::Sep),
+    ("SIP", NameKind::Sip),
+    ("ATA", NameKind::Ata),
+];
+
 /// `SEP001122334455`: upper case, whatever case it was written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeviceName(Mac);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceName {
+    /// Padded with zeros, so that the order of names is that of their text.
+    bytes: [u8; MAX_LEN],
+}
 
 impl DeviceName {
-    pub const fn new(mac: Mac) -> Self {
-        Self(mac)
+    /// `SEP` and the address.
+    pub fn sep(mac: Mac) -> Self {
+        Self::of_text(&format!("SEP{mac}"))
     }
 
-    pub const fn mac(self) -> Mac {
-        self.0
+    fn of_text(text: &str) -> Self {
+        let mut bytes = [0; MAX_LEN];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        bytes.make_ascii_uppercase();
+        Self { bytes }
+    }
+
+    pub fn as_str(&self) -> &str {
+        let len = self.bytes.iter().position(|&byte| byte == 0);
+        let text = &self.bytes[..len.unwrap_or(MAX_LEN)];
+        std::str::from_utf8(text).expect("a name is made of ASCII only")
+    }
+
+    pub fn kind(&self) -> NameKind {
+        // A prefix that stands in a name always has an address after it.
+        WITH_MAC
+            .iter()
+            .find(|(prefix, _)| self.as_str().starts_with(prefix) && self.mac().is_some())
+            .map_or(NameKind::Named, |&(_, kind)| kind)
+    }
+
+    pub fn mac(&self) -> Option<Mac> {
+        self.as_str().get(3..)?.parse().ok()
     }
 
     /// The normalised name of the device's configuration.
-    pub fn config_file(self) -> String {
-        format!("sep{:x}.cnf.xml", self.0)
+    pub fn config_file(&self) -> String {
+        let name = self.as_str().to_ascii_lowercase();
+        match self.kind() {
+            NameKind::Sip => format!("{name}.cnf"),
+            NameKind::Sep | NameKind::Ata | NameKind::Named => format!("{name}.cnf.xml"),
+        }
     }
 
     /// The normalised names of the device's own trust lists.
-    pub fn trust_files(self) -> [String; 2] {
-        ["ctl", "itl"].map(|list| format!("{list}sep{:x}.tlv", self.0))
+    pub fn trust_files(&self) -> [String; 2] {
+        let name = self.as_str().to_ascii_lowercase();
+        ["ctl", "itl"].map(|list| format!("{list}{name}.tlv"))
     }
 }
 
 impl fmt::Display for DeviceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "SEP{}", self.0)
+        formatter.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for DeviceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
@@ -91,32 +143,104 @@ impl FromStr for DeviceName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        match text.split_at_checked(3) {
-            Some((prefix, mac)) if prefix.eq_ignore_ascii_case("SEP") => Ok(Self(mac.parse()?)),
-            _ => Err(NameError),
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let begins = text
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric());
+        if !begins || text.len() > MAX_LEN || !text.bytes().all(known) {
+            return Err(NameError);
+        }
+        let name = Self::of_text(text);
+        // A mistyped address must not become a soft phone of that name.
+        let has_prefix = |(prefix, _): &(&str, _)| name.as_str().starts_with(prefix);
+        match WITH_MAC.iter().any(has_prefix) && name.mac().is_none() {
+            true => Err(NameError),
+            false => Ok(name),
         }
     }
 }
 
+impl Serialize for DeviceName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for DeviceName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected SEP and 12 hex digits of the MAC address, such as SEP001122334455")]
+#[error(
+    "expected SEP (SIP, ATA) and the 12 hex digits of the MAC address, such as SEP001122334455, \
+     or the name of a soft phone: up to 15 letters, digits and - _ ."
+)]
 pub struct NameError;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn name(text: &str) -> DeviceName {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn a_name_in_any_case_is_kept_in_upper_case() {
         for text in ["SEP00aabbCCDDef", "sep00AABBccddEF"] {
-            let name: DeviceName = text.parse().unwrap();
-            assert_eq!(name.to_string(), "SEP00AABBCCDDEF");
-            assert_eq!(name.config_file(), "sep00aabbccddef.cnf.xml");
+            assert_eq!(name(text).to_string(), "SEP00AABBCCDDEF");
+            assert_eq!(name(text).config_file(), "sep00aabbccddef.cnf.xml");
             assert_eq!(
-                name.trust_files(),
+                name(text).trust_files(),
                 ["ctlsep00aabbccddef.tlv", "itlsep00aabbccddef.tlv"]
             );
         }
+    }
+
+    #[test]
+    fn the_prefix_says_what_a_device_is_and_what_file_it_asks_for() {
+        for (text, kind, file) in [
+            ("SEP001122334455", NameKind::Sep, "sep001122334455.cnf.xml"),
+            ("SIP001122334455", NameKind::Sip, "sip001122334455.cnf"),
+            ("ata001122334455", NameKind::Ata, "ata001122334455.cnf.xml"),
+            ("csfjsmith", NameKind::Named, "csfjsmith.cnf.xml"),
+            ("My-CIPC_1.x", NameKind::Named, "my-cipc_1.x.cnf.xml"),
+        ] {
+            assert_eq!(name(text).kind(), kind, "{text}");
+            assert_eq!(name(text).config_file(), file, "{text}");
+        }
+        assert_eq!(
+            name("SEP0011223344FF").mac(),
+            Some(Mac::new([0, 0x11, 0x22, 0x33, 0x44, 0xff]))
+        );
+        assert_eq!(name("CSFJSMITH").mac(), None);
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_text() {
+        let mut names = [
+            "SEP000000000002",
+            "CSFB",
+            "CSFAB",
+            "SEP000000000001",
+            "CSFA",
+        ]
+        .map(name);
+        names.sort_unstable();
+        assert_eq!(
+            names.map(|name| name.to_string()),
+            [
+                "CSFA",
+                "CSFAB",
+                "CSFB",
+                "SEP000000000001",
+                "SEP000000000002"
+            ]
+        );
     }
 
     #[test]
@@ -128,9 +252,14 @@ mod tests {
             "SEP0011223344556",
             "SEP00112233445G",
             "SEP00:11:22:33:44:55",
-            "SIP001122334455",
+            "SIPPHONE",
+            "ATADEFAULT",
             "SÉP01122334455",
             "SEP+1122334455 ",
+            "-leading",
+            "../x",
+            "a b",
+            "sixteen_chars_xx",
         ] {
             assert_eq!(text.parse::<DeviceName>(), Err(NameError), "{text}");
         }

@@ -1,64 +1,192 @@
 //! The inventory at one commit, in the shape configurations are rendered from.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Contents, DEFAULT_SITE, Device, DeviceName, Protocol, Site, StoreError};
+use super::{
+    Contents, DEFAULT_SITE, Device, DeviceName, Models, Objects, PhoneService, PhoneSettings,
+    Protocol, SettingError, Site,
+};
 
 /// Devices with the settings that apply to them. Parts that are equal to those of an earlier
 /// snapshot are equal by value; cheap to keep and to compare.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub devices: BTreeMap<DeviceName, Arc<Device>>,
-    sites: HashMap<String, Arc<Site>>,
-    default_site: Arc<Site>,
     pub loads: BTreeMap<(String, Protocol), String>,
+    pub models: Arc<Models>,
+    pub objects: Arc<Objects>,
+    /// See [`Contents::windows`].
+    pub windows: BTreeMap<DeviceName, u64>,
+    sites: BTreeMap<String, Result<Arc<Site>, Fault>>,
+    default_site: Result<Arc<Site>, Fault>,
+    /// What each profile sets.
+    profiles: BTreeMap<String, BTreeMap<String, String>>,
+    /// The layers of each site and profile that a device has, joined once.
+    joined: HashMap<Layers, Result<Arc<Settings>, Fault>>,
+}
+
+type Layers = (String, Option<String>);
+
+/// All layers joined, and what they name looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    pub phone: PhoneSettings,
+    /// In the order of [`PhoneSettings::services`].
+    pub services: Vec<(String, PhoneService)>,
+}
+
+/// Why a device has no settings. The command line refuses such changes; a database written by
+/// hand, or by a newer version, may hold them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("site {site:?}: {source}")]
+    Site { site: String, source: SettingError },
+    #[error("profile {profile:?}: {source}")]
+    Profile {
+        profile: String,
+        source: SettingError,
+    },
+    #[error("its own settings: {0}")]
+    Device(SettingError),
+    #[error("there is no {kind} {name:?}")]
+    NotThere { kind: &'static str, name: String },
 }
 
 impl Snapshot {
     /// Lays the settings of each site over those of the site `default`, and those over `defaults`.
-    pub(crate) fn new(contents: Contents, defaults: &Site) -> Result<Self, StoreError> {
+    pub(crate) fn new(contents: Contents, defaults: &Site) -> Self {
         let overlaid = |base: &Site, name: &str| {
             let mut site = base.clone();
             for (key, value) in contents.sites.get(name).into_iter().flatten() {
-                site.set(key, value).map_err(|source| StoreError::Site {
+                site.set(key, value).map_err(|source| Fault::Site {
                     site: name.into(),
                     source,
                 })?;
             }
-            Ok::<_, StoreError>(Arc::new(site))
+            Ok(Arc::new(site))
         };
-        let default_site = overlaid(defaults, DEFAULT_SITE)?;
+        let default_site = overlaid(defaults, DEFAULT_SITE);
         let sites = contents
             .sites
             .keys()
             .filter(|name| *name != DEFAULT_SITE)
-            .map(|name| Ok((name.clone(), overlaid(&default_site, name)?)))
-            .collect::<Result<_, StoreError>>()?;
-        Ok(Self {
-            devices: contents
-                .devices
-                .into_iter()
-                .map(|device| (device.name, Arc::new(device)))
-                .collect(),
+            .map(|name| {
+                let site = default_site.clone().and_then(|base| overlaid(&base, name));
+                (name.clone(), site)
+            })
+            .collect();
+        let mut snapshot = Self {
+            devices: BTreeMap::new(),
+            loads: contents.loads,
+            models: Arc::new(Models::new(contents.models.into_values())),
+            objects: Arc::new(contents.objects),
+            windows: contents.windows,
             sites,
             default_site,
-            loads: contents.loads,
-        })
+            profiles: contents.profiles,
+            joined: HashMap::new(),
+        };
+        for device in contents.devices {
+            let layers = (device.site.clone(), device.profile.clone());
+            if !snapshot.joined.contains_key(&layers) {
+                let joined = snapshot.join(&layers);
+                snapshot.joined.insert(layers, joined);
+            }
+            snapshot.devices.insert(device.name, Arc::new(device));
+        }
+        snapshot
     }
 
-    /// The settings of a site; those of `default` if it sets nothing of its own.
-    pub fn site(&self, name: &str) -> &Arc<Site> {
-        self.sites.get(name).unwrap_or(&self.default_site)
+    /// The site of that name; `default` if there is none.
+    pub fn site(&self, name: &str) -> Result<&Arc<Site>, &Fault> {
+        self.sites.get(name).unwrap_or(&self.default_site).as_ref()
     }
 
-    pub fn default_site(&self) -> &Arc<Site> {
-        &self.default_site
+    pub fn default_site(&self) -> Result<&Arc<Site>, &Fault> {
+        self.default_site.as_ref()
     }
 
     /// The names of the sites that set something, `default` left out.
     pub fn site_names(&self) -> impl Iterator<Item = &str> {
         self.sites.keys().map(String::as_str)
+    }
+
+    /// The site with the longest prefix that holds an address; `default` if none does.
+    pub fn site_at(&self, address: IpAddr) -> &str {
+        let address = address.to_canonical();
+        let of_site = |(name, site): (&'_ String, &Result<Arc<Site>, Fault>)| {
+            let subnets = site.iter().flat_map(|site| &site.subnets);
+            let holding = subnets.filter(|net| net.contains(&address));
+            let longest = holding.map(|net| net.prefix_len()).max()?;
+            Some((longest, name.clone()))
+        };
+        let best = self
+            .sites
+            .iter()
+            .filter_map(of_site)
+            .max_by_key(|(longest, _)| *longest);
+        best.and_then(|(_, name)| self.sites.get_key_value(&name))
+            .map_or(DEFAULT_SITE, |(name, _)| name)
+    }
+
+    /// Everything that goes into the configuration of a device but the device itself.
+    pub fn settings(&self, device: &Device) -> Result<Arc<Settings>, Fault> {
+        let layers = (device.site.clone(), device.profile.clone());
+        let joined = match self.joined.get(&layers) {
+            Some(joined) => joined.clone()?,
+            None => self.join(&layers)?,
+        };
+        if device.settings.is_empty() {
+            return Ok(joined);
+        }
+        let mut phone = joined.phone.clone();
+        for (key, value) in &device.settings {
+            phone.set(key, value).map_err(Fault::Device)?;
+        }
+        self.look_up(phone)
+    }
+
+    fn join(&self, (site, profile): &Layers) -> Result<Arc<Settings>, Fault> {
+        let mut phone = self.site(site).map_err(Clone::clone)?.phone.clone();
+        if let Some(profile) = profile {
+            let settings = self.profiles.get(profile).ok_or_else(|| Fault::NotThere {
+                kind: "profile",
+                name: profile.clone(),
+            })?;
+            for (key, value) in settings {
+                phone.set(key, value).map_err(|source| Fault::Profile {
+                    profile: profile.clone(),
+                    source,
+                })?;
+            }
+        }
+        self.look_up(phone)
+    }
+
+    fn look_up(&self, mut phone: PhoneSettings) -> Result<Arc<Settings>, Fault> {
+        let objects = &self.objects;
+        let not_there = |kind, name: &str| Fault::NotThere {
+            kind,
+            name: name.to_owned(),
+        };
+        if !phone.server_group.is_empty() {
+            phone.servers = objects
+                .server_groups
+                .get(&phone.server_group)
+                .ok_or_else(|| not_there("server group", &phone.server_group))?
+                .clone();
+        }
+        let service = |name: &String| match objects.services.get(name) {
+            Some(service) => Ok((name.clone(), service.clone())),
+            None => Err(not_there("phone service", name)),
+        };
+        let services = phone.services.iter().map(service);
+        Ok(Arc::new(Settings {
+            services: services.collect::<Result<_, _>>()?,
+            phone,
+        }))
     }
 
     /// The firmware a device is to run, if the operator named one.

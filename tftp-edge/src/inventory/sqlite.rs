@@ -346,9 +346,14 @@ fn read_devices(connection: &Connection) -> Result<Vec<Device>, StoreError> {
             })?,
             model: row.get(1)?,
             site: row.get(3)?,
+            profile: None,
             load: row.get(4)?,
             description: row.get(5)?,
+            owner: String::new(),
             lines: Vec::new(),
+            keys: BTreeMap::new(),
+            modules: Vec::new(),
+            settings: BTreeMap::new(),
         });
     }
     // Both are in the order of the name, so one walk brings them together.
@@ -370,6 +375,7 @@ fn read_devices(connection: &Connection) -> Result<Vec<Device>, StoreError> {
                 label: row.get(2)?,
                 auth_name: row.get(3)?,
                 secret: row.get(4)?,
+                ..Line::default()
             });
         }
     }
@@ -508,7 +514,8 @@ mod tests {
         let snapshot = Inventory::new(Box::new(store), defaults)
             .snapshot()
             .unwrap();
-        let (hq, other) = (snapshot.site("hq"), snapshot.site("other"));
+        let phone = |site| &snapshot.site(site).unwrap().phone;
+        let (hq, other) = (phone("hq"), phone("other"));
         assert_eq!((&*hq.ntp[0], &*hq.voicemail), ("10.0.0.2", "8500"));
         assert_eq!(&*other.ntp[0], "10.0.0.1");
         assert_eq!(

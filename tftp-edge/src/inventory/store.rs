@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Device, DeviceName, Protocol, SettingError};
+use super::{
+    AppDialRule, Device, DeviceName, DialPlan, FeaturePolicy, Model, PhoneService, Protocol,
+    Server, SoftKeySet,
+};
 
 /// Everything a store holds, as of one commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +14,28 @@ pub struct Contents {
     pub devices: Vec<Device>,
     /// What each site sets; the rest comes from the defaults.
     pub sites: BTreeMap<String, BTreeMap<String, String>>,
+    /// What each profile sets.
+    pub profiles: BTreeMap<String, BTreeMap<String, String>>,
     /// Firmware by model and protocol, without `.loads`.
     pub loads: BTreeMap<(String, Protocol), String>,
+    /// Models the operator has added or corrected, by name.
+    pub models: BTreeMap<String, Model>,
+    pub objects: Objects,
+    /// Until when devices may fetch what holds credentials, in Unix seconds; see
+    /// `[provisioning]`. A device that is not here has none open.
+    pub windows: BTreeMap<DeviceName, u64>,
+}
+
+/// What devices refer to by name, and what is the same for all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// Up to five servers each, in the order phones are to try them.
+    pub server_groups: BTreeMap<String, Vec<Server>>,
+    pub soft_keys: BTreeMap<String, SoftKeySet>,
+    pub dial_plans: BTreeMap<String, DialPlan>,
+    pub app_dial_rules: Vec<AppDialRule>,
+    pub feature_policies: BTreeMap<String, FeaturePolicy>,
+    pub services: BTreeMap<String, PhoneService>,
 }
 
 /// What happens to devices that an imported file does not name.
@@ -98,6 +121,4 @@ pub enum StoreError {
         column: &'static str,
         value: String,
     },
-    #[error("inventory: site {site:?}: {source}")]
-    Site { site: String, source: SettingError },
 }

@@ -55,9 +55,7 @@ impl Exit {
 impl From<&StoreError> for Exit {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::TooNew { .. } | StoreError::Row { .. } | StoreError::Site { .. } => {
-                Self::Data
-            }
+            StoreError::TooNew { .. } | StoreError::Row { .. } => Self::Data,
             StoreError::Create { source, .. } => Self::of_io(source),
             StoreError::Open { .. } | StoreError::Database(_) => Self::Io,
         }

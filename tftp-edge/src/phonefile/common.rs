@@ -2,7 +2,7 @@
 
 use super::Phone;
 use super::xml::Xml;
-use crate::inventory::{Device, Protocol, Server, Site, Transport};
+use crate::inventory::{Device, PhoneSettings, Protocol, Server, Transport};
 
 /// What stands before the device pool.
 pub(super) fn head(xml: &mut Xml<'_>, phone: Phone<'_>) {
@@ -14,8 +14,8 @@ pub(super) fn head(xml: &mut Xml<'_>, phone: Phone<'_>) {
             Protocol::Sccp => "SCCP",
         },
     );
-    xml.text("sshUserId", &phone.site.ssh_user);
-    xml.text("sshPassword", &phone.site.ssh_password);
+    xml.text("sshUserId", &phone.settings.ssh_user);
+    xml.text("sshPassword", &phone.settings.ssh_password);
     xml.texts(&[
         ("ipAddressMode", "2"),
         ("allowAutoConfig", "true"),
@@ -28,7 +28,7 @@ pub(super) fn head(xml: &mut Xml<'_>, phone: Phone<'_>) {
 }
 
 pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
-    let site = phone.site;
+    let settings = phone.settings;
     xml.nest("devicePool", |xml| {
         if phone.device.protocol == Protocol::Sccp {
             xml.text("revertPriority", "0");
@@ -36,10 +36,10 @@ pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
         }
         xml.nest("dateTimeSetting", |xml| {
             xml.text("name", &phone.device.site);
-            xml.text("dateTemplate", &site.date_template);
-            xml.text("timeZone", &site.time_zone);
+            xml.text("dateTemplate", &settings.date_template);
+            xml.text("timeZone", &settings.time_zone);
             xml.nest("ntps", |xml| {
-                for host in &site.ntp {
+                for host in &settings.ntp {
                     xml.nest("ntp", |xml| {
                         xml.text("name", host);
                         xml.text("ntpMode", "unicast");
@@ -50,9 +50,9 @@ pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
         xml.nest("callManagerGroup", |xml| {
             xml.text("name", &phone.device.site);
             xml.flag("tftpDefault", true);
-            members(xml, site);
+            members(xml, settings);
         });
-        srst(xml, site);
+        srst(xml, settings);
         xml.texts(&[
             ("mlppDomainId", "-1"),
             ("mlppIndicationStatus", "Default"),
@@ -63,9 +63,9 @@ pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
 }
 
 /// The call managers in the order phones are to try them.
-pub(super) fn members(xml: &mut Xml<'_>, site: &Site) {
+pub(super) fn members(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     xml.nest("members", |xml| {
-        for (priority, server) in site.servers.iter().enumerate() {
+        for (priority, server) in settings.servers.iter().enumerate() {
             xml.nest_with("member", &[("priority", &priority.to_string())], |xml| {
                 xml.nest("callManager", |xml| {
                     xml.text("name", &server.host);
@@ -85,8 +85,8 @@ pub(super) fn members(xml: &mut Xml<'_>, site: &Site) {
     });
 }
 
-fn srst(xml: &mut Xml<'_>, site: &Site) {
-    let srst = site.srst.as_ref();
+fn srst(xml: &mut Xml<'_>, settings: &PhoneSettings) {
+    let srst = settings.srst.as_ref();
     let or = |port: fn(&Server) -> u16, default| srst.map_or(default, port);
     let host = srst.map_or("", |server| server.host.as_str());
     xml.nest("srstInfo", |xml| {
@@ -104,9 +104,9 @@ fn srst(xml: &mut Xml<'_>, site: &Site) {
     });
 }
 
-pub(super) fn common_profile(xml: &mut Xml<'_>, site: &Site) {
+pub(super) fn common_profile(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     xml.nest("commonProfile", |xml| {
-        xml.text("phonePassword", &site.phone_password);
+        xml.text("phonePassword", &settings.phone_password);
         xml.texts(&[
             ("backgroundImageAccess", "true"),
             ("callLogBlfEnabled", "2"),
@@ -122,11 +122,11 @@ pub(super) fn load(xml: &mut Xml<'_>, phone: Phone<'_>) {
     }
 }
 
-pub(super) fn vendor_config(xml: &mut Xml<'_>, site: &Site) {
+pub(super) fn vendor_config(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     let off_is_one = |on: bool| if on { "0" } else { "1" };
     xml.nest("vendorConfig", |xml| {
-        xml.text("webAccess", off_is_one(site.web_access));
-        xml.text("sshAccess", off_is_one(!site.ssh_user.is_empty()));
+        xml.text("webAccess", off_is_one(settings.web_access));
+        xml.text("sshAccess", off_is_one(!settings.ssh_user.is_empty()));
         xml.texts(&[
             ("settingsAccess", "1"),
             ("pcPort", "0"),
@@ -140,9 +140,13 @@ pub(super) fn vendor_config(xml: &mut Xml<'_>, site: &Site) {
         ]);
         xml.text(
             "peerFirmwareSharing",
-            if site.peer_firmware_sharing { "1" } else { "0" },
+            if settings.peer_firmware_sharing {
+                "1"
+            } else {
+                "0"
+            },
         );
-        xml.text("loadServer", &site.load_server);
+        xml.text("loadServer", &settings.load_server);
         xml.texts(&[
             ("detectCMConnectionFailure", "0"),
             ("g722CodecSupport", "0"),
@@ -154,8 +158,8 @@ pub(super) fn vendor_config(xml: &mut Xml<'_>, site: &Site) {
     });
 }
 
-pub(super) fn locales(xml: &mut Xml<'_>, site: &Site) {
-    let (user, network) = (&site.user_locale, &site.network_locale);
+pub(super) fn locales(xml: &mut Xml<'_>, settings: &PhoneSettings) {
+    let (user, network) = (&settings.user_locale, &settings.network_locale);
     xml.nest("userLocale", |xml| {
         xml.text("name", &user.name);
         xml.text("uid", "");
@@ -173,26 +177,31 @@ pub(super) fn locales(xml: &mut Xml<'_>, site: &Site) {
 
 /// 1 without encryption, 3 with: TLS for signalling goes with encrypted media.
 pub(super) fn security_mode(xml: &mut Xml<'_>, phone: Phone<'_>) {
-    let tls = phone.device.protocol == Protocol::Sip && phone.site.sip_transport == Transport::Tls;
+    let tls =
+        phone.device.protocol == Protocol::Sip && phone.settings.sip_transport == Transport::Tls;
     xml.text("deviceSecurityMode", if tls { "3" } else { "1" });
 }
 
-pub(super) fn urls(xml: &mut Xml<'_>, site: &Site) {
+pub(super) fn urls(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     let urls = [
         (
             "authenticationURL",
             "secureAuthenticationURL",
-            &site.authentication_url,
+            &settings.authentication_url,
         ),
-        ("messagesURL", "secureMessagesURL", &site.messages_url),
-        ("servicesURL", "secureServicesURL", &site.services_url),
-        ("directoryURL", "secureDirectoryURL", &site.directory_url),
+        ("messagesURL", "secureMessagesURL", &settings.messages_url),
+        ("servicesURL", "secureServicesURL", &settings.services_url),
+        (
+            "directoryURL",
+            "secureDirectoryURL",
+            &settings.directory_url,
+        ),
         (
             "informationURL",
             "secureInformationURL",
-            &site.information_url,
+            &settings.information_url,
         ),
-        ("idleURL", "secureIdleURL", &site.idle_url),
+        ("idleURL", "secureIdleURL", &settings.idle_url),
     ];
     for (name, _, url) in urls {
         xml.text(name, url);
@@ -202,7 +211,7 @@ pub(super) fn urls(xml: &mut Xml<'_>, site: &Site) {
             xml.text(name, url);
         }
     }
-    xml.number("idleTimeout", site.idle_timeout_s);
+    xml.number("idleTimeout", settings.idle_timeout_s);
     xml.text("proxyServerURL", "");
 }
 
@@ -242,7 +251,7 @@ pub(super) fn phone_services(xml: &mut Xml<'_>) {
 }
 
 /// What stands at the end.
-pub(super) fn tail(xml: &mut Xml<'_>, device: &Device, site: &Site) {
+pub(super) fn tail(xml: &mut Xml<'_>, device: &Device, settings: &PhoneSettings) {
     xml.texts(&[
         ("TLSResumptionTimer", "3600"),
         ("phonePersonalization", "1"),
@@ -258,7 +267,7 @@ pub(super) fn tail(xml: &mut Xml<'_>, device: &Device, site: &Site) {
         ("capfAuthMode", "0"),
     ]);
     xml.nest("capfList", |xml| {
-        if let Some(server) = site.servers.first() {
+        if let Some(server) = settings.servers.first() {
             xml.nest("capf", |xml| {
                 xml.text("phonePort", "3804");
                 xml.text("processNodeName", &server.host);

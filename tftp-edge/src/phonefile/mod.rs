@@ -9,7 +9,7 @@ mod sep_sip;
 mod xml;
 mod xml_default;
 
-use crate::inventory::{Device, Model, Protocol, Site, Snapshot};
+use crate::inventory::{Device, Fault, Model, PhoneSettings, Protocol, Snapshot};
 use xml::Xml;
 
 /// The file of phones that are not in the inventory, as they spell it.
@@ -20,9 +20,16 @@ pub const XML_DEFAULT: &str = "XMLDefault.cnf.xml";
 struct Phone<'a> {
     device: &'a Device,
     /// None if the database names a model that this version does not know.
-    model: Option<&'static Model>,
-    site: &'a Site,
+    model: Option<&'a Model>,
+    settings: &'a PhoneSettings,
     load: Option<&'a str>,
+}
+
+/// Why a file cannot be generated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    #[error(transparent)]
+    Settings(#[from] Fault),
 }
 
 /// Renders files one after the other into the same buffer.
@@ -33,11 +40,12 @@ pub struct Renderer {
 
 impl Renderer {
     /// `SEP<MAC>.cnf.xml`.
-    pub fn device(&mut self, device: &Device, snapshot: &Snapshot) -> &[u8] {
+    pub fn device(&mut self, device: &Device, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
+        let settings = snapshot.settings(device)?;
         let phone = Phone {
             device,
-            model: Model::find(&device.model),
-            site: snapshot.site(&device.site),
+            model: snapshot.models.find(&device.model),
+            settings: &settings.phone,
             load: snapshot.load(device),
         };
         let mut xml = Xml::new(&mut self.buffer);
@@ -46,15 +54,16 @@ impl Renderer {
             Protocol::Sccp => sep_sccp::write(&mut xml, phone),
         }
         xml.finish();
-        &self.buffer
+        Ok(&self.buffer)
     }
 
     /// `XMLDefault.cnf.xml`.
-    pub fn xml_default(&mut self, snapshot: &Snapshot) -> &[u8] {
+    pub fn xml_default(&mut self, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
+        let site = snapshot.default_site().map_err(Clone::clone)?;
         let mut xml = Xml::new(&mut self.buffer);
-        xml_default::write(&mut xml, snapshot);
+        xml_default::write(&mut xml, &site.phone, snapshot);
         xml.finish();
-        &self.buffer
+        Ok(&self.buffer)
     }
 }
 

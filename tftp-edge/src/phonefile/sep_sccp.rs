@@ -7,13 +7,13 @@ pub(super) fn write(xml: &mut Xml<'_>, phone: Phone<'_>) {
     xml.nest("device", |xml| {
         common::head(xml, phone);
         common::device_pool(xml, phone);
-        common::common_profile(xml, phone.site);
+        common::common_profile(xml, phone.settings);
         common::load(xml, phone);
-        common::vendor_config(xml, phone.site);
+        common::vendor_config(xml, phone.settings);
         xml.stamp("versionStamp");
-        common::locales(xml, phone.site);
+        common::locales(xml, phone.settings);
         common::security_mode(xml, phone);
-        common::urls(xml, phone.site);
+        common::urls(xml, phone.settings);
         common::phone_services(xml);
         // What call managers write for SCCP, though the phone always uses TCP.
         xml.text("transportLayerProtocol", "4");
@@ -22,6 +22,6 @@ pub(super) fn write(xml: &mut Xml<'_>, phone: Phone<'_>) {
             ("dscpForSCCPPhoneServices", "0"),
             ("dscpForCm2Dvce", "184"),
         ]);
-        common::tail(xml, phone.device, phone.site);
+        common::tail(xml, phone.device, phone.settings);
     });
 }

@@ -2,7 +2,7 @@
 
 use super::xml::Xml;
 use super::{Phone, common};
-use crate::inventory::{Line, Site, Transport};
+use crate::inventory::{Line, PhoneSettings, Transport};
 
 /// Calls a line takes at once where the model has room for them.
 const CALLS_A_LINE: u32 = 4;
@@ -13,32 +13,32 @@ pub(super) fn write(xml: &mut Xml<'_>, phone: Phone<'_>) {
         common::device_pool(xml, phone);
         sip_profile(xml, phone);
         xml.texts(&[("featurePolicyFile", ""), ("MissedCallLoggingOption", "1")]);
-        common::common_profile(xml, phone.site);
+        common::common_profile(xml, phone.settings);
         common::load(xml, phone);
-        common::vendor_config(xml, phone.site);
+        common::vendor_config(xml, phone.settings);
         xml.stamp("versionStamp");
-        common::locales(xml, phone.site);
+        common::locales(xml, phone.settings);
         common::security_mode(xml, phone);
-        common::urls(xml, phone.site);
+        common::urls(xml, phone.settings);
         common::phone_services(xml);
         xml.text(
             "transportLayerProtocol",
-            match phone.site.sip_transport {
+            match phone.settings.sip_transport {
                 Transport::Tcp => "1",
                 Transport::Udp => "2",
                 Transport::Tls => "3",
             },
         );
-        common::tail(xml, phone.device, phone.site);
+        common::tail(xml, phone.device, phone.settings);
     });
 }
 
 fn sip_profile(xml: &mut Xml<'_>, phone: Phone<'_>) {
-    let site = phone.site;
+    let settings = phone.settings;
     xml.nest("sipProfile", |xml| {
         xml.nest("sipProxies", |xml| xml.flag("registerWithProxy", true));
         call_features(xml);
-        stack(xml, site);
+        stack(xml, settings);
         xml.texts(&[
             ("autoAnswerTimer", "1"),
             ("autoAnswerAltBehavior", "false"),
@@ -70,12 +70,12 @@ fn sip_profile(xml: &mut Xml<'_>, phone: Phone<'_>) {
             ("dscpVideo", "136"),
             ("ringSettingBusyStationPolicy", "0"),
         ]);
-        xml.text("dialTemplate", &site.dial_template);
-        xml.text("softKeyFile", &site.soft_keys);
+        xml.text("dialTemplate", &settings.dial_template);
+        xml.text("softKeyFile", &settings.soft_keys);
         xml.nest("sipLines", |xml| {
             let calls = calls_a_line(phone);
             for (index, line) in phone.device.lines.iter().enumerate() {
-                sip_line(xml, site, index + 1, line, calls);
+                sip_line(xml, settings, index + 1, line, calls);
             }
         });
     });
@@ -115,14 +115,14 @@ fn call_features(xml: &mut Xml<'_>) {
     });
 }
 
-fn stack(xml: &mut Xml<'_>, site: &Site) {
+fn stack(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     xml.nest("sipStack", |xml| {
         xml.texts(&[
             ("sipInviteRetx", "6"),
             ("sipRetx", "10"),
             ("timerInviteExpires", "180"),
         ]);
-        xml.number("timerRegisterExpires", site.register_expires_s);
+        xml.number("timerRegisterExpires", settings.register_expires_s);
         xml.texts(&[
             ("timerRegisterDelta", "5"),
             ("timerKeepAliveExpires", "120"),
@@ -139,7 +139,7 @@ fn stack(xml: &mut Xml<'_>, site: &Site) {
 
 /// A line key. Each line carries its own credentials: firmware that uses the first line's for all
 /// ignores the others', and firmware that does not needs them.
-fn sip_line(xml: &mut Xml<'_>, site: &Site, index: usize, line: &Line, calls: u32) {
+fn sip_line(xml: &mut Xml<'_>, settings: &PhoneSettings, index: usize, line: &Line, calls: u32) {
     let index = index.to_string();
     xml.nest_with(
         "line",
@@ -147,8 +147,8 @@ fn sip_line(xml: &mut Xml<'_>, site: &Site, index: usize, line: &Line, calls: u3
         |xml| {
             xml.text("featureID", "9");
             xml.text("featureLabel", line.label());
-            xml.text("proxy", &site.sip_proxy);
-            xml.number("port", sip_port(site));
+            xml.text("proxy", &settings.sip_proxy);
+            xml.number("port", sip_port(settings));
             xml.text("name", &line.number);
             xml.text("displayName", line.label());
             xml.nest("autoAnswer", |xml| xml.text("autoAnswerEnabled", "2"));
@@ -161,7 +161,7 @@ fn sip_line(xml: &mut Xml<'_>, site: &Site, index: usize, line: &Line, calls: u3
                 ("messageWaitingLampPolicy", "3"),
                 ("messageWaitingAMWI", "1"),
             ]);
-            xml.text("messagesNumber", &site.voicemail);
+            xml.text("messagesNumber", &settings.voicemail);
             xml.texts(&[("ringSettingIdle", "4"), ("ringSettingActive", "5")]);
             xml.nest("forwardCallInfoDisplay", |xml| {
                 xml.texts(&[
@@ -180,9 +180,9 @@ fn sip_line(xml: &mut Xml<'_>, site: &Site, index: usize, line: &Line, calls: u3
 }
 
 /// The port of the preferred server; the transport decides which.
-fn sip_port(site: &Site) -> u16 {
-    let tls = site.sip_transport == Transport::Tls;
-    match site.servers.first() {
+fn sip_port(settings: &PhoneSettings) -> u16 {
+    let tls = settings.sip_transport == Transport::Tls;
+    match settings.servers.first() {
         Some(server) if tls => server.sips_port,
         Some(server) => server.sip_port,
         None if tls => 5061,

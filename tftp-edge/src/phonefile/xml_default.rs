@@ -2,20 +2,19 @@
 
 use super::common;
 use super::xml::Xml;
-use crate::inventory::{MODELS, Protocol, Snapshot};
+use crate::inventory::{PhoneSettings, Protocol, Snapshot};
 
-pub(super) fn write(xml: &mut Xml<'_>, snapshot: &Snapshot) {
-    let site = snapshot.default_site();
+pub(super) fn write(xml: &mut Xml<'_>, settings: &PhoneSettings, snapshot: &Snapshot) {
     xml.nest("Default", |xml| {
-        xml.nest("callManagerGroup", |xml| common::members(xml, site));
-        for model in MODELS {
+        xml.nest("callManagerGroup", |xml| common::members(xml, settings));
+        for model in snapshot.models.iter() {
             let Some(type_id) = model.type_id else {
                 continue;
             };
             // A phone out of the box speaks SCCP if it can; the load is what tells it otherwise.
             let load = [Protocol::Sccp, Protocol::Sip]
                 .into_iter()
-                .find_map(|protocol| snapshot.loads.get(&(model.name.to_owned(), protocol)));
+                .find_map(|protocol| snapshot.loads.get(&(model.name.to_string(), protocol)));
             if let Some(load) = load {
                 xml.text_with(
                     &format!("loadInformation{type_id}"),
@@ -24,11 +23,11 @@ pub(super) fn write(xml: &mut Xml<'_>, snapshot: &Snapshot) {
                 );
             }
         }
-        xml.text("authenticationURL", &site.authentication_url);
-        xml.text("directoryURL", &site.directory_url);
-        xml.text("idleURL", &site.idle_url);
-        xml.text("informationURL", &site.information_url);
-        xml.text("messagesURL", &site.messages_url);
-        xml.text("servicesURL", &site.services_url);
+        xml.text("authenticationURL", &settings.authentication_url);
+        xml.text("directoryURL", &settings.directory_url);
+        xml.text("idleURL", &settings.idle_url);
+        xml.text("informationURL", &settings.information_url);
+        xml.text("messagesURL", &settings.messages_url);
+        xml.text("servicesURL", &settings.services_url);
     });
 }

@@ -1,13 +1,21 @@
-//! What the phones of a site have in common, and the one way to write it: `key=value`, the same
-//! on the command line, in the database and in the configuration file.
+//! What phones have in common, and the one way to write it: `key=value`, the same on the command
+//! line, in the database and in the configuration file.
+//!
+//! Settings lie in layers: the configuration file, the site `default`, the device's site, its
+//! profile, the device itself. Each layer sets what it wants and leaves the rest to those below.
+
+mod server;
+mod site;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 
 use super::text;
+pub use server::Server;
+pub use site::{AutoRegistration, SITE_KEYS, Site};
 
 /// The site of devices that name none; also where `XMLDefault.cnf.xml` takes its settings from.
 pub const DEFAULT_SITE: &str = "default";
@@ -15,44 +23,14 @@ pub const DEFAULT_SITE: &str = "default";
 /// How many call managers a configuration can name.
 const MAX_SERVERS: usize = 5;
 
+/// The most services a phone shows.
+const MAX_SERVICES: usize = 50;
+
 /// Longest host name, NTP server or time zone that phones take, in characters.
-const MAX_NAME: usize = 50;
+pub(super) const MAX_NAME: usize = 50;
 
 /// Longest URL that phones take, in characters.
 const MAX_URL: usize = 255;
-
-/// One call manager or SIP proxy; its place in the list is its priority.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    pub host: String,
-    pub sccp_port: u16,
-    pub sip_port: u16,
-    pub sips_port: u16,
-}
-
-impl Server {
-    /// Parses `HOST[/sccp=2000][/sip=5060][/sips=5061]`.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = text.split('/').map(str::trim);
-        let mut server = Self {
-            host: text::host(parts.next().unwrap_or_default(), MAX_NAME)?,
-            sccp_port: 2000,
-            sip_port: 5060,
-            sips_port: 5061,
-        };
-        for part in parts {
-            let (key, port) = part.split_once('=').unwrap_or((part, ""));
-            let slot = match key {
-                "sccp" => &mut server.sccp_port,
-                "sip" => &mut server.sip_port,
-                "sips" => &mut server.sips_port,
-                _ => return Err(format!("{key:?} is not one of sccp, sip, sips")),
-            };
-            *slot = text::port(port)?;
-        }
-        Ok(server)
-    }
-}
 
 /// How SIP phones reach their proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,10 +51,14 @@ pub struct Locale {
     pub version: String,
 }
 
-/// The settings of one site. What is not set here is the phone's own default.
+/// The settings of a phone. What is not set here is the phone's own default.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct PhoneSettings {
+    /// In the order phones are to try them; those of [`PhoneSettings::server_group`] once the
+    /// layers are joined.
     pub servers: Vec<Server>,
+    /// A group of the inventory; empty if the servers are named one by one.
+    pub server_group: String,
     /// Takes over when no server answers.
     pub srst: Option<Server>,
     pub ntp: Vec<String>,
@@ -91,8 +73,14 @@ pub struct Site {
     pub sip_proxy: String,
     /// Seconds a SIP registration lasts.
     pub register_expires_s: u32,
+    /// A dial plan of the inventory, or the name of a file that ends in `.xml`.
     pub dial_template: String,
+    /// A soft key set of the inventory, or the name of a file that ends in `.xml`.
     pub soft_keys: String,
+    /// A feature policy of the inventory, or the name of a file that ends in `.xml`.
+    pub feature_policy: String,
+    /// Phone services of the inventory, by name.
+    pub services: Vec<String>,
     pub voicemail: String,
     pub services_url: String,
     pub directory_url: String,
@@ -108,12 +96,17 @@ pub struct Site {
     pub web_access: bool,
     pub load_server: String,
     pub peer_firmware_sharing: bool,
+    /// Elements of `vendorConfig` by name: written as they stand, in place of ours.
+    pub vendor: BTreeMap<String, String>,
+    /// Other elements of the configuration by name.
+    pub elements: BTreeMap<String, String>,
 }
 
-impl Default for Site {
+impl Default for PhoneSettings {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            server_group: String::new(),
             srst: None,
             ntp: Vec::new(),
             time_zone: "Greenwich Standard Time".into(),
@@ -125,6 +118,8 @@ impl Default for Site {
             register_expires_s: 3600,
             dial_template: String::new(),
             soft_keys: String::new(),
+            feature_policy: String::new(),
+            services: Vec::new(),
             voicemail: String::new(),
             services_url: String::new(),
             directory_url: String::new(),
@@ -139,15 +134,22 @@ impl Default for Site {
             web_access: false,
             load_server: String::new(),
             peer_firmware_sharing: true,
+            vendor: BTreeMap::new(),
+            elements: BTreeMap::new(),
         }
     }
 }
 
-/// Every key, and what its value looks like: the help of `site set`, and of its errors.
+/// Every key of a phone's settings, and what its value looks like: the help of `site set`, and of
+/// its errors. A key with a dot stands for all that begin with what is before the dot.
 pub const KEYS: &[(&str, &str)] = &[
     (
         "servers",
         "HOST[/sccp=2000][/sip=5060][/sips=5061];…  up to 5, first is preferred",
+    ),
+    (
+        "server_group",
+        "the name of a server group, in place of servers",
     ),
     ("srst", "HOST[/sccp=2000][/sip=5060]  empty for none"),
     ("ntp", "HOST;…  up to 5"),
@@ -164,8 +166,13 @@ pub const KEYS: &[(&str, &str)] = &[
     ("sip_transport", "tcp, udp or tls"),
     ("sip_proxy", "USECALLMANAGER, or a host"),
     ("register_expires_s", "60 to 86400 seconds"),
-    ("dial_template", "dialplan.xml  a file name"),
-    ("soft_keys", "softkeys.xml  a file name"),
+    ("dial_template", "a dial plan, or a file name: dialplan.xml"),
+    ("soft_keys", "a soft key set, or a file name: softkeys.xml"),
+    (
+        "feature_policy",
+        "a feature policy, or a file name: policy.xml",
+    ),
+    ("services", "NAME;…  phone services, in their order"),
     ("voicemail", "the number of the messages key"),
     ("services_url", "http://…"),
     ("directory_url", "http://…"),
@@ -180,51 +187,90 @@ pub const KEYS: &[(&str, &str)] = &[
     ("web_access", "true or false"),
     ("load_server", "a host that has the firmware"),
     ("peer_firmware_sharing", "true or false"),
+    (
+        "vendor.NAME",
+        "the text of the element NAME of vendorConfig",
+    ),
+    (
+        "xml.NAME",
+        "the text of another element of the configuration",
+    ),
 ];
 
 /// What is shown of a setting: of a password, only that there is one.
 pub(super) fn shown<'v>(key: &str, value: &'v str) -> &'v str {
-    match key {
-        "phone_password" | "ssh_password" => "(set, not shown)",
-        _ => value,
+    match is_secret(key) {
+        true => "(set, not shown)",
+        false => value,
     }
+}
+
+/// Whether a key holds a password.
+pub fn is_secret(key: &str) -> bool {
+    key.to_ascii_lowercase().ends_with("password")
+}
+
+/// Settings for people to read: of a password, only that there is one.
+pub(super) fn without_secrets<S: Serializer>(
+    settings: &BTreeMap<String, String>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(settings.iter().map(|(key, value)| (key, shown(key, value))))
 }
 
 /// A setting that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    #[error("there is no site setting {key:?}; there are: {}", key_names())]
+    #[error("there is no setting {key:?}; there are: {}", key_names())]
     UnknownKey { key: String },
+    #[error("{key} is a site's, it cannot be another one for some of its phones")]
+    OfSite { key: String },
     #[error("{key}: {problem}; expected {expected}")]
     Value {
-        key: &'static str,
+        key: String,
         problem: String,
         expected: &'static str,
     },
 }
 
 fn key_names() -> String {
-    let names: Vec<_> = KEYS.iter().map(|(key, _)| *key).collect();
+    let keys = KEYS.iter().chain(SITE_KEYS);
+    let names: Vec<_> = keys.map(|(key, _)| *key).collect();
     names.join(", ")
 }
 
-impl Site {
+impl PhoneSettings {
     /// Sets one key. The value is trimmed; an empty one means "none".
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let Some(&(key, expected)) = KEYS.iter().find(|(known, _)| *known == key) else {
-            return Err(SettingError::UnknownKey { key: key.into() });
+        let (known, element) = match key.split_once('.') {
+            Some((group, element)) => (format!("{group}.NAME"), Some(element)),
+            None => (key.to_owned(), None),
         };
-        self.apply(key, value.trim())
+        let Some(&(known, expected)) = KEYS.iter().find(|(name, _)| *name == known) else {
+            return Err(match SITE_KEYS.iter().any(|(of_site, _)| *of_site == key) {
+                true => SettingError::OfSite { key: key.into() },
+                false => SettingError::UnknownKey { key: key.into() },
+            });
+        };
+        self.apply(known, element, value.trim())
             .map_err(|problem| SettingError::Value {
-                key,
+                key: key.into(),
                 problem,
                 expected,
             })
     }
 
-    fn apply(&mut self, key: &str, value: &str) -> Result<(), String> {
+    fn apply(&mut self, key: &str, element: Option<&str>, value: &str) -> Result<(), String> {
         match key {
-            "servers" => self.servers = list(value, Server::parse)?,
+            // Of the two ways to name servers, the upper layer's holds.
+            "servers" => {
+                self.servers = list(value, Server::parse)?;
+                self.server_group.clear();
+            }
+            "server_group" => {
+                self.server_group = text::value(value, MAX_NAME)?;
+                self.servers.clear();
+            }
             "srst" => {
                 self.srst = match value {
                     "" => None,
@@ -251,6 +297,10 @@ impl Site {
             "register_expires_s" => self.register_expires_s = number(value, 60, 86_400)?,
             "dial_template" => self.dial_template = text::file_name(value)?,
             "soft_keys" => self.soft_keys = text::file_name(value)?,
+            "feature_policy" => self.feature_policy = text::file_name(value)?,
+            "services" => {
+                self.services = list_of(value, MAX_SERVICES, |name| text::value(name, MAX_NAME))?
+            }
             "voicemail" => self.voicemail = text::value(value, MAX_NAME)?,
             "services_url" => self.services_url = text::url(value, MAX_URL)?,
             "directory_url" => self.directory_url = text::url(value, MAX_URL)?,
@@ -265,13 +315,45 @@ impl Site {
             "web_access" => self.web_access = flag(value)?,
             "load_server" => self.load_server = text::value(value, MAX_NAME)?,
             "peer_firmware_sharing" => self.peer_firmware_sharing = flag(value)?,
+            "vendor.NAME" => {
+                let name = element_name(element.unwrap_or_default())?;
+                put(&mut self.vendor, name, text::value(value, MAX_URL)?);
+            }
+            "xml.NAME" => {
+                let name = element_name(element.unwrap_or_default())?;
+                put(&mut self.elements, name, text::value(value, MAX_URL)?);
+            }
             _ => unreachable!("every key in KEYS has an arm; a test holds this"),
         }
         Ok(())
     }
 }
 
+/// Nothing goes back to what the configuration has by itself.
+fn put(elements: &mut BTreeMap<String, String>, name: String, value: String) {
+    match value.is_empty() {
+        true => elements.remove(&name),
+        false => elements.insert(name, value),
+    };
+}
+
+fn element_name(name: &str) -> Result<String, String> {
+    let begins = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    if !begins || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(format!("{name:?} is no name of an element"));
+    }
+    Ok(name.to_owned())
+}
+
 fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    list_of(value, MAX_SERVERS, item)
+}
+
+fn list_of<T>(
+    value: &str,
+    most: usize,
+    item: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
     let items: Vec<T> = value
         .split(';')
         .map(str::trim)
@@ -279,8 +361,8 @@ fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<
         .map(item)
         .collect::<Result<_, _>>()?;
     match items.len() {
-        0..=MAX_SERVERS => Ok(items),
-        many => Err(format!("{many} entries are more than {MAX_SERVERS}")),
+        many if many > most => Err(format!("{many} entries are more than {most}")),
+        _ => Ok(items),
     }
 }
 
@@ -313,7 +395,7 @@ fn flag(value: &str) -> Result<bool, String> {
         .map_err(|_| format!("{value:?} is neither true nor false"))
 }
 
-/// In the configuration file a site is a table of the same keys, all values strings.
+/// In the configuration file it is a table of the same keys.
 impl<'de> Deserialize<'de> for Site {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut site = Self::default();
@@ -367,6 +449,7 @@ mod tests {
             let value = match *key {
                 "servers" => "cm1;cm2/sccp=2001/sip=5070/sips=5071",
                 "srst" => "10.0.0.9",
+                "vendor.NAME" | "xml.NAME" => "1",
                 "date_template" => "M/D/YA",
                 "sip_transport" => "tcp",
                 "register_expires_s" | "idle_timeout_s" => "120",
@@ -374,14 +457,14 @@ mod tests {
                 key if key.ends_with("_url") => "http://10.0.0.1/x?a=b&c=d",
                 _ => "word",
             };
-            let mut site = Site::default();
-            assert_eq!(site.set(key, value), Ok(()), "{key}");
+            let mut settings = PhoneSettings::default();
+            assert_eq!(settings.set(key, value), Ok(()), "{key}");
         }
     }
 
     #[test]
     fn servers_keep_their_order_and_their_ports() {
-        let mut site = Site::default();
+        let mut site = PhoneSettings::default();
         site.set("servers", "cm1 ; 10.0.0.2/sccp=2001/sip=5070")
             .unwrap();
         let ports: Vec<_> = site
@@ -394,9 +477,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_taken_says_what_is_expected() {
-        let mut site = Site::default();
+        let mut site = PhoneSettings::default();
         for (key, value, part) in [
-            ("server", "x", "there is no site setting \"server\""),
+            ("server", "x", "there is no setting \"server\""),
             ("servers", "a;b;c;d;e;f", "6 entries are more than 5"),
             ("servers", "a/sccp=0", "port"),
             ("servers", "a/mgcp=1", "not one of sccp, sip, sips"),
@@ -408,20 +491,26 @@ mod tests {
             ("services_url", "ftp://x", "URL"),
             ("register_expires_s", "5", "range"),
             ("web_access", "yes", "neither true nor false"),
+            ("subnets", "10.0.0.0/8", "a site's"),
+            ("vendor.a/b", "1", "no name of an element"),
+            ("colour.red", "1", "there is no setting"),
         ] {
             let error = site.set(key, value).unwrap_err().to_string();
             assert!(error.contains(part), "{key}={value}: {error}");
         }
-        assert_eq!(site, Site::default());
+        assert_eq!(site, PhoneSettings::default());
     }
 
     #[test]
     fn a_table_of_the_configuration_file_reads_the_same_keys() {
         let site: Site =
             toml::from_str("servers = 'cm1'\nregister_expires_s = 120\nweb_access = true").unwrap();
-        assert_eq!(site.servers[0].host, "cm1");
-        assert_eq!((site.register_expires_s, site.web_access), (120, true));
+        assert_eq!(site.phone.servers[0].host, "cm1");
+        assert_eq!(
+            (site.phone.register_expires_s, site.phone.web_access),
+            (120, true)
+        );
         let error = toml::from_str::<Site>("colour = 'red'").unwrap_err();
-        assert!(error.to_string().contains("no site setting"), "{error}");
+        assert!(error.to_string().contains("no setting"), "{error}");
     }
 }
