@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod alarms;
+pub mod budget;
 pub mod config;
 pub mod content;
 pub mod edge;

@@ -14,50 +14,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::settings::BudgetSettings;
+use crate::budget::{Bucket, Rate, Source as Key};
 
 /// How long a source counts as known after its last first ACK: longer than a boot takes.
 pub const KNOWN_FOR: Duration = Duration::from_secs(600);
 
 const SHARDS: usize = 16;
-
-/// What a bucket holds at most, and how fast it fills.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: u32,
-    per_second: u32,
-}
-
-/// Tokens at a moment; full until first used.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(rate: Rate, now: Instant) -> Self {
-        Self {
-            tokens: f64::from(rate.burst),
-            at: now,
-        }
-    }
-
-    fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        let filled = self.tokens + elapsed * f64::from(rate.per_second);
-        self.tokens = filled.min(f64::from(rate.burst));
-        self.at = now;
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
-
-    fn give_back(&mut self, rate: Rate, tokens: u32) {
-        self.tokens = (self.tokens + f64::from(tokens)).min(f64::from(rate.burst));
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Source {
@@ -71,23 +33,6 @@ impl Source {
     fn is_known(&self, now: Instant) -> bool {
         self.proved
             .is_some_and(|at| now.saturating_duration_since(at) < KNOWN_FOR)
-    }
-}
-
-/// An IPv4 address, or the upper half of an IPv6 address. The halves cannot meet: the prefix
-/// `::/64` holds v4-mapped addresses and loopback only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    V4(u32),
-    V6(u64),
-}
-
-impl Key {
-    fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => Self::V4(ip.to_bits()),
-            IpAddr::V6(ip) => Self::V6((ip.to_bits() >> 64) as u64),
-        }
     }
 }
 
