@@ -27,6 +27,7 @@ pub struct Config {
     pub tftp: tftp::Settings,
     pub access: AccessSettings,
     pub content: content::Settings,
+    pub upstream: content::upstream::Settings,
     pub inventory: inventory::Settings,
     pub kernel: kernel::Settings,
     pub metrics: http::Settings,
@@ -78,6 +79,9 @@ impl Config {
         self.tftp
             .validate()
             .map_err(|error| ("tftp", error.key, error.problem))?;
+        self.upstream
+            .validate()
+            .map_err(|(key, problem)| ("upstream", key, problem))?;
         self.kernel
             .validate()
             .map_err(|(key, problem)| ("kernel", key, problem))?;

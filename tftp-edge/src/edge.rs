@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::alarms::Alarms;
 use crate::config::Config;
-use crate::content::{ContentError, Library, Listener};
+use crate::content::{ContentError, Library, Listener, upstream};
 use crate::inventory::{Inventory, StoreError};
 use crate::kernel::Kernel;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -39,6 +39,11 @@ pub enum StartError {
     Inventory(#[from] StoreError),
     #[error(transparent)]
     Content(#[from] ContentError),
+    #[error(
+        "upstream.servers: {0} is this daemon itself; remove it, or name the server that has the \
+         files"
+    )]
+    UpstreamIsSelf(upstream::Server),
     #[error(transparent)]
     Tftp(#[from] tftp::StartError),
     #[error("the control socket does not answer: {0}")]
@@ -63,7 +68,7 @@ impl StartError {
                 | ContentError::Openat2 { source }
                 | ContentError::Thread(source),
             ) => Exit::of_io(source),
-            Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
+            Self::UpstreamIsSelf(_) | Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
             Self::Tftp(tftp::StartError::Taken { .. }) => Exit::Unavailable,
             Self::Tftp(tftp::StartError::Permission { .. }) => Exit::NoPermission,
             Self::Tftp(tftp::StartError::Socket(error) | tftp::StartError::Thread(error)) => {
@@ -100,6 +105,13 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
+    let listeners = config.tftp.listen.iter();
+    let listeners: Vec<_> = listeners
+        .map(|&it| (upstream::Protocol::Tftp, it))
+        .collect();
+    if let Some(server) = config.upstream.ourselves(&listeners) {
+        return Err(StartError::UpstreamIsSelf(server));
+    }
     let started = Instant::now();
     let configured = SystemTime::now();
 
@@ -118,7 +130,13 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let alarms = Arc::new(Alarms::default());
     let inventory = Inventory::open(&config.inventory)?;
     let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&kernel) as _];
-    let library = Library::start(&config.content, inventory, Arc::clone(&alarms), listeners)?;
+    let library = Library::start(
+        &config.content,
+        &config.upstream,
+        inventory,
+        Arc::clone(&alarms),
+        listeners,
+    )?;
     let watched = Arc::clone(&library);
     parts.push_with("content", move || watched.shutdown());
 
@@ -134,6 +152,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     parts.push("tftp", server);
 
     let counted = Arc::clone(&library);
+    let asked = Arc::clone(&library);
     let sources = Arc::new(Sources {
         started,
         configured,
@@ -146,6 +165,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
                 .unwrap_or_default()
         }),
         content: Arc::new(move || content(&counted)),
+        upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
         alarms,
     });
@@ -311,5 +331,16 @@ mod tests {
         assert!(!config.control.socket.exists());
         // And the lock is free again.
         Claim::take(&config.control.socket).unwrap();
+    }
+    #[test]
+    fn a_daemon_that_would_ask_itself_does_not_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.control.socket = directory.path().join("control.sock");
+        config.tftp.listen = vec![([0, 0, 0, 0], 6999).into()];
+        config.upstream.servers = vec!["tftp://127.0.0.1:6999".parse().unwrap()];
+        let error = run(&config).unwrap_err();
+        assert_eq!(error.exit(), Exit::Config);
+        assert!(error.to_string().contains("itself"), "{error}");
     }
 }

@@ -124,6 +124,12 @@ fn a_fault_is_told_with_its_place_its_key_and_what_to_do() {
              range; expected 0 to 86400 seconds",
         ),
         (
+            "[upstream]\nservers = [\"tftp://10.1.1.10\", \"cucm\"]\n",
+            "edge.toml:2:32: upstream.servers: \"cucm\" is no upstream server: it begins with \
+             neither http:// nor tftp://; write as in \"http://10.1.1.10:6970\" or \
+             \"tftp://10.1.1.11\"",
+        ),
+        (
             "metrics = true\n",
             "edge.toml:1:11: metrics: invalid type: boolean `true`, expected struct Settings; \
              write a section, as in [metrics]",
@@ -180,6 +186,21 @@ fn a_value_out_of_its_range_is_told_with_its_place() {
         told,
         format!(
             "{}:3:8: tftp.resend.max_ms: must be from resend.min_ms (300) to 2000",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn more_than_three_upstream_servers_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("edge.toml");
+    let servers = ["a", "b", "c", "d"].map(|last| format!("tftp://[fd00::{last}]"));
+    std::fs::write(&file, format!("[upstream]\nservers = {servers:?}\n")).unwrap();
+    assert_eq!(
+        Config::load(&file).unwrap_err().to_string(),
+        format!(
+            "{}:2:1: upstream.servers: 4 servers; at most 3 can be asked, remove the others",
             file.display()
         )
     );

@@ -134,6 +134,7 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
     let inventory = Inventory::open(&config.inventory)?;
     let library = Library::start(
         &config.content,
+        &config.upstream,
         inventory,
         Arc::default(),
         vec![timed.clone()],

@@ -1,6 +1,7 @@
 //! The one thread that decides what each name stands for, and tells it.
 
 mod publish;
+mod upstream;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use super::loader::{Loaded, Loader, Order};
 use super::root::{Denied, Fingerprint, Root};
 use super::table::Entry;
 use super::tree::{Found, NoContent, Tree};
+use super::upstream::{Answer, Cache, Order as Fetch, Upstream};
 use super::{Change, Listener, Settings};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::Snapshot;
@@ -41,6 +43,10 @@ pub(super) enum Message {
     /// A large file was asked for.
     Want(Arc<str>),
     Loaded(Order, Loaded),
+    /// Upstream servers were asked.
+    Fetched(Fetch, Answer),
+    /// What came from there was asked for again.
+    Hot(Arc<str>),
     Stop,
 }
 
@@ -88,6 +94,7 @@ pub(super) struct Curator {
     listeners: Vec<Arc<dyn Listener>>,
     disk: HashMap<Arc<str>, DiskFile>,
     generated: GeneratedFiles,
+    upstream: Cache,
     generation: u64,
     changes: Vec<Change>,
     /// Names that several files have: requests for them go by their exact spelling.
@@ -114,6 +121,8 @@ impl Curator {
         listeners: Vec<Arc<dyn Listener>>,
         unwatched: bool,
     ) -> Self {
+        let upstream = shared.upstream.as_ref();
+        let upstream = upstream.map(Upstream::cache).unwrap_or_default();
         Self {
             settings,
             root,
@@ -123,6 +132,7 @@ impl Curator {
             listeners,
             disk: HashMap::new(),
             generated: GeneratedFiles::default(),
+            upstream,
             generation: 0,
             changes: Vec::new(),
             ambiguous: HashSet::new(),
@@ -161,7 +171,8 @@ impl Curator {
 
     pub(super) fn run(&mut self, incoming: &Receiver<Message>) {
         loop {
-            let message = match self.next_scan {
+            let next = self.next_scan.into_iter().chain(self.upstream.due()).min();
+            let message = match next {
                 Some(at) => incoming.recv_timeout(at.saturating_duration_since(Instant::now())),
                 None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -170,6 +181,8 @@ impl Curator {
                 Ok(Message::Inventory(snapshot)) => self.regenerate(snapshot),
                 Ok(Message::Want(name)) => self.want(name),
                 Ok(Message::Loaded(order, loaded)) => self.loaded(order, loaded),
+                Ok(Message::Fetched(order, answer)) => self.fetched(order, answer),
+                Ok(Message::Hot(name)) => self.heat(&name),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -179,6 +192,7 @@ impl Curator {
                 self.hand_out();
                 self.count();
             }
+            self.expire();
         }
     }
 

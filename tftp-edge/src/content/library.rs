@@ -1,5 +1,7 @@
 //! The catalog: answers requests from what the curator has published.
 
+mod upstream;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use super::loader::Loader;
 use super::root::Root;
 use super::table::{Entry, Table};
 use super::tree::MAX_NAME;
+use super::upstream::{Forwarders, Settings as UpstreamSettings, Snapshot, Upstream};
 use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::alarms::Alarms;
 use crate::inventory::{Inventory, Watch};
@@ -48,6 +51,10 @@ pub struct Counts {
     pub sip_devices: u64,
     pub sccp_devices: u64,
     pub last_regeneration: Regeneration,
+    /// Files fetched from upstream, their bytes, and names that are not there either.
+    pub proxied: u64,
+    pub proxied_bytes: u64,
+    pub missed: u64,
 }
 
 /// One run of rendering after a change of the inventory.
@@ -69,14 +76,17 @@ pub(super) struct Shared {
     pub(super) loading: Mutex<HashSet<Arc<str>>>,
     pub(super) waiting: Mutex<HashMap<Arc<str>, Vec<Wake>>>,
     pub(super) counts: Mutex<Counts>,
+    /// Who is asked for what is not here.
+    pub(super) upstream: Option<Upstream>,
     messages: Messages,
 }
 
 pub(super) type Wake = Box<dyn FnOnce() + Send>;
 
-/// The content of a site: a disk tree, and the files of the inventory.
+/// The content of a site: a disk tree, the files of the inventory, and what upstream servers have.
 pub struct Library {
     shared: Arc<Shared>,
+    forwarders: Forwarders,
     running: Mutex<Option<Running>>,
 }
 
@@ -92,6 +102,7 @@ impl Library {
     /// When it returns, the content is complete.
     pub fn start(
         settings: &Settings,
+        upstream: &UpstreamSettings,
         mut inventory: Inventory,
         alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
@@ -99,6 +110,13 @@ impl Library {
         let root = Arc::new(Root::open(&settings.root)?);
         let snapshot = inventory.snapshot_if_changed()?;
         let (messages, incoming) = mpsc::channel();
+        let servers = {
+            let messages = messages.clone();
+            let done = move |order, answer| {
+                let _ = messages.send(Message::Fetched(order, answer));
+            };
+            Upstream::start(upstream, &alarms, done).map_err(ContentError::Thread)?
+        };
         let shared = Arc::new(Shared {
             table: Table::default(),
             exact: RwLock::default(),
@@ -106,6 +124,7 @@ impl Library {
             loading: Mutex::default(),
             waiting: Mutex::default(),
             counts: Mutex::default(),
+            upstream: servers,
             messages: messages.clone(),
         });
         // Before the first scan, so that nothing falls between the two.
@@ -136,6 +155,7 @@ impl Library {
         let _ = is_ready.recv();
         Ok(Arc::new(Self {
             shared,
+            forwarders: Forwarders::new(&upstream.servers),
             running: Mutex::new(Some(Running {
                 _watcher: watcher,
                 watch,
@@ -148,6 +168,20 @@ impl Library {
         *self.shared.counts.lock()
     }
 
+    /// The upstream servers, and what came from them.
+    pub fn upstream(&self) -> Snapshot {
+        let Some(upstream) = &self.shared.upstream else {
+            return Snapshot::default();
+        };
+        let counts = self.counts();
+        Snapshot {
+            files: counts.proxied,
+            absent: counts.missed,
+            bytes: counts.proxied_bytes,
+            ..upstream.snapshot()
+        }
+    }
+
     /// Threads that have ended by themselves: what they do is not done any more. None after
     /// [`Self::shutdown`].
     pub fn ended(&self) -> Vec<&'static str> {
@@ -158,6 +192,13 @@ impl Library {
         let threads = [
             ("curator", running.curator.is_finished()),
             ("inventory", running.watch.has_ended()),
+            (
+                "upstream",
+                self.shared
+                    .upstream
+                    .as_ref()
+                    .is_some_and(Upstream::has_ended),
+            ),
         ];
         let ended = threads.into_iter().filter(|(_, ended)| *ended);
         ended.map(|(name, _)| name).collect()
@@ -171,6 +212,9 @@ impl Library {
         let _ = self.shared.messages.send(Message::Stop);
         // A panic in it has been printed already.
         let _ = running.curator.join();
+        if let Some(upstream) = &self.shared.upstream {
+            upstream.stop();
+        }
         // Taken out first: those who wake may wait again.
         let waiting = std::mem::take(&mut *self.shared.waiting.lock());
         waiting.into_values().flatten().for_each(|wake| wake());
@@ -203,7 +247,7 @@ impl Catalog for Library {
             Some(Entry::Cached(cached)) => Lookup::Found(cached.version.clone()),
             Some(Entry::OnDisk) => Lookup::Loading,
             Some(Entry::Refused) => Lookup::Refused,
-            Some(Entry::Absent) | None => Lookup::Absent,
+            entry => self.lookup_upstream(query, name, entry.as_ref()),
         }
     }
 
@@ -213,26 +257,19 @@ impl Catalog for Library {
             // The curator changes the table first and looks for waiters afterwards, so one of the
             // two sees the other.
             let mut waiting = self.shared.waiting.lock();
-            let is_loading = || matches!(self.shared.table.peek(name), Some(Entry::OnDisk));
-            if is_loading() && self.running.lock().is_some() {
+            if let Some(wanted) = self.wanted(query, name)
+                && self.running.lock().is_some()
+                && self.want(name, wanted)
+            {
                 waiting.entry(name.into()).or_default().push(wake);
-                drop(waiting);
-                self.want(name);
                 return;
             }
         }
         wake();
     }
-}
 
-impl Library {
-    fn want(&self, name: &str) {
-        let mut loading = self.shared.loading.lock();
-        if !loading.contains(name) {
-            let name: Arc<str> = name.into();
-            loading.insert(name.clone());
-            let _ = self.shared.messages.send(Message::Want(name));
-        }
+    fn forwarders(&self) -> &Forwarders {
+        &self.forwarders
     }
 }
 

@@ -4,9 +4,10 @@
 //! 1. a file beneath the root, by its exact spelling if several differ only in case, else the
 //!    first of them in byte order. So an operator overrides any generated file;
 //! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`;
-//! 3. absent, if phones are known to ask for it in vain: trust lists, optional rules and tones, and
-//!    the configurations of devices that were removed;
-//! 4. refused, if there is something that must not be served; otherwise absent.
+//! 3. refused, if there is something that must not be served;
+//! 4. what an [`upstream`] server has under that name, if there are any;
+//! 5. absent. Of some names that is known beforehand, since phones ask for them in vain: trust
+//!    lists, optional rules and tones, and the configurations of devices that were removed.
 //!
 //! Whoever holds a [`Version`] keeps it whole, whatever happens to the file.
 
@@ -19,6 +20,7 @@ mod root;
 mod settings;
 mod table;
 mod tree;
+pub mod upstream;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -30,6 +32,7 @@ use tftp_ebpf::stage::Stage;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use library::{Counts, Library, Regeneration};
 pub use settings::{ContentError, Settings};
+pub use upstream::Forwarders;
 
 /// One immutable version of one file. A transfer keeps the version it began with.
 #[derive(Clone)]
@@ -57,8 +60,10 @@ impl fmt::Debug for Version {
 #[derive(Clone, Debug)]
 pub enum Lookup {
     Found(Arc<Version>),
-    /// The file is there, but not in memory; [`Catalog::when_ready`] has it read and tells when to
-    /// ask again. If it still is not in memory then, there is no room for it at the moment.
+    /// The file is there but not in memory, or may be upstream; [`Catalog::when_ready`] has it
+    /// read or fetched and tells when to ask again. If the answer is the same then, there is no
+    /// room for it at the moment, or no upstream server answers: the client had better ask again
+    /// later.
     Loading,
     /// There is no such file: ERROR 1.
     Absent,
@@ -74,8 +79,8 @@ pub struct Query<'n> {
     pub name: &'n [u8],
     /// Who asks: some names are another file in another site.
     pub client: IpAddr,
-    /// Another edge asks on behalf of its own client: it gets what is here, and nothing is asked
-    /// of a third.
+    /// Another edge asks on behalf of its own client: it gets what is on disk or generated here, and
+    /// nothing is asked of a third. See [`Catalog::forwarders`].
     pub forwarded: bool,
 }
 
@@ -87,6 +92,10 @@ impl<'n> Query<'n> {
             forwarded: false,
         }
     }
+
+    pub const fn forwarded(self, forwarded: bool) -> Self {
+        Self { forwarded, ..self }
+    }
 }
 
 /// Answers names. Implementations never block: they are asked from the packet loops.
@@ -96,6 +105,11 @@ pub trait Catalog: Send + Sync + 'static {
     /// After [`Lookup::Loading`]: has the file read, and runs `wake` once, from any thread, when
     /// the answer has changed or cannot change at the moment.
     fn when_ready(&self, query: Query<'_>, wake: Box<dyn FnOnce() + Send>);
+
+    /// Tells which requests have [`Query::forwarded`] set.
+    fn forwarders(&self) -> &Forwarders {
+        const { &Forwarders::unknown() }
+    }
 }
 
 /// What a name has become.

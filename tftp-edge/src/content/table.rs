@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::RwLock;
 
 use super::Version;
+use super::upstream::{Miss, Missing};
 
 const SHARDS: usize = 64;
 
@@ -23,9 +24,14 @@ pub(super) enum Entry {
     OnDisk,
     Absent,
     Refused,
+    /// Fetched from an upstream server.
+    Proxied(Arc<Proxied>),
+    /// Not found there either.
+    Missed(Arc<Missed>),
 }
 
 impl Entry {
+    /// What is here, as opposed to upstream.
     pub(super) fn version(&self) -> Option<&Arc<Version>> {
         match self {
             Self::Pinned(version) => Some(version),
@@ -44,6 +50,43 @@ pub(super) struct Cached {
 impl Cached {
     pub(super) fn used_ms(&self) -> u64 {
         self.used_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// A file from upstream.
+pub(super) struct Proxied {
+    pub(super) version: Arc<Version>,
+    /// By which it was found.
+    pub(super) spelling: Arc<[u8]>,
+    /// It has not outlived its lifetime.
+    pub(super) is_fresh: bool,
+    /// Listeners have it too.
+    pub(super) is_told: bool,
+    pub(super) uses: AtomicU32,
+    used_ms: AtomicU64,
+}
+
+impl Proxied {
+    pub(super) fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// A name that was not found upstream, in these spellings.
+pub(super) struct Missed {
+    pub(super) misses: Vec<Miss>,
+    /// Phones can do without it.
+    pub(super) is_optional: bool,
+    /// Listeners know that it is absent.
+    pub(super) is_told: bool,
+}
+
+impl Missed {
+    pub(super) fn of(&self, spelling: &[u8]) -> Option<Missing> {
+        let mut misses = self.misses.iter();
+        misses
+            .find(|miss| &*miss.spelling == spelling)
+            .map(|miss| miss.is)
     }
 }
 
@@ -69,8 +112,13 @@ impl Default for Table {
 impl Table {
     pub(super) fn get(&self, name: &str) -> Option<Entry> {
         let entry = self.shard(name).read().get(name).cloned();
-        if let Some(Entry::Cached(cached)) = &entry {
-            cached.used_ms.store(self.now_ms(), Ordering::Relaxed);
+        let used_ms = match &entry {
+            Some(Entry::Cached(cached)) => Some(&cached.used_ms),
+            Some(Entry::Proxied(proxied)) => Some(&proxied.used_ms),
+            _ => None,
+        };
+        if let Some(used_ms) = used_ms {
+            used_ms.store(self.now_ms(), Ordering::Relaxed);
         }
         entry
     }
@@ -83,6 +131,23 @@ impl Table {
     pub(super) fn cached(&self, version: Arc<Version>) -> Entry {
         Entry::Cached(Arc::new(Cached {
             version,
+            used_ms: AtomicU64::new(self.now_ms()),
+        }))
+    }
+
+    pub(super) fn proxied(
+        &self,
+        version: Arc<Version>,
+        spelling: Arc<[u8]>,
+        is_fresh: bool,
+        is_told: bool,
+    ) -> Entry {
+        Entry::Proxied(Arc::new(Proxied {
+            version,
+            spelling,
+            is_fresh,
+            is_told,
+            uses: AtomicU32::new(0),
             used_ms: AtomicU64::new(self.now_ms()),
         }))
     }

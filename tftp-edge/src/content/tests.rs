@@ -128,6 +128,7 @@ impl Site {
         });
         let library = Library::start(
             &settings,
+            &upstream::Settings::default(),
             inventory.unwrap(),
             Arc::default(),
             vec![listener],
@@ -742,9 +743,15 @@ fn a_root_that_is_not_there_is_told_by_its_path() {
         ..Settings::default()
     };
     let inventory = Inventory::new(Box::new(site.store()), inventory::Site::default());
-    let error = Library::start(&settings, inventory, Arc::default(), Vec::new())
-        .err()
-        .unwrap();
+    let error = Library::start(
+        &settings,
+        &upstream::Settings::default(),
+        inventory,
+        Arc::default(),
+        Vec::new(),
+    )
+    .err()
+    .unwrap();
     assert!(
         error.to_string().contains("content.root /nonexistent/tftp"),
         "{error}"

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tftp_ebpf::verdict::Rung;
 
 use crate::alarms::Alarms;
+use crate::content::upstream;
 use crate::kernel::{Mode, Snapshot};
 use crate::stats::Tally;
 use crate::tftp::Workers;
@@ -72,6 +73,7 @@ pub struct Sources {
     pub kernel: Probe<Snapshot>,
     pub sockets: Probe<Sockets>,
     pub content: Probe<Content>,
+    pub upstream: Probe<upstream::Snapshot>,
     pub devices: Probe<Devices>,
     pub alarms: Arc<Alarms>,
 }
@@ -85,6 +87,7 @@ impl Default for Sources {
             kernel: Arc::new(Snapshot::default),
             sockets: Arc::new(Sockets::default),
             content: Arc::new(Content::default),
+            upstream: Arc::new(upstream::Snapshot::default),
             devices: Arc::new(Devices::default),
             alarms: Arc::default(),
         }
@@ -100,6 +103,7 @@ impl Sources {
             kernel: (self.kernel)(),
             sockets: (self.sockets)(),
             content: (self.content)(),
+            upstream: (self.upstream)(),
             devices: (self.devices)(),
             alarms: Arc::clone(&self.alarms),
         }
@@ -115,6 +119,7 @@ pub struct Reading {
     pub kernel: Snapshot,
     pub sockets: Sockets,
     pub content: Content,
+    pub upstream: upstream::Snapshot,
     pub devices: Devices,
     pub alarms: Arc<Alarms>,
 }

@@ -10,6 +10,7 @@ use tftp_ebpf::verdict::Rung;
 use super::exit::Exit;
 use super::sources::Reading;
 use crate::alarms::Alarm;
+use crate::content::upstream;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{StageCounter, Tally};
 
@@ -28,6 +29,7 @@ pub struct Status {
     /// One for each rung of the ladder, the fastest first.
     pub rungs: Vec<Served>,
     pub files: Files,
+    pub upstream: upstream::Snapshot,
     pub devices: Devices,
     pub alarms: Vec<Alarm>,
 }
@@ -122,6 +124,7 @@ impl Status {
                 refused: content.refused,
                 clashes: content.clashes,
             },
+            upstream: reading.upstream.clone(),
             devices: Devices {
                 sip: reading.devices.sip,
                 sccp: reading.devices.sccp,
@@ -246,6 +249,7 @@ impl fmt::Display for Status {
             "devices: {} SIP, {} SCCP",
             self.devices.sip, self.devices.sccp
         )?;
+        self.fmt_upstream(out)?;
 
         if !self.alarms.is_empty() {
             writeln!(out, "\nalarms:")?;
@@ -258,6 +262,28 @@ impl fmt::Display for Status {
                 ..
             } = alarm;
             writeln!(out, "  {kind}: {subject}: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn fmt_upstream(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let upstream = &self.upstream;
+        if upstream.servers.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "upstream: {} files, {} of {}; {} names not there either",
+            upstream.files,
+            size(upstream.bytes),
+            size(upstream.bytes_limit),
+            upstream.absent
+        )?;
+        for server in &upstream.servers {
+            let problem = server.problem.as_deref();
+            writeln!(out, "  {}: {}", server.server, problem.unwrap_or("answers"))?;
         }
         Ok(())
     }
@@ -348,6 +374,37 @@ mod tests {
         let back: Status = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);
         assert!(json.contains(r#""mode":"xdp""#));
+    }
+
+    #[test]
+    fn upstream_servers_stand_there_with_what_is_wrong_with_them() {
+        let mut status = serving(Mode::Xdp, None);
+        assert!(!status.to_string().contains("upstream"));
+        let server = |server: &str, problem: Option<&str>| upstream::ServerSnapshot {
+            server: server.to_owned(),
+            is_up: problem.is_none(),
+            problem: problem.map(str::to_owned),
+            fetches: Default::default(),
+        };
+        status.upstream = upstream::Snapshot {
+            servers: vec![
+                server("http://10.1.1.10:6970", None),
+                server("tftp://10.1.1.11:69", Some("does not answer")),
+            ],
+            files: 3,
+            bytes: 70_000,
+            bytes_limit: 268_435_456,
+            absent: 2,
+            ..upstream::Snapshot::default()
+        };
+        let text = status.to_string();
+        assert!(
+            text.contains(
+                "upstream: 3 files, 70.0 kB of 268.4 MB; 2 names not there either\n  \
+                 http://10.1.1.10:6970: answers\n  tftp://10.1.1.11:69: does not answer\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

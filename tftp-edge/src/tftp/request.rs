@@ -123,7 +123,7 @@ impl Engine {
         mtu: &mut impl PathMtu,
         turn: Turn,
     ) {
-        let Some((raw, request)) = parse(datagram) else {
+        let Some((raw, request, options)) = parse(datagram) else {
             return self.refuse(socket, datagram, ErrorCode::IllegalOperation, now);
         };
         let mut buffer = [0; NAME_MAX];
@@ -137,11 +137,11 @@ impl Engine {
         if self.on_repeated(socket, datagram, wish, now, turn) {
             return;
         }
-        match self
-            .shared
-            .catalog
-            .lookup(Query::new(raw, datagram.from.ip))
-        {
+        let catalog = &self.shared.catalog;
+        let client = datagram.from.ip;
+        let forwarded = catalog.forwarders().tftp(client, options);
+        let query = Query::new(raw, client).forwarded(forwarded);
+        match catalog.lookup(query) {
             Lookup::Found(version) => {
                 let clamp = self.clamp(datagram.from, &request, mtu);
                 self.start(socket, datagram.from, wish, version, clamp, now, turn);
@@ -154,22 +154,22 @@ impl Engine {
                 let stage = Stage::of_name(name);
                 self.answer_miss(socket, datagram, stage, ErrorCode::AccessViolation, now);
             }
-            Lookup::Loading => self.await_file(socket, datagram, raw, now, turn),
+            Lookup::Loading => self.await_file(socket, datagram, query, now, turn),
         }
     }
 
-    /// Has a file read that is not in memory. That costs the token of the first packet beforehand:
+    /// Has a file read or fetched that is not in memory. That costs the token of the first packet beforehand:
     /// otherwise a forged request could make the daemon read and drop firmware in turn for nothing.
     fn await_file(
         &mut self,
         socket: SocketId,
         datagram: &Datagram<'_>,
-        raw: &[u8],
+        query: Query<'_>,
         now: Instant,
         turn: Turn,
     ) {
         if turn.is_paid() {
-            // It was read, or could not be, and there is no room for it: the client asks again.
+            // There is no room for it, or nobody upstream answers: the client asks again.
             return self.count(Reason::Shed);
         }
         if self.parking.holds(datagram, now) {
@@ -184,9 +184,7 @@ impl Engine {
             Some(true) => {
                 let (ready, client) = (self.parking.ready.clone(), datagram.from);
                 let wake = Box::new(move || ready.push(client));
-                self.shared
-                    .catalog
-                    .when_ready(Query::new(raw, client.ip), wake);
+                self.shared.catalog.when_ready(query, wake);
             }
         }
     }
@@ -384,8 +382,9 @@ impl Engine {
     }
 }
 
-/// The name as it was written, and the rest; `None` for what gets an ERROR 4.
-fn parse<'packet>(datagram: &Datagram<'packet>) -> Option<(&'packet [u8], Request)> {
+/// The name as it was written, the rest, and the rest's options as they were written; `None` for
+/// what gets an ERROR 4.
+fn parse<'packet>(datagram: &Datagram<'packet>) -> Option<(&'packet [u8], Request, &'packet [u8])> {
     let (packet, len) = (datagram.packet, datagram.len);
     if len > REQUEST_MAX {
         return None;
@@ -394,6 +393,9 @@ fn parse<'packet>(datagram: &Datagram<'packet>) -> Option<(&'packet [u8], Reques
     if raw.is_empty() || raw.len() > NAME_MAX {
         return None;
     }
-    let request = Request::parse_behind_name(packet, len, 2 + raw.len() + 1).ok()?;
-    (request.mode != Mode::Mail).then_some((raw, request))
+    let mode_at = 2 + raw.len() + 1;
+    let request = Request::parse_behind_name(packet, len, mode_at).ok()?;
+    let tail = &packet[mode_at..len];
+    let mode_len = tail.iter().position(|&byte| byte == 0)?;
+    (request.mode != Mode::Mail).then_some((raw, request, &tail[mode_len + 1..]))
 }

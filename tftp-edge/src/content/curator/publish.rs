@@ -24,6 +24,10 @@ impl Curator {
         enum Now {
             Content(Bytes, bool),
             Other(Option<Entry>),
+            /// Not here.
+            Elsewhere {
+                is_optional: bool,
+            },
         }
         let file = self.disk.get(name);
         let generated = self.generated.get(name);
@@ -37,8 +41,9 @@ impl Curator {
             (Some(DiskContent::Refused | DiskContent::Folder), _) => {
                 Now::Other(Some(Entry::Refused))
             }
-            (None, Some(Generated::Absent)) => Now::Other(Some(Entry::Absent)),
-            (None, None) => Now::Other(None),
+            (None, generated) => Now::Elsewhere {
+                is_optional: generated.is_some(),
+            },
         };
         let was_ambiguous = match has_others {
             true => !self.ambiguous.insert(name.clone()),
@@ -47,6 +52,12 @@ impl Curator {
         let before = self.shared.table.peek(name);
         let stage = Stage::of_name(name.as_bytes());
         let (entry, state) = match now {
+            Now::Elsewhere { is_optional } => {
+                match self.elsewhere(name, stage, is_optional, before.as_ref()) {
+                    Some(now) => now,
+                    None => return,
+                }
+            }
             Now::Content(bytes, pinned) => {
                 let same = before.as_ref().and_then(Entry::version).cloned();
                 let same = same.filter(|version| version.bytes == bytes);
@@ -68,17 +79,19 @@ impl Curator {
             Now::Other(entry) => {
                 let state = match (&before, &entry) {
                     (Some(Entry::OnDisk), Some(Entry::OnDisk))
-                    | (Some(Entry::Absent), Some(Entry::Absent))
-                    | (Some(Entry::Refused), Some(Entry::Refused))
-                    | (None, None) => return,
+                    | (Some(Entry::Refused), Some(Entry::Refused)) => return,
                     (_, Some(Entry::OnDisk)) => State::OnDisk,
-                    (_, Some(Entry::Absent)) => State::Absent,
                     _ => State::Forgotten,
                 };
                 (entry, state)
             }
         };
-        let was_told = !matches!(before, None | Some(Entry::Refused));
+        let was_told = match &before {
+            None | Some(Entry::Refused) => false,
+            Some(Entry::Proxied(proxied)) => proxied.is_told,
+            Some(Entry::Missed(missed)) => missed.is_told,
+            Some(_) => true,
+        };
         self.shared.table.set(name, entry);
         if was_told || !matches!(state, State::Forgotten) {
             self.changes.push(Change {
@@ -89,7 +102,7 @@ impl Curator {
         }
     }
 
-    fn version(&mut self, name: &Arc<str>, stage: Stage, bytes: Bytes) -> Arc<Version> {
+    pub(super) fn version(&mut self, name: &Arc<str>, stage: Stage, bytes: Bytes) -> Arc<Version> {
         self.generation += 1;
         Arc::new(Version {
             name: name.clone(),
@@ -168,6 +181,9 @@ impl Curator {
             sip_devices: self.generated.devices(Protocol::Sip),
             sccp_devices: self.generated.devices(Protocol::Sccp),
             last_regeneration: self.last_regeneration,
+            proxied: self.upstream.files(),
+            proxied_bytes: self.upstream.bytes(),
+            missed: self.upstream.missed(),
             ..Counts::default()
         };
         for file in self.disk.values() {

@@ -113,6 +113,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(tftp(reading));
     families.extend(kernel(reading));
     families.extend(content(reading));
+    families.extend(upstream(reading));
     families.push(alarms(reading));
     families
         .into_iter()
@@ -375,5 +376,75 @@ fn content(reading: &Reading) -> Vec<Family> {
         Family::gauge("inventory_devices", "Devices in the inventory.")
             .with(&[("protocol", "sip")], reading.devices.sip as f64)
             .with(&[("protocol", "sccp")], reading.devices.sccp as f64),
+    ]
+}
+
+/// Nothing without upstream servers. Their addresses come from the configuration: three at most.
+fn upstream(reading: &Reading) -> Vec<Family> {
+    let upstream = &reading.upstream;
+    if upstream.servers.is_empty() {
+        return Vec::new();
+    }
+    let mut up = Family::gauge(
+        "upstream_up",
+        "1 while the server answers, 0 while it is left alone or tried again.",
+    );
+    let mut fetches = Family::counter(
+        "upstream_fetches_total",
+        "Files asked for, by server and what came of it.",
+    );
+    for server in &upstream.servers {
+        let label = ("server", server.server.as_str());
+        up.add(&[label], f64::from(u8::from(server.is_up)));
+        for (outcome, count) in &server.fetches {
+            fetches.add(&[label, ("outcome", outcome)], *count as f64);
+        }
+    }
+    let gauge = |name, help, value: u64| Family::gauge(name, help).with(&[], value as f64);
+    vec![
+        up,
+        fetches,
+        gauge(
+            "upstream_fetches_in_flight",
+            "Files being asked for.",
+            upstream.in_flight,
+        ),
+        gauge(
+            "upstream_cached_files",
+            "Files from upstream in memory.",
+            upstream.files,
+        ),
+        gauge(
+            "upstream_cached_bytes",
+            "Payload of the files from upstream in memory.",
+            upstream.bytes,
+        ),
+        gauge(
+            "upstream_cached_limit_bytes",
+            "Most payload of files from upstream in memory.",
+            upstream.bytes_limit,
+        ),
+        gauge(
+            "upstream_absent_names",
+            "Names that were not found upstream lately.",
+            upstream.absent,
+        ),
+        Family::counter(
+            "upstream_cache_hits_total",
+            "Requests the daemon answered with a file from upstream in memory. Those that the \
+             kernel answers are not among them.",
+        )
+        .with(
+            &[("age", "fresh")],
+            upstream.hits.saturating_sub(upstream.stale_hits) as f64,
+        )
+        .with(&[("age", "stale")], upstream.stale_hits as f64),
+        Family::counter(
+            "upstream_over_budget_total",
+            "Requests not asked on, since too many names were nowhere: of all clients, or of one \
+             source.",
+        )
+        .with(&[("budget", "all")], upstream.over_budget as f64)
+        .with(&[("budget", "source")], upstream.over_source_budget as f64),
     ]
 }

@@ -3,6 +3,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::content::upstream;
 use crate::kernel::{InterfaceStatus, Snapshot};
 use crate::ops::sources::{Content, Devices, Sockets};
 use crate::stats::{Counters, LOG2_BUCKETS};
@@ -230,4 +231,45 @@ fn promtool_finds_nothing_to_complain_about() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn upstream_servers_are_told_one_by_one_and_only_if_there_are_any() {
+    assert!(!edge_text(fixed()).contains("upstream_"));
+    let server = |server: &str, is_up, found| upstream::ServerSnapshot {
+        server: server.to_owned(),
+        is_up,
+        problem: None,
+        fetches: [("found".to_owned(), found)].into(),
+    };
+    let text = edge_text(Sources {
+        upstream: Arc::new(move || upstream::Snapshot {
+            servers: vec![
+                server("http://10.1.1.10:6970", true, 7),
+                server("tftp://10.1.1.11:69", false, 0),
+            ],
+            hits: 5,
+            stale_hits: 2,
+            bytes: 70_000,
+            ..upstream::Snapshot::default()
+        }),
+        ..fixed()
+    });
+    for (series, value) in [
+        ("upstream_up{server=\"http://10.1.1.10:6970\"}", 1.0),
+        ("upstream_up{server=\"tftp://10.1.1.11:69\"}", 0.0),
+        (
+            "upstream_fetches_total{server=\"http://10.1.1.10:6970\",outcome=\"found\"}",
+            7.0,
+        ),
+        ("upstream_cache_hits_total{age=\"fresh\"}", 3.0),
+        ("upstream_cache_hits_total{age=\"stale\"}", 2.0),
+        ("upstream_cached_bytes", 70_000.0),
+    ] {
+        assert_eq!(
+            sample(&text, &format!("tftp_edge_{series}")),
+            value,
+            "{series}"
+        );
+    }
 }
