@@ -31,4 +31,5 @@ mod outage;
 mod raw;
 mod storm;
 mod swap;
+mod upstream;
 mod vlan;
