@@ -64,6 +64,11 @@ pub(super) fn handle<F: Frame, M: Maps>(
     match step {
         Ok(block) => send(frame, maps, policy, scratch, transfer, block, now),
         Err(over) => {
+            if matches!(over, Reason::Complete) && transfer.is_fresh() {
+                // Of one block without options: its first ACK is its last.
+                scratch.source = plan::source(&scratch.packet.source, scratch.packet.v6);
+                maps.acknowledged(&scratch.source, policy, now);
+            }
             end(
                 maps,
                 &mut scratch.event,
