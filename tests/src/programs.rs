@@ -122,7 +122,7 @@ impl Programs {
             policy: object.policy,
             interfaces: object.interfaces,
             transfers: Map::LruHashMap(object.transfers).try_into()?,
-            budgets: ebpf.take_map("BUDGETS").context("BUDGETS")?.try_into()?,
+            budgets: Map::LruHashMap(object.budgets).try_into()?,
             known: ebpf.take_map("KNOWN").context("KNOWN")?.try_into()?,
             counters: object.counters.blocks,
             events: object.events,

@@ -4,14 +4,14 @@
 //! All types are `repr(C)` with explicit padding, addresses and ports are byte arrays in network
 //! order. IPv4 addresses stand as IPv4-mapped IPv6 ones (`::ffff:a.b.c.d`), so one key fits both.
 
-use crate::name::{KEY_LEN, NameKey};
+use crate::name::{DEVICE_DIGITS, KEY_LEN, NameKey};
 use crate::stage::Stage;
 use crate::verdict::{Reason, Rung};
 use crate::wire::tftp::DEFAULT_BLKSIZE;
 
 /// Changes whenever the layout or the meaning of a map does: pinned maps of another version are
 /// never adopted.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// A slab: one element of a bank, and the unit the content space is cut into.
 pub const SLAB_BYTES: usize = 32 * 1024;
@@ -62,7 +62,7 @@ pub const fn is_link_local(address: &Address) -> bool {
 
 /// `POLICY`: one entry, written by the daemon.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Zero until the daemon has published everything: the program then passes every packet.
     pub enabled: u32,
@@ -79,14 +79,20 @@ pub struct Policy {
     /// nanoseconds' worth may be used at once. Zero turns the budget off.
     pub first_interval_ns: u64,
     pub first_burst_ns: u64,
-    /// The same for requests of names that do not exist.
+    /// The same for requests of names that do not exist, and for configurations of devices that
+    /// nobody knows among them.
     pub miss_interval_ns: u64,
     pub miss_burst_ns: u64,
+    pub unknown_interval_ns: u64,
+    pub unknown_burst_ns: u64,
     /// How long a source that acknowledged a block counts as genuine.
     pub known_for_ns: u64,
     /// The DS field of every answer: the code point in the upper six bits (RFC 2474).
     pub ds_field: u8,
-    pub padding: [u8; 7],
+    /// 1 once the directory lacks names that the daemon can serve: then every request for a name
+    /// that is not in it is the daemon's, whoever asks, and no pattern stands in for it.
+    pub is_partial: u8,
+    pub padding: [u8; 6],
 }
 
 /// `INTERFACES`: interface index → what must be known about it.
@@ -246,11 +252,21 @@ impl Transfer {
 pub type Source = Address;
 
 /// `BUDGETS` → when each bucket will be full again (virtual scheduling, as in GCRA).
+///
+/// What a source has asked for in vain is one account, kept here by both sides. The kernel program
+/// charges the misses it answers; of a name it does not know it cannot tell whether there is
+/// nothing behind it, so it only looks whether the source has a token left, and the daemon charges
+/// what turns out to be a miss, whichever protocol it came by. Two that write at once may lose a
+/// token or two.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     pub first_ns: u64,
     pub miss_ns: u64,
+    /// Charged by the daemon alone.
+    pub unknown_ns: u64,
+    /// Requests that were dropped because of `unknown_ns`.
+    pub silenced: u64,
 }
 
 /// What is counted for one rung; `COUNTERS` has one per CPU for XDP and one for TC.
@@ -338,17 +354,20 @@ pub struct Event {
     pub reason: u8,
     pub rung: u8,
     pub stage: u8,
-    pub padding: [u8; 5],
+    /// The MAC in the name, as twelve hexadecimal digits, if the name was a device's and stands in
+    /// the directory by its pattern; else zeros.
+    pub device: [u8; DEVICE_DIGITS],
+    pub padding: [u8; 1],
 }
 
 const _: () = {
-    assert!(size_of::<Policy>() == 88);
+    assert!(size_of::<Policy>() == 104);
     assert!(size_of::<Interface>() == 8);
     assert!(size_of::<FileEntry>() == 32);
     assert!(size_of::<TransferKey>() == 24);
     assert!(size_of::<Transfer>() == 112);
-    assert!(size_of::<Budget>() == 16);
-    assert!(size_of::<Event>() == 56);
+    assert!(size_of::<Budget>() == 32);
+    assert!(size_of::<Event>() == 64);
     assert!(size_of::<NameKey>() == KEY_LEN);
     assert!(Reason::COUNT <= REASON_SLOTS);
     assert!(Stage::COUNT <= STAGES);

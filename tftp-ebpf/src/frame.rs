@@ -77,6 +77,20 @@ pub enum Bucket {
     First,
     /// Requests of names that do not exist.
     Miss,
+    /// Requests of configurations of devices that nobody knows.
+    Unknown,
+}
+
+impl Policy {
+    /// How long a token of a bucket takes to come back, and what may be used at once; nanoseconds.
+    #[inline(always)]
+    pub const fn bucket(&self, bucket: Bucket) -> (u64, u64) {
+        match bucket {
+            Bucket::First => (self.first_interval_ns, self.first_burst_ns),
+            Bucket::Miss => (self.miss_interval_ns, self.miss_burst_ns),
+            Bucket::Unknown => (self.unknown_interval_ns, self.unknown_burst_ns),
+        }
+    }
 }
 
 /// The maps, as the packet logic sees them.
@@ -111,6 +125,10 @@ pub trait Maps {
     /// Whether the source has a token left.
     fn may_spend(&self, bucket: Bucket, source: &Address, policy: &Policy, now: u64) -> bool;
     fn spend(&self, bucket: Bucket, source: &Address, policy: &Policy, now: u64);
+    /// Whether the source acknowledged a block lately: its address is genuine.
+    fn is_known(&self, source: &Address, policy: &Policy, now: u64) -> bool;
+    /// A request was dropped because [`Bucket::Unknown`] is empty.
+    fn silenced(&self, source: &Address);
     /// A first packet was acknowledged: its token comes back, and the source is genuine.
     fn acknowledged(&self, source: &Address, policy: &Policy, now: u64);
 

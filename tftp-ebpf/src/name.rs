@@ -1,16 +1,30 @@
 //! One way to write a file name, shared by the kernel's directory and the daemon.
 //!
 //! Phones ask for the same file in many spellings: `RINGLIST.XML`, `\Ringlist.xml`,
-//! `C:\firmware\x.sbn`, `/SEP001122334455.cnf.xml`. [`Fold`] turns each byte as it comes: ASCII case
-//! is folded, `\` becomes `/`, a drive letter and leading or doubled slashes go. What it cannot
-//! fold without doubt (a segment that begins with a dot, a control or non-ASCII byte) is refused:
-//! the kernel then hands the request on, and the daemon answers with an error.
+//! `C:\firmware\x.sbn`, `/SEP001122334455.cnf.xml`, and the IP Communicator for
+//! `Communicator\SEP001122334455.cnf.xml`. [`Fold`] turns each byte as it comes: ASCII case is
+//! folded, `\` becomes `/`, a drive letter and leading or doubled slashes go; [`strip`] takes the
+//! folder of the Communicator away from the whole. What cannot be folded without doubt (a segment
+//! that begins with a dot, a control or non-ASCII byte) is refused: the kernel then hands the
+//! request on, and the daemon answers with an error.
+//!
+//! A `#` stays what it is. One known tree of phone files (provision_sccp) has `@` in its place, but
+//! it does so on its own disk; no phone is known to mean the one by the other.
+
+mod device;
+#[cfg(test)]
+mod tests;
+
+pub use device::{DEVICE_DIGITS, PATTERNS, collapse, directory_key, has_pattern, is_device_file};
 
 /// Longest normalised name in the kernel's directory. Longer names are served by the daemon.
 pub const KEY_LEN: usize = 96;
 
 /// A normalised name, padded with zeros: the key of the kernel's directory.
 pub type NameKey = [u8; KEY_LEN];
+
+/// What Cisco's IP Communicator puts before names, once folded.
+const COMMUNICATOR: [u8; 13] = *b"communicator/";
 
 /// Why a name has no normalised form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +44,15 @@ pub enum NameError {
 pub enum Step {
     Emit(u8),
     Skip,
-    /// What was emitted so far was a drive letter: begin again.
+    /// The one byte that was emitted so far was a drive letter: begin again.
     Restart,
 }
 
 /// Folds a name byte by byte; holds all the state between two bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Fold {
-    raw: u32,
+    /// Bytes emitted from the beginning, or since the restart.
+    len: u32,
     at_segment_start: bool,
 }
 
@@ -50,15 +65,13 @@ impl Default for Fold {
 impl Fold {
     pub const fn new() -> Self {
         Self {
-            raw: 0,
+            len: 0,
             at_segment_start: true,
         }
     }
 
     #[inline(always)]
     pub fn step(&mut self, byte: u8) -> Result<Step, NameError> {
-        let position = self.raw;
-        self.raw += 1;
         if !matches!(byte, 0x20..=0x7e) {
             return Err(NameError::Byte);
         }
@@ -67,9 +80,11 @@ impl Fold {
                 return Ok(Step::Skip);
             }
             self.at_segment_start = true;
+            self.len += 1;
             return Ok(Step::Emit(b'/'));
         }
-        if byte == b':' && position == 1 {
+        if byte == b':' && self.len == 1 {
+            self.len = 0;
             self.at_segment_start = true;
             return Ok(Step::Restart);
         }
@@ -77,102 +92,80 @@ impl Fold {
             return Err(NameError::DotSegment);
         }
         self.at_segment_start = false;
+        self.len += 1;
         Ok(Step::Emit(byte.to_ascii_lowercase()))
     }
 }
 
-/// Normalises a whole name into `out`; returns how many bytes it has.
+/// Normalises a whole name in `out`; returns the part of it that is the name.
 pub fn normalise<'out>(raw: &[u8], out: &'out mut [u8]) -> Result<&'out [u8], NameError> {
+    fold_all(raw, out, |_, folded| folded)
+}
+
+/// As [`normalise`], but every letter in its own case.
+pub fn respell<'out>(raw: &[u8], out: &'out mut [u8]) -> Result<&'out [u8], NameError> {
+    fold_all(raw, out, |byte, folded| match folded {
+        b'/' => b'/',
+        _ => byte,
+    })
+}
+
+fn fold_all<'out>(
+    raw: &[u8],
+    out: &'out mut [u8],
+    write: impl Fn(u8, u8) -> u8,
+) -> Result<&'out [u8], NameError> {
     let mut fold = Fold::new();
     let mut len = 0;
     for &byte in raw {
         match fold.step(byte)? {
             Step::Skip => {}
             Step::Restart => len = 0,
-            Step::Emit(byte) => {
-                *out.get_mut(len).ok_or(NameError::TooLong)? = byte;
+            Step::Emit(folded) => {
+                *out.get_mut(len).ok_or(NameError::TooLong)? = write(byte, folded);
                 len += 1;
             }
         }
     }
-    match len {
-        0 => Err(NameError::Empty),
-        _ => Ok(&out[..len]),
+    let mut name = &out[..len];
+    while let Some((folder, rest)) = name.split_first_chunk::<{ COMMUNICATOR.len() }>()
+        && folder.eq_ignore_ascii_case(&COMMUNICATOR)
+    {
+        name = rest;
+    }
+    match name {
+        [] => Err(NameError::Empty),
+        _ => Ok(name),
     }
 }
 
-/// The directory key of a name, if it has one.
+/// Takes the folder of the IP Communicator away from a folded key, however often it is there: the
+/// same as [`normalise`] does, in place.
+///
+/// A function of its own, and not a part of [`Fold`]: there the verifier would walk it again for
+/// each byte of the request.
+#[inline(never)]
+pub fn strip(key: &mut NameKey) {
+    for _ in 0..KEY_LEN / COMMUNICATOR.len() {
+        let mut differs = 0;
+        for at in 0..COMMUNICATOR.len() {
+            differs |= key[at] ^ COMMUNICATOR[at];
+        }
+        if differs != 0 {
+            return;
+        }
+        for at in 0..KEY_LEN {
+            let from = at + COMMUNICATOR.len();
+            key[at] = if from < KEY_LEN { key[from] } else { 0 };
+        }
+    }
+}
+
+/// The key that a name is looked up by first, if it has one.
 pub fn key(raw: &[u8]) -> Result<NameKey, NameError> {
+    let mut buffer = [0; KEY_LEN];
+    let name = normalise(raw, &mut buffer)?;
     let mut key = [0; KEY_LEN];
-    normalise(raw, &mut key)?;
+    key[..name.len()].copy_from_slice(name);
     Ok(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folded(raw: &str) -> Result<String, NameError> {
-        let mut out = [0; KEY_LEN];
-        normalise(raw.as_bytes(), &mut out)
-            .map(|name| String::from_utf8(name.to_vec()).expect("ASCII in, ASCII out"))
-    }
-
-    #[test]
-    fn spellings_of_one_name_fold_to_one_key() {
-        for raw in [
-            "Ringlist.xml",
-            "RINGLIST.XML",
-            "\\RingList.xml",
-            "/ringlist.xml",
-            "C:\\ringlist.xml",
-        ] {
-            assert_eq!(folded(raw).as_deref(), Ok("ringlist.xml"), "{raw}");
-        }
-        assert_eq!(
-            folded("German_Germany//mk-sip.jar").as_deref(),
-            Ok("german_germany/mk-sip.jar")
-        );
-        assert_eq!(folded("d:/a\\b").as_deref(), Ok("a/b"));
-    }
-
-    #[test]
-    fn a_colon_elsewhere_is_part_of_the_name() {
-        assert_eq!(folded("ab:c").as_deref(), Ok("ab:c"));
-    }
-
-    #[test]
-    fn names_that_could_leave_the_root_are_refused() {
-        for raw in [
-            "../secret",
-            "sub/../../secret",
-            "./x",
-            "..\\x",
-            ".hidden",
-            "c:../x",
-            "a/./b",
-        ] {
-            assert_eq!(folded(raw), Err(NameError::DotSegment), "{raw}");
-        }
-    }
-
-    #[test]
-    fn bytes_outside_printable_ascii_are_refused() {
-        for raw in [&b"x\xff"[..], b"a\nb", b"caf\xc3\xa9"] {
-            assert_eq!(key(raw), Err(NameError::Byte), "{raw:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_but_slashes_is_no_name() {
-        for raw in ["", "/", "\\\\", "c:", "c:/"] {
-            assert_eq!(folded(raw), Err(NameError::Empty), "{raw}");
-        }
-    }
-
-    #[test]
-    fn a_name_longer_than_a_key_is_refused() {
-        assert!(key(&[b'a'; KEY_LEN]).is_ok());
-        assert_eq!(key(&[b'a'; KEY_LEN + 1]), Err(NameError::TooLong));
-    }
 }

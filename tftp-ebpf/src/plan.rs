@@ -234,16 +234,19 @@ pub const fn source(address: &Address, v6: bool) -> Address {
 }
 
 /// Virtual scheduling (GCRA, ITU-T I.371): whether a bucket that will be full at `full_at` has a
-/// token left `now`.
+/// whole token left `now`.
 #[inline(always)]
-pub const fn has_token(full_at: u64, now: u64, burst_ns: u64) -> bool {
-    full_at <= now + burst_ns
+pub const fn has_token(full_at: u64, now: u64, interval_ns: u64, burst_ns: u64) -> bool {
+    full_at + interval_ns <= now + burst_ns
 }
 
-/// When the bucket will be full after one more token was taken.
+/// When the bucket will be full after one more token was taken. An empty one stays just that: who
+/// may go on without a token owes nothing for it.
 #[inline(always)]
-pub const fn take_token(full_at: u64, now: u64, interval_ns: u64) -> u64 {
-    (if full_at > now { full_at } else { now }) + interval_ns
+pub const fn take_token(full_at: u64, now: u64, interval_ns: u64, burst_ns: u64) -> u64 {
+    let taken = (if full_at > now { full_at } else { now }) + interval_ns;
+    let empty = now + burst_ns;
+    if taken < empty { taken } else { empty }
 }
 
 #[cfg(test)]
@@ -385,12 +388,24 @@ mod tests {
         let (interval, burst) = (1_000, 3_000);
         let mut full_at = 0;
         let mut taken = 0;
-        while has_token(full_at, 10_000, burst) {
-            full_at = take_token(full_at, 10_000, interval);
+        while has_token(full_at, 10_000, interval, burst) {
+            full_at = take_token(full_at, 10_000, interval, burst);
             taken += 1;
         }
-        assert_eq!(taken, 4);
-        assert!(has_token(full_at, 11_000, burst));
+        assert_eq!(taken, 3);
+        assert!(
+            !has_token(full_at, 10_999, interval, burst),
+            "a part of one is none"
+        );
+        assert!(has_token(full_at, 11_000, interval, burst));
+    }
+
+    #[test]
+    fn nobody_owes_more_than_the_burst() {
+        let (interval, burst) = (1_000, 3_000);
+        let full_at = (0..100).fold(0, |full_at, _| take_token(full_at, 10_000, interval, burst));
+        assert!(!has_token(full_at, 10_000, interval, burst));
+        assert!(has_token(full_at, 11_000, interval, burst));
     }
 
     fn policy() -> Policy {
@@ -405,9 +420,12 @@ mod tests {
             first_burst_ns: 0,
             miss_interval_ns: 0,
             miss_burst_ns: 0,
+            unknown_interval_ns: 0,
+            unknown_burst_ns: 0,
             known_for_ns: 0,
             ds_field: 0,
-            padding: [0; 7],
+            is_partial: 0,
+            padding: [0; 6],
         }
     }
 

@@ -120,6 +120,8 @@ reasons! {
     FirstBudget => Drop "first_budget",
     /// The source asked for too many names that do not exist.
     MissBudget => Drop "miss_budget",
+    /// The source asked for the configurations of too many devices that nobody knows.
+    UnknownBudget => Drop "unknown_budget",
     /// The bound on transfers was reached: silence, so that the phone asks again.
     Shed => Drop "shed",
     /// The answer could not be written after the frame had been resized.

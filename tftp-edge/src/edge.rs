@@ -6,16 +6,18 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 use crate::alarms::Alarms;
 use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::inventory::{Inventory, StoreError};
 use crate::kernel::Kernel;
+use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self, HttpError};
@@ -127,6 +129,10 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         tracing::warn!(problem, "no kernel path: sockets alone");
     }
 
+    if !config.upstream.servers.is_empty() {
+        kernel.expect_other_names();
+    }
+
     let alarms = Arc::new(Alarms::default());
     let inventory = Inventory::open(&config.inventory)?;
     let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&kernel) as _];
@@ -141,11 +147,15 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     parts.push_with("content", move || watched.shutdown());
 
     let counters = Arc::new(Counters::default());
+    let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
+    let reviewed = runtime.spawn(review(Arc::clone(&misses), Arc::clone(&alarms)));
+    parts.push_with("misses", move || reviewed.abort());
     let server = Arc::new(tftp::Server::start(
         &config.tftp,
         Arc::new(config.access.allow.clone()),
         Arc::clone(&library) as Arc<_>,
         Arc::clone(&counters),
+        misses,
     )?);
     tracing::info!(addresses = ?server.local_addrs(), "TFTP");
     let listening = Arc::downgrade(&server);
@@ -184,6 +194,16 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     };
     parts.push("control", control);
     Ok(parts)
+}
+
+/// Keeps the alarms for scans as they are.
+async fn review(misses: Arc<Misses>, alarms: Arc<Alarms>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        misses.review(&alarms, Instant::now());
+    }
 }
 
 fn sockets(server: &tftp::Server) -> sources::Sockets {

@@ -5,13 +5,16 @@
 pub mod access;
 pub mod alarms;
 pub mod budget;
+pub mod clock;
 pub mod config;
 pub mod content;
 pub mod edge;
 pub mod inventory;
 pub mod kernel;
+pub mod misses;
 pub mod ops;
 pub mod phonefile;
 pub mod port_range;
+pub mod recent;
 pub mod stats;
 pub mod tftp;

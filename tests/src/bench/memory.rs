@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use aya::maps::MapInfo;
 use bytes::Bytes;
+use tftp_ebpf::name::PATTERNS;
 use tftp_ebpf::stage::Stage;
 use tftp_edge::access::Access;
 use tftp_edge::content::{Change, Listener as _, State, Version};
@@ -93,8 +94,8 @@ fn publish(phones: usize) -> Result<Table> {
         ratios,
         method: format!(
             "Method: a kernel side with the default sizes is told of a configuration of \
-             {CONTENT_LEN} bytes and two absent trust lists for each phone, then of other content \
-             for all of them, and given {SETTLES:?} to take old space back. Bytes are what the \
+             {CONTENT_LEN} bytes for each phone and of the patterns that stand for all their \
+             absent trust lists, then of other content for all of them, and given {SETTLES:?} to take old space back. Bytes are what the \
              kernel accounts for each map (memlock in fdinfo); it sets the size of the maps of \
              transfers, budgets and known sources aside at the start, for any number of phones."
         ),
@@ -112,15 +113,14 @@ fn row(title: &str, snapshot: &Snapshot) -> Vec<Cell> {
 }
 
 fn changes(phones: usize, version: u64) -> Vec<Change> {
-    let absent = |name: String| Change {
-        name: name.into(),
+    let absent = PATTERNS.map(|pattern| Change {
+        name: pattern.into(),
         stage: Stage::Trust,
         state: State::Absent,
-    };
+    });
     (0..phones)
-        .flat_map(|phone| {
-            let device = format!("sep001b54{phone:06x}");
-            let name: Arc<str> = format!("{device}.cnf.xml").into();
+        .map(|phone| {
+            let name: Arc<str> = format!("sep001b54{phone:06x}.cnf.xml").into();
             // No two phones have the same, so nothing can be shared.
             let seed = format!("{phone}/{version};");
             let content: Bytes = seed.bytes().cycle().take(CONTENT_LEN).collect();
@@ -130,16 +130,13 @@ fn changes(phones: usize, version: u64) -> Vec<Change> {
                 generation: version * phones as u64 + phone as u64 + 1,
                 bytes: content,
             }));
-            [
-                Change {
-                    name,
-                    stage: Stage::Config,
-                    state: published,
-                },
-                absent(format!("ctl{device}.tlv")),
-                absent(format!("itl{device}.tlv")),
-            ]
+            Change {
+                name,
+                stage: Stage::Config,
+                state: published,
+            }
         })
+        .chain(absent)
         .collect()
 }
 

@@ -97,6 +97,13 @@ socket = "control.sock"
         Ok(edge)
     }
 
+    /// Adds a section to the daemon's configuration; it holds from the next start on.
+    pub fn configure(&self, section: &str) -> Result<()> {
+        let mut config = fs::read_to_string(self.config())?;
+        config.push_str(section);
+        fs::write(self.config(), config).context("writing the daemon's configuration")
+    }
+
     /// Where the daemon answers.
     pub fn address(&self) -> SocketAddr {
         (IpAddr::from(self.place.address()), self.port).into()

@@ -29,6 +29,7 @@ mod hostile;
 mod neighbours;
 mod outage;
 mod raw;
+mod scan;
 mod storm;
 mod swap;
 mod upstream;

@@ -5,10 +5,11 @@ use super::{announce, load_payload, set_key, written};
 use crate::abi::{FileEntry, Interface, MAX_BLOCK, Policy, StageCounter, Transfer, kind};
 use crate::checksum::Sum;
 use crate::frame::{Bucket, Frame, Maps, Scratch};
+use crate::name::{self, DEVICE_DIGITS};
 use crate::packet::Packet;
 use crate::plan;
 use crate::stage::Stage;
-use crate::verdict::{Reason, Rung};
+use crate::verdict::Reason;
 use crate::wire::ip;
 use crate::wire::tftp::{
     self, FILE_NOT_FOUND, Granted, HEADER_LEN, Limits, Mode, Options, Request, RequestError, opcode,
@@ -41,8 +42,8 @@ pub(super) fn handle<F: Frame, M: Maps>(
         return Err(Reason::Mode);
     }
     scratch.source = plan::source(&scratch.packet.source, scratch.packet.v6);
-    if !maps.file(&scratch.name, &mut scratch.entry) {
-        return Err(unknown_name::<F, M>(maps, policy, scratch, now));
+    if !find(maps, policy, scratch) {
+        return Err(unknown_name(maps, policy, scratch, now));
     }
     if !scratch.entry.is_whole() {
         return Err(Reason::Torn);
@@ -86,20 +87,34 @@ fn check_sender<M: Maps>(maps: &M, packet: &Packet) -> Result<(), Reason> {
     }
 }
 
-/// A name that is not in the directory: the daemon's to answer, until the source has asked for
-/// too many. Both rungs look; the one before the daemon charges.
+/// Looks for the entry of the name, or for the one that stands for all names of its kind.
 #[inline(always)]
-fn unknown_name<F: Frame, M: Maps>(
-    maps: &M,
-    policy: &Policy,
-    scratch: &Scratch,
-    now: u64,
-) -> Reason {
-    if !maps.may_spend(Bucket::Miss, &scratch.source, policy, now) {
-        return Reason::MissBudget;
+fn find<M: Maps>(maps: &M, policy: &Policy, scratch: &mut Scratch) -> bool {
+    let Scratch {
+        name, entry, event, ..
+    } = scratch;
+    event.device = [0; DEVICE_DIGITS];
+    maps.file(name, entry)
+        || policy.is_partial == 0
+            && name::collapse(name, &mut event.device)
+            && maps.file(name, entry)
+}
+
+/// A name that is not in the directory: the daemon's to answer and to charge, until the source has
+/// asked for too many in vain.
+#[inline(always)]
+fn unknown_name<M: Maps>(maps: &M, policy: &Policy, scratch: &Scratch, now: u64) -> Reason {
+    let source = &scratch.source;
+    if policy.is_partial != 0 {
+        return Reason::UnknownName;
     }
-    if F::RUNG as u8 == Rung::Tc as u8 {
-        maps.spend(Bucket::Miss, &scratch.source, policy, now);
+    if name::is_device_file(&scratch.name) && !maps.may_spend(Bucket::Unknown, source, policy, now)
+    {
+        maps.silenced(source);
+        return Reason::UnknownBudget;
+    }
+    if !maps.may_spend(Bucket::Miss, source, policy, now) {
+        return Reason::MissBudget;
     }
     Reason::UnknownName
 }
@@ -113,8 +128,11 @@ fn absent<F: Frame, M: Maps>(
     scratch: &mut Scratch,
     now: u64,
 ) -> Result<Reason, Reason> {
-    // An ERROR is no longer than its request, but a source that asks for nothing else is a scan.
-    if !maps.may_spend(Bucket::Miss, &scratch.source, policy, now) {
+    // An ERROR is no longer than its request, but its addressee may never have asked. Who is known
+    // to be there gets it all the same: one scanner behind NAT must not hold up a site's boots.
+    if !maps.may_spend(Bucket::Miss, &scratch.source, policy, now)
+        && !maps.is_known(&scratch.source, policy, now)
+    {
         return Err(Reason::MissBudget);
     }
     let port = tid(policy, &scratch.packet, &scratch.entry, &Granted::default());
@@ -196,7 +214,9 @@ fn begin<F: Frame, M: Maps>(
     let port = tid(policy, &scratch.packet, &scratch.entry, &granted);
     set_key(&mut scratch.key, frame, &scratch.packet, port);
     let running = find_running(maps, policy, scratch, &granted, now)?;
-    if !maps.may_spend(Bucket::First, &scratch.source, policy, now) {
+    if !maps.may_spend(Bucket::First, &scratch.source, policy, now)
+        && !maps.is_known(&scratch.source, policy, now)
+    {
         return Err(Reason::FirstBudget);
     }
 

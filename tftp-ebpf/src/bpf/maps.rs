@@ -212,10 +212,7 @@ impl Maps for KernelMaps {
 
     #[inline(always)]
     fn may_spend(&self, bucket: Bucket, source: &Address, policy: &Policy, now: u64) -> bool {
-        let burst = match bucket {
-            Bucket::First => policy.first_burst_ns,
-            Bucket::Miss => policy.miss_burst_ns,
-        };
+        let (interval, burst) = policy.bucket(bucket);
         if burst == 0 {
             return true;
         }
@@ -227,11 +224,25 @@ impl Maps for KernelMaps {
         let full_at = match bucket {
             Bucket::First => budget.first_ns,
             Bucket::Miss => budget.miss_ns,
+            Bucket::Unknown => budget.unknown_ns,
         };
-        if has_token(full_at, now, burst) {
-            return true;
+        has_token(full_at, now, interval, burst)
+    }
+
+    #[inline(always)]
+    fn is_known(&self, source: &Address, policy: &Policy, now: u64) -> bool {
+        // SAFETY: an element of the map, one aligned word.
+        KNOWN
+            .get_ptr(source)
+            .is_some_and(|at| now.saturating_sub(unsafe { *at }) < policy.known_for_ns)
+    }
+
+    #[inline(always)]
+    fn silenced(&self, source: &Address) {
+        if let Some(budget) = BUDGETS.get_ptr_mut(source) {
+            // SAFETY: an element of the map; races lose a count at most.
+            unsafe { (*budget).silenced += 1 };
         }
-        matches!(bucket, Bucket::First) && is_known(source, policy, now)
     }
 
     #[inline(always)]
@@ -240,14 +251,13 @@ impl Maps for KernelMaps {
         let budget = BUDGETS.get_ptr_mut(source);
         // SAFETY: an element of the map, or the local; races lose a token at most.
         let target = unsafe { &mut *budget.unwrap_or(&raw mut fresh) };
-        match bucket {
-            Bucket::First => {
-                target.first_ns = take_token(target.first_ns, now, policy.first_interval_ns);
-            }
-            Bucket::Miss => {
-                target.miss_ns = take_token(target.miss_ns, now, policy.miss_interval_ns);
-            }
-        }
+        let (interval, burst) = policy.bucket(bucket);
+        let full_at = match bucket {
+            Bucket::First => &mut target.first_ns,
+            Bucket::Miss => &mut target.miss_ns,
+            Bucket::Unknown => &mut target.unknown_ns,
+        };
+        *full_at = take_token(*full_at, now, interval, burst);
         if budget.is_none() {
             // A full LRU map makes room; without memory the budget is simply not charged.
             let _ = BUDGETS.insert(source, fresh, BPF_NOEXIST as u64);
@@ -309,14 +319,6 @@ impl Maps for KernelMaps {
             unsafe { *lost += 1 };
         }
     }
-}
-
-#[inline(always)]
-fn is_known(source: &Address, policy: &Policy, now: u64) -> bool {
-    // SAFETY: an element of the map, one aligned word.
-    KNOWN
-        .get_ptr(source)
-        .is_some_and(|at| now.saturating_sub(unsafe { *at }) < policy.known_for_ns)
 }
 
 /// # Safety

@@ -290,30 +290,36 @@ impl Maps for MemoryMaps {
         let Some(budget) = self.budgets.borrow().get(source).copied() else {
             return true;
         };
-        match bucket {
-            Bucket::First => {
-                let known = self.known.borrow().get(source).copied();
-                policy.first_burst_ns == 0
-                    || has_token(budget.first_ns, now, policy.first_burst_ns)
-                    || known.is_some_and(|at| now.saturating_sub(at) < policy.known_for_ns)
-            }
-            Bucket::Miss => {
-                policy.miss_burst_ns == 0 || has_token(budget.miss_ns, now, policy.miss_burst_ns)
-            }
+        let (interval, burst) = policy.bucket(bucket);
+        let full_at = match bucket {
+            Bucket::First => budget.first_ns,
+            Bucket::Miss => budget.miss_ns,
+            Bucket::Unknown => budget.unknown_ns,
+        };
+        burst == 0 || has_token(full_at, now, interval, burst)
+    }
+
+    fn is_known(&self, source: &Address, policy: &Policy, now: u64) -> bool {
+        let known = self.known.borrow().get(source).copied();
+        known.is_some_and(|at| now.saturating_sub(at) < policy.known_for_ns)
+    }
+
+    fn silenced(&self, source: &Address) {
+        if let Some(budget) = self.budgets.borrow_mut().get_mut(source) {
+            budget.silenced += 1;
         }
     }
 
     fn spend(&self, bucket: Bucket, source: &Address, policy: &Policy, now: u64) {
         let mut budgets = self.budgets.borrow_mut();
         let budget = budgets.entry(*source).or_default();
-        match bucket {
-            Bucket::First => {
-                budget.first_ns = take_token(budget.first_ns, now, policy.first_interval_ns);
-            }
-            Bucket::Miss => {
-                budget.miss_ns = take_token(budget.miss_ns, now, policy.miss_interval_ns);
-            }
-        }
+        let (interval, burst) = policy.bucket(bucket);
+        let full_at = match bucket {
+            Bucket::First => &mut budget.first_ns,
+            Bucket::Miss => &mut budget.miss_ns,
+            Bucket::Unknown => &mut budget.unknown_ns,
+        };
+        *full_at = take_token(*full_at, now, interval, burst);
     }
 
     fn acknowledged(&self, source: &Address, policy: &Policy, now: u64) {

@@ -46,7 +46,7 @@ pub struct Site {
 }
 
 /// Sizes around the edges of blocks and slabs.
-const CONTENT: [(&str, usize); 6] = [
+const CONTENT: [(&str, usize); 8] = [
     ("sep001122334455.cnf.xml", 1200),
     ("ringlist.xml", 1024),
     ("empty.xml", 0),
@@ -54,10 +54,14 @@ const CONTENT: [(&str, usize); 6] = [
     // Longer than 65,536 blocks of the smallest size, and over many slabs.
     ("firmware/cp78xx.sbn", 600_000),
     ("torn.xml", 700),
+    // The one device with a trust list of its own.
+    ("ctlsep00aabbccddee.tlv", 300),
+    ("english_united_states/ipc-sccp.jar", 900),
 ];
 
-/// Known to be absent.
-pub const ABSENT: &str = "ctlsep001122334455.tlv";
+/// Known to be absent: one name, and the trust lists of all devices but one.
+pub const ABSENT: &str = "itlfile.tlv";
+pub const ABSENT_OF_DEVICES: [&str; 2] = name::PATTERNS;
 /// Known to the daemon alone.
 pub const ELSEWHERE: &str = "huge.sbn";
 
@@ -88,7 +92,13 @@ impl Site {
                 entry: entry.sealed(),
             });
         }
-        for (name, kind) in [(ABSENT, kind::ABSENT), (ELSEWHERE, kind::ELSEWHERE)] {
+        let [ctl, itl] = ABSENT_OF_DEVICES;
+        for (name, kind) in [
+            (ABSENT, kind::ABSENT),
+            (ctl, kind::ABSENT),
+            (itl, kind::ABSENT),
+            (ELSEWHERE, kind::ELSEWHERE),
+        ] {
             let entry = FileEntry {
                 file_id: files.len() as u32 + 1,
                 kind,
@@ -155,7 +165,7 @@ impl Site {
     /// What `FILES` holds.
     pub fn directory(&self) -> impl Iterator<Item = (NameKey, FileEntry)> {
         self.files.iter().map(|file| {
-            let key = name::key(file.name.as_bytes()).expect("names of the site are plain");
+            let key = name::directory_key(file.name).expect("names of the site are plain");
             (key, file.entry)
         })
     }
@@ -199,9 +209,12 @@ fn policy() -> Policy {
         first_burst_ns: SECOND * 2,
         miss_interval_ns: SECOND,
         miss_burst_ns: 8 * SECOND,
+        unknown_interval_ns: SECOND,
+        unknown_burst_ns: 4 * SECOND,
         known_for_ns: 60 * SECOND,
         ds_field: 0xb8,
-        padding: [0; 7],
+        is_partial: 0,
+        padding: [0; 6],
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
+use tftp_ebpf::name::PATTERNS;
 
 use crate::inventory::{Device, Protocol, Snapshot};
 use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
@@ -15,8 +16,8 @@ const DEVICES_A_THREAD: usize = 128;
 
 /// What all phones of some family ask for at every boot, and get on well without: trust lists, and
 /// the rules, rings and tones that a site may have or not. Worth an ERROR 1 from the kernel, unless
-/// they are on disk.
-const OPTIONAL: [&str; 10] = [
+/// they are on disk. The trust lists of single devices go by [`PATTERNS`].
+pub const OPTIONAL: [&str; 10] = [
     "ctlfile.tlv",
     "itlfile.tlv",
     "appdialrules.xml",
@@ -78,11 +79,8 @@ impl GeneratedFiles {
                 content,
                 &mut changed,
             );
-            for trust in device.name.trust_files() {
-                self.put(trust, Some(Generated::Absent), &mut changed);
-            }
         }
-        for name in OPTIONAL {
+        for name in OPTIONAL.into_iter().chain(PATTERNS) {
             self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
         }
         let mut renderer = Renderer::default();
@@ -100,11 +98,8 @@ impl GeneratedFiles {
             .filter(|name| !snapshot.devices.contains_key(name));
         for name in gone {
             self.faults.remove(name.as_str());
-            // The phone still asks, and is to go on to XMLDefault.cnf.xml at once.
-            self.put(name.config_file(), Some(Generated::Absent), &mut changed);
-            for trust in name.trust_files() {
-                self.put(trust, None, &mut changed);
-            }
+            // Nothing stays of it, so that nobody can tell it from a device that never was.
+            self.put(name.config_file(), None, &mut changed);
         }
         self.snapshot = Some(snapshot);
         changed

@@ -14,7 +14,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
-use tftp_ebpf::name::{Fold, NameError, Step, normalise};
+use tftp_ebpf::name::{NameError, normalise, respell};
 
 use super::curator::{Curator, Message, Messages};
 use super::loader::Loader;
@@ -280,17 +280,8 @@ fn folded_name<'n>(raw: &[u8], folded: &'n mut [u8; MAX_NAME]) -> Result<&'n str
 
 /// The name as [`normalise`] has it, but in its own case.
 fn spelled(raw: &[u8]) -> Option<Vec<u8>> {
-    let mut fold = Fold::new();
-    let mut spelling = Vec::with_capacity(raw.len());
-    for &byte in raw {
-        match fold.step(byte).ok()? {
-            Step::Skip => {}
-            Step::Restart => spelling.clear(),
-            Step::Emit(b'/') => spelling.push(b'/'),
-            Step::Emit(_) => spelling.push(byte),
-        }
-    }
-    Some(spelling)
+    let mut spelling = [0; MAX_NAME];
+    respell(raw, &mut spelling).ok().map(<[u8]>::to_vec)
 }
 
 fn spawn_curator(

@@ -6,8 +6,10 @@
 //! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`;
 //! 3. refused, if there is something that must not be served;
 //! 4. what an [`upstream`] server has under that name, if there are any;
-//! 5. absent. Of some names that is known beforehand, since phones ask for them in vain: trust
-//!    lists, optional rules and tones, and the configurations of devices that were removed.
+//! 5. absent. Of some names that is known beforehand, since phones ask for them in vain: optional
+//!    rules and tones, and the trust lists of all devices, whether there is such a device or not. Of
+//!    the configuration of a device that was removed, or never was, nothing is known anywhere: both
+//!    take the same way to the same answer.
 //!
 //! Whoever holds a [`Version`] keeps it whole, whatever happens to the file.
 
@@ -30,6 +32,7 @@ use bytes::Bytes;
 use tftp_ebpf::stage::Stage;
 
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use generated::OPTIONAL;
 pub use library::{Counts, Library, Regeneration};
 pub use settings::{ContentError, Settings};
 pub use upstream::Forwarders;

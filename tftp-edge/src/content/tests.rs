@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use tftp_ebpf::name::PATTERNS;
 
 use super::*;
 use crate::inventory::{self, Device, ImportMode, Inventory, SqliteStore, Store, parse_csv};
@@ -333,9 +334,13 @@ fn devices_have_a_configuration_and_no_trust_lists() {
         .into_iter()
         .map(|change| (change.name.to_string(), change.state))
         .collect();
+    for name in PATTERNS {
+        assert!(matches!(told[name], State::Absent), "{name}");
+    }
+    for name in ["CTLSEP00AABBCCDDEE.tlv", "ITLSEP00AABBCCDDEE.tlv"] {
+        assert!(matches!(site.lookup(name), Lookup::Absent), "{name}");
+    }
     for name in [
-        "ctlsep00aabbccddee.tlv",
-        "itlsep00aabbccddee.tlv",
         "itlfile.tlv",
         "ctlfile.tlv",
         "appdialrules.xml",
@@ -370,7 +375,7 @@ fn a_file_on_disk_goes_before_a_generated_one() {
 }
 
 #[test]
-fn the_configuration_of_a_deleted_device_becomes_absent() {
+fn of_a_deleted_device_nothing_stays() {
     let mut site = Site::new();
     let both =
         devices("SEP000000000001,7941,sccp,1001,hq,Desk\nSEP000000000002,7941,sccp,1002,hq,Desk\n");
@@ -390,9 +395,74 @@ fn the_configuration_of_a_deleted_device_becomes_absent() {
         .into_iter()
         .map(|change| (change.name.to_string(), change.state))
         .collect();
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert!(matches!(told["sep000000000001.cnf.xml"], State::Absent));
-    assert!(matches!(told["ctlsep000000000001.tlv"], State::Forgotten));
+    // Its name goes where those are that never were: nobody can tell the two apart.
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(matches!(told["sep000000000001.cnf.xml"], State::Forgotten));
+}
+
+#[test]
+fn a_trust_list_of_one_device_on_disk_goes_before_the_pattern() {
+    let mut site = Site::new();
+    site.import(&devices("SEP00AABBCCDDEE,7941,sccp,1001,hq,Desk\n"));
+    site.write("CTLSEP00AABBCCDDEE.tlv", "list");
+    site.start();
+    assert_eq!(site.found("CTLSEP00AABBCCDDEE.tlv").bytes, "list");
+    assert!(matches!(
+        site.lookup("CTLSEP00AABBCCDDEF.tlv"),
+        Lookup::Absent
+    ));
+}
+
+#[test]
+fn a_trust_list_that_must_not_be_served_is_not_left_to_the_pattern() {
+    let mut site = Site::new();
+    fs::create_dir(site.root().join("CTLSEP00AABBCCDDEE.tlv")).unwrap();
+    site.start();
+    let told = |site: &Site| {
+        let mut changes = site.heard.take().into_iter();
+        changes.find(|change| &*change.name == "ctlsep00aabbccddee.tlv")
+    };
+    let refused = told(&site).expect("the kernel is told to leave it");
+    assert!(matches!(refused.state, State::OnDisk), "{refused:?}");
+    assert!(matches!(
+        site.lookup("CTLSEP00AABBCCDDEE.tlv"),
+        Lookup::Refused
+    ));
+    fs::remove_dir(site.root().join("CTLSEP00AABBCCDDEE.tlv")).unwrap();
+    site.until("the pattern answers again", |site| {
+        told(site).is_some_and(|change| matches!(change.state, State::Forgotten))
+    });
+}
+
+#[test]
+fn the_ip_communicator_gets_what_others_get() {
+    let mut site = Site::new();
+    site.import(&devices("SEP00AABBCCDDEE,7941,sccp,1001,hq,Desk\n"));
+    site.write("German_Germany/ipc-sccp.jar", "locale");
+    site.write("Communicator/only-there.xml", "its own");
+    site.write("Ringlist.xml", "one");
+    site.write("RINGLIST.XML", "another");
+    site.start();
+    let same = |decorated: &str, plain: &str| {
+        let bytes = site.found(decorated).bytes.clone();
+        assert_eq!(bytes, site.found(plain).bytes, "{decorated}");
+    };
+    same(
+        "Communicator\\SEP00AABBCCDDEE.cnf.xml",
+        "SEP00AABBCCDDEE.cnf.xml",
+    );
+    same(
+        "Communicator/German_Germany/ipc-sccp.jar",
+        "german_germany/ipc-sccp.jar",
+    );
+    same("only-there.xml", "Communicator/only-there.xml");
+    // Where the spelling decides, it does so behind the folder as well.
+    same("\\Communicator\\Ringlist.xml", "Ringlist.xml");
+    same("C:/Communicator/RINGLIST.XML", "RINGLIST.XML");
+    assert_ne!(
+        site.found("Ringlist.xml").bytes,
+        site.found("RINGLIST.XML").bytes
+    );
 }
 
 #[test]

@@ -149,13 +149,19 @@ fn bytes_of(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
 }
 
-/// The normalised name of a path, if a request for it can be written: one that folds to the same
-/// length, so that what looks like a drive letter or a `\` on disk stands for nothing else.
+/// The normalised name of a path, if a request for it can be written: one that folds to itself, so
+/// that what looks like a drive letter or a `\` on disk stands for nothing else. Only the folder
+/// `Communicator` is no part of a name on disk either.
 fn name_of(path: &Path) -> Option<Arc<str>> {
     let raw = OsStr::as_bytes(path.as_os_str());
-    let mut folded = [0; MAX_NAME];
+    let (mut folded, mut again) = ([0; MAX_NAME], [0; MAX_NAME]);
     let name = normalise(raw, &mut folded).ok()?;
-    if name.len() != raw.len() || raw.contains(&b'\\') {
+    let (folders, rest) = raw.split_at_checked(raw.len().checked_sub(name.len())?)?;
+    let is_plain = rest.eq_ignore_ascii_case(name)
+        && !folders.contains(&b'\\')
+        && !folders.contains(&b':')
+        && normalise(name, &mut again) == Ok(name);
+    if !is_plain {
         return None;
     }
     std::str::from_utf8(name).ok().map(Arc::from)

@@ -119,12 +119,6 @@ impl DeviceName {
             NameKind::Sep | NameKind::Ata | NameKind::Named => format!("{name}.cnf.xml"),
         }
     }
-
-    /// The normalised names of the device's own trust lists.
-    pub fn trust_files(&self) -> [String; 2] {
-        let name = self.as_str().to_ascii_lowercase();
-        ["ctl", "itl"].map(|list| format!("{list}{name}.tlv"))
-    }
 }
 
 impl fmt::Display for DeviceName {
@@ -194,10 +188,6 @@ mod tests {
         for text in ["SEP00aabbCCDDef", "sep00AABBccddEF"] {
             assert_eq!(name(text).to_string(), "SEP00AABBCCDDEF");
             assert_eq!(name(text).config_file(), "sep00aabbccddef.cnf.xml");
-            assert_eq!(
-                name(text).trust_files(),
-                ["ctlsep00aabbccddef.tlv", "itlsep00aabbccddef.tlv"]
-            );
         }
     }
 

@@ -20,6 +20,7 @@ use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 
 use super::attach::Attachment;
+use super::budgets::Budgets;
 use super::directory::{Directory, Files};
 use super::error::Error;
 use super::follower::Follower;
@@ -33,7 +34,9 @@ use super::snapshot::{InterfaceStatus, Snapshot};
 use super::sweeper::{Action, Sweeper};
 use super::{host, sys};
 use crate::access::Access;
+use crate::clock::monotonic_ns;
 use crate::content::Change;
+use crate::misses::Ledger;
 use crate::stats::{self, StageCounter, Tally};
 use crate::tftp;
 
@@ -62,6 +65,7 @@ impl Files for KernelFiles {
 pub(super) struct Engine {
     directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     policy: Mutex<(Array<MapData, Policy>, Policy)>,
+    budgets: Arc<Budgets>,
     interfaces: Vec<InterfaceStatus>,
     counters: ReadCounters,
     sweeper_stats: Arc<stats::Counters>,
@@ -161,6 +165,7 @@ impl Engine {
         Ok(Arc::new(Self {
             directory,
             policy: Mutex::new((object.policy, policy)),
+            budgets: Arc::new(Budgets::new(object.budgets)),
             interfaces,
             counters: ReadCounters {
                 blocks,
@@ -178,28 +183,45 @@ impl Engine {
         }))
     }
 
+    pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.budgets) as _
+    }
+
     pub(super) fn changed(&self, changes: &[Change]) {
-        if let Err(error) = self.directory.lock().apply(changes) {
+        let (applied, is_partial) = {
+            let mut directory = self.directory.lock();
+            (directory.apply(changes), directory.is_partial())
+        };
+        if is_partial {
+            self.expect_other_names();
+        }
+        if let Err(error) = applied {
             // Some names may stand for old versions now, and nobody would ever put them right.
             tracing::error!(%error, "the kernel's directory is behind: the kernel path is off until a restart");
             self.behind.store(true, Ordering::Relaxed);
-            self.enable(false);
+            self.set_policy(|policy| policy.enabled = 0);
         }
+    }
+
+    /// From now on the daemon serves names that are not in the directory.
+    pub(super) fn expect_other_names(&self) {
+        self.set_policy(|policy| policy.is_partial = 1);
     }
 
     pub(super) fn settled(&self) {
         if !self.behind.load(Ordering::Relaxed) {
-            self.enable(true);
+            self.set_policy(|policy| policy.enabled = 1);
         }
     }
 
-    fn enable(&self, on: bool) {
+    fn set_policy(&self, set: impl FnOnce(&mut Policy)) {
         let mut policy = self.policy.lock();
         let (map, value) = &mut *policy;
-        if value.enabled == u32::from(on) {
+        let before = *value;
+        set(value);
+        if *value == before {
             return;
         }
-        value.enabled = u32::from(on);
         if let Err(error) = map.set(0, *value, 0) {
             tracing::error!(%error, "the kernel's policy could not be written");
         }
@@ -396,6 +418,7 @@ impl Worker {
                 reason = Reason::ALL
                     .get(usize::from(event.reason))
                     .map_or("?", |reason| reason.as_str()),
+                device = %String::from_utf8_lossy(&event.device).trim_end_matches('\0'),
                 resends = event.resends,
                 took_us = event.took_ns / 1000,
                 "kernel event"
@@ -507,11 +530,4 @@ fn parse_event(record: &[u8]) -> Option<Event> {
     }
     // SAFETY: the record is long enough, and every bit pattern is a valid event.
     Some(unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) })
-}
-
-/// The clock of `bpf_ktime_get_ns`.
-fn monotonic_ns() -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .expect("every Linux has this clock");
-    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }

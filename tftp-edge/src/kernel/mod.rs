@@ -8,6 +8,7 @@
 //! program, which load it as the daemon does.
 
 mod attach;
+mod budgets;
 pub mod directory;
 mod engine;
 mod error;
@@ -31,6 +32,7 @@ pub use snapshot::{InterfaceStatus, Mode, Snapshot};
 
 use crate::access::Access;
 use crate::content::{Change, Listener};
+use crate::misses::Ledger;
 use crate::tftp;
 use engine::Engine;
 
@@ -78,6 +80,22 @@ impl Kernel {
     /// Whether any interface has the program.
     pub fn is_on(&self) -> bool {
         matches!(self.0, Inner::On(_))
+    }
+
+    /// From now on the daemon serves names that it does not publish, as those of upstream servers
+    /// are: the program then leaves every name it does not know to the daemon, whoever asks.
+    pub fn expect_other_names(&self) {
+        if let Inner::On(engine) = &self.0 {
+            engine.expect_other_names();
+        }
+    }
+
+    /// The program's side of what sources have asked for in vain, if it runs.
+    pub fn ledger(&self) -> Option<Arc<dyn Ledger>> {
+        match &self.0 {
+            Inner::On(engine) => Some(engine.ledger()),
+            Inner::Off { .. } => None,
+        }
     }
 
     pub fn snapshot(&self) -> Snapshot {

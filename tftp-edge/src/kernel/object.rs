@@ -67,6 +67,7 @@ pub struct Object {
     pub files: HashMap<MapData, NameKey, FileEntry>,
     pub banks: KernelBanks,
     pub transfers: MapData,
+    pub budgets: MapData,
     pub counters: Counters,
     pub events: RingBuf<MapData>,
     /// What the program says of itself, if that was asked for.
@@ -121,10 +122,8 @@ impl Object {
             events_lost: take(&mut ebpf, "EVENTS_LOST")?,
             descriptors,
         };
-        let transfers = match ebpf.take_map("TRANSFERS") {
-            Some(aya::maps::Map::LruHashMap(map)) => map,
-            _ => return Err(Error::Object("the map TRANSFERS")),
-        };
+        let transfers = take_lru(&mut ebpf, "TRANSFERS", "the map TRANSFERS")?;
+        let budgets = take_lru(&mut ebpf, "BUDGETS", "the map BUDGETS")?;
         let outer_fd = match ebpf.map("SLABS") {
             Some(aya::maps::Map::ArrayOfMaps(map)) => map
                 .fd()
@@ -145,6 +144,7 @@ impl Object {
                 banks: Vec::new(),
             },
             transfers,
+            budgets,
             counters,
             events: take(&mut ebpf, "EVENTS")?,
             logger,
@@ -191,6 +191,14 @@ where
     ebpf.take_map(name)
         .and_then(|map| map.try_into().ok())
         .ok_or(Error::Object(name))
+}
+
+/// A map that is read by system calls of our own; see `sys`.
+fn take_lru(ebpf: &mut Ebpf, name: &str, what: &'static str) -> Result<MapData, Error> {
+    match ebpf.take_map(name) {
+        Some(aya::maps::Map::LruHashMap(map)) => Ok(map),
+        _ => Err(Error::Object(what)),
+    }
 }
 
 /// A key of the allow list: `prefix` counts within the 128 bits of the mapped form.

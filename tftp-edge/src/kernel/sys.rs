@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 enum Command {
     CreateMap = 0,
     LookupElement = 1,
+    UpdateElement = 2,
     DeleteElement = 3,
     LookupBatch = 24,
 }
@@ -99,6 +100,19 @@ pub fn lookup<K, V: Copy>(map: BorrowedFd<'_>, key: &K, blank: V) -> io::Result<
     // SAFETY: key and value have the sizes of the map's, which are the caller's types.
     unsafe { bpf(Command::LookupElement, &mut attr)? };
     Ok(value)
+}
+
+/// Writes an element, whether it is there or not.
+pub fn update<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    let mut attr = MapElem {
+        map_fd: map.as_raw_fd() as u32,
+        key: std::ptr::from_ref(key) as u64,
+        value: std::ptr::from_ref(value) as u64,
+        ..MapElem::default()
+    };
+    // SAFETY: key and value have the sizes of the map's, which are the caller's types, and are only
+    // read.
+    unsafe { bpf(Command::UpdateElement, &mut attr).map(drop) }
 }
 
 /// Removes an element, or empties a slot of an outer map.

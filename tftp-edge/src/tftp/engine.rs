@@ -25,6 +25,7 @@ use super::sources::Sources;
 use super::transfer::{Sent, Sink, Step, Transfer};
 use crate::access::Access;
 use crate::content::Catalog;
+use crate::misses::Misses;
 use crate::stats::{Counters, StageCounter};
 
 /// Bytes a datagram is read into: more than the 512 a request may have, so that a longer one is
@@ -69,6 +70,7 @@ pub struct Shared {
     pub catalog: Arc<dyn Catalog>,
     pub counters: Arc<Counters>,
     pub sources: Sources,
+    pub misses: Arc<Misses>,
     /// Transfers of all workers.
     pub running: AtomicUsize,
 }

@@ -21,4 +21,4 @@ pub mod transfer;
 pub mod worker;
 
 pub use server::{Gauges, Server, StartError, Workers};
-pub use settings::Settings;
+pub use settings::{BudgetSettings, Settings};

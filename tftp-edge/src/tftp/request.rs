@@ -14,6 +14,7 @@ use super::engine::{Datagram, Engine, PathMtu, Session, Wish};
 use super::outbox::{Client, SocketId};
 use super::transfer::{Repeated, Transfer};
 use crate::content::{Lookup, Query, Version};
+use crate::misses::Miss;
 use crate::stats::StageCounter;
 
 /// RFC 2347: a request has 512 octets at most.
@@ -147,12 +148,10 @@ impl Engine {
                 self.start(socket, datagram.from, wish, version, clamp, now, turn);
             }
             Lookup::Absent => {
-                let stage = Stage::of_name(name);
-                self.answer_miss(socket, datagram, stage, ErrorCode::FileNotFound, now);
+                self.answer_miss(socket, datagram, raw, ErrorCode::FileNotFound, now);
             }
             Lookup::Refused => {
-                let stage = Stage::of_name(name);
-                self.answer_miss(socket, datagram, stage, ErrorCode::AccessViolation, now);
+                self.answer_miss(socket, datagram, raw, ErrorCode::AccessViolation, now);
             }
             Lookup::Loading => self.await_file(socket, datagram, query, now, turn),
         }
@@ -333,18 +332,25 @@ impl Engine {
         }
     }
 
-    /// ERROR 1 or 2 to a name, out of the budget against scans.
+    /// ERROR 1 or 2 to a name, out of the budgets against scans.
     fn answer_miss(
         &mut self,
         socket: SocketId,
         datagram: &Datagram<'_>,
-        stage: Stage,
+        raw: &[u8],
         code: ErrorCode,
         now: Instant,
     ) {
-        if !self.shared.sources.take_miss(datagram.from.ip, now) {
-            return self.count(Reason::MissBudget);
+        let (ip, miss) = (datagram.from.ip, Miss::of(raw));
+        if let Err(reason) = self.shared.misses.take(ip, &miss, now) {
+            // As in the kernel program: one scanner behind NAT must not hold up a site's boots.
+            let goes_on = miss == Miss::Optional && self.shared.sources.is_known(ip, now);
+            if !goes_on {
+                return self.count(reason);
+            }
         }
+        let mut buffer = [0; NAME_MAX];
+        let stage = Stage::of_name(name::normalise(raw, &mut buffer).unwrap_or(raw));
         let socket = self.answering_socket(socket, datagram.from.ip);
         self.send_error(socket, datagram, code);
         let counters = &self.shared.counters;

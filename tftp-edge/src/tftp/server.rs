@@ -18,6 +18,7 @@ use super::sources::Sources;
 use super::worker::{Control, Sockets, Worker};
 use crate::access::Access;
 use crate::content::Catalog;
+use crate::misses::Misses;
 use crate::stats::Counters;
 
 /// Why the server does not run.
@@ -83,6 +84,7 @@ impl Server {
         access: Arc<Access>,
         catalog: Arc<dyn Catalog>,
         counters: Arc<Counters>,
+        misses: Arc<Misses>,
     ) -> Result<Self, StartError> {
         settings.validate()?;
         for &address in &settings.listen {
@@ -92,6 +94,7 @@ impl Server {
         let shared = Arc::new(Shared {
             policy: settings.resend_policy(),
             sources: Sources::new(&settings.budget),
+            misses,
             settings: settings.clone(),
             access,
             catalog,
@@ -238,8 +241,14 @@ mod tests {
             workers: 2,
             ..Settings::default()
         };
-        let server =
-            Server::start(&settings, Arc::default(), Arc::new(Nothing), Arc::default()).unwrap();
+        let server = Server::start(
+            &settings,
+            Arc::default(),
+            Arc::new(Nothing),
+            Arc::default(),
+            Arc::new(Misses::new(&settings.budget, None)),
+        )
+        .unwrap();
         assert_eq!(server.workers(), Workers { all: 2, ended: 0 });
         let control = &server.workers[1].control;
         control.stop.store(true, Ordering::Relaxed);

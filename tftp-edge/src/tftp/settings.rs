@@ -66,9 +66,13 @@ pub struct BudgetSettings {
     /// has proved its address in the last ten minutes is free of this budget.
     pub first_burst: u32,
     pub first_per_second: u32,
-    /// Requests for names that do not exist. A boot has about five.
+    /// Requests for names that do not exist, over TFTP and HTTP. A boot has about five.
     pub miss_burst: u32,
     pub miss_per_second: u32,
+    /// Configurations of devices that nobody knows, each device once: what a scan for device names
+    /// asks for. Over it such names, and no others, are met with silence, and an alarm is raised.
+    pub unknown_burst: u32,
+    pub unknown_per_second: u32,
     /// Other ERROR packets.
     pub error_burst: u32,
     pub error_per_second: u32,
@@ -122,6 +126,8 @@ impl Default for BudgetSettings {
             first_per_second: 200,
             miss_burst: 20_000,
             miss_per_second: 200,
+            unknown_burst: 100,
+            unknown_per_second: 2,
             error_burst: 100,
             error_per_second: 20,
             max_transfers_per_source: 4_000,
@@ -252,6 +258,8 @@ impl BudgetSettings {
             (self.first_per_second, "budget.first_per_second"),
             (self.miss_burst, "budget.miss_burst"),
             (self.miss_per_second, "budget.miss_per_second"),
+            (self.unknown_burst, "budget.unknown_burst"),
+            (self.unknown_per_second, "budget.unknown_per_second"),
             (self.error_burst, "budget.error_burst"),
             (self.error_per_second, "budget.error_per_second"),
         ] {
@@ -313,6 +321,11 @@ mod tests {
             ("[budget]\nfirst_per_second = 0", "budget.first_per_second"),
             ("[budget]\nmiss_burst = 0", "budget.miss_burst"),
             ("[budget]\nmiss_per_second = 0", "budget.miss_per_second"),
+            ("[budget]\nunknown_burst = 0", "budget.unknown_burst"),
+            (
+                "[budget]\nunknown_per_second = 0",
+                "budget.unknown_per_second",
+            ),
             ("[budget]\nerror_burst = 0", "budget.error_burst"),
             ("[budget]\nerror_per_second = 0", "budget.error_per_second"),
         ] {

@@ -1,30 +1,27 @@
 //! What is remembered of each source: what it may still cost, and whether it has proved that it is
 //! where it says it is.
 //!
-//! A source is an IPv4 address or an IPv6 /64. The sockets of all workers share one table, since
-//! the kernel spreads one phone's requests over all of them; it is asked once for each request and
-//! each first ACK, never for each block. Its size is bounded: a shard that is full forgets the half
-//! that was not heard of for longest.
+//! The sockets of all workers share one table, since the kernel spreads one phone's requests over
+//! all of them; it is asked once for each request and each first ACK, never for each block. What a
+//! source asks for in vain is another account, which other parts draw on as well: [`crate::misses`].
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tftp_ebpf::abi;
 
 use super::settings::BudgetSettings;
-use crate::budget::{Bucket, Rate, Source as Key};
+use crate::budget::{Bucket, Rate};
+use crate::recent::{Recent, source_of};
 
 /// How long a source counts as known after its last first ACK: longer than a boot takes.
 pub const KNOWN_FOR: Duration = Duration::from_secs(600);
 
-const SHARDS: usize = 16;
-
 #[derive(Clone, Copy, Debug)]
 struct Source {
     first: Bucket,
-    misses: Bucket,
     errors: Bucket,
     proved: Option<Instant>,
 }
@@ -36,40 +33,28 @@ impl Source {
     }
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    recent: HashMap<Key, Source>,
-    older: HashMap<Key, Source>,
-    /// Transfers under way, where there are any: as many entries as transfers at most, and none
-    /// is forgotten before its end.
-    open: HashMap<Key, u32>,
-}
-
 /// The table.
 #[derive(Debug)]
 pub struct Sources {
-    shards: [Mutex<Shard>; SHARDS],
-    hasher: RandomState,
+    table: Recent<Source>,
+    /// Transfers under way, where there are any: as many entries as transfers at most, and none
+    /// is forgotten before its end.
+    open: Mutex<HashMap<abi::Source, u32>>,
     first: Rate,
-    misses: Rate,
     errors: Rate,
     /// Transfers of one source at one time.
     max_open: u32,
-    /// Entries of `recent` in one shard at which `older` is forgotten.
-    generation: usize,
 }
 
 impl Sources {
     pub fn new(settings: &BudgetSettings) -> Self {
         let rate = |burst, per_second| Rate { burst, per_second };
         Self {
-            shards: Default::default(),
-            hasher: RandomState::new(),
+            table: Recent::new(settings.sources),
+            open: Mutex::default(),
             first: rate(settings.first_burst, settings.first_per_second),
-            misses: rate(settings.miss_burst, settings.miss_per_second),
             errors: rate(settings.error_burst, settings.error_per_second),
             max_open: settings.max_transfers_per_source,
-            generation: (settings.sources / SHARDS / 2).max(1),
         }
     }
 
@@ -89,30 +74,22 @@ impl Sources {
         });
     }
 
-    /// Whether an ERROR 1 or 2 may be sent.
-    pub fn take_miss(&self, ip: IpAddr, now: Instant) -> bool {
-        self.with(ip, now, |source| source.misses.take(self.misses, now))
-    }
-
-    /// Whether any other ERROR may be sent.
+    /// Whether an ERROR may be sent that says nothing of a name.
     pub fn take_error(&self, ip: IpAddr, now: Instant) -> bool {
         self.with(ip, now, |source| source.errors.take(self.errors, now))
     }
 
     /// Whether the source is in the middle of its boot: it acknowledged something lately.
     pub fn is_known(&self, ip: IpAddr, now: Instant) -> bool {
-        let shard = self.shard(Key::of(ip)).lock();
-        let key = Key::of(ip);
-        let source = shard.recent.get(&key).or_else(|| shard.older.get(&key));
-        source.is_some_and(|source| source.is_known(now))
+        let is_known = |source: &Source| source.is_known(now);
+        self.table.peek(source_of(ip), is_known).unwrap_or(false)
     }
 
     /// Takes one of the source's transfers; false if it has as many as it may have. To be given
     /// back with [`Self::close`].
     pub fn open(&self, ip: IpAddr) -> bool {
-        let key = Key::of(ip);
-        let mut shard = self.shard(key).lock();
-        let open = shard.open.entry(key).or_default();
+        let mut open = self.open.lock();
+        let open = open.entry(source_of(ip)).or_default();
         let may = *open < self.max_open;
         *open += u32::from(may);
         may
@@ -120,37 +97,23 @@ impl Sources {
 
     /// A transfer of the source has ended.
     pub fn close(&self, ip: IpAddr) {
-        let key = Key::of(ip);
-        let mut shard = self.shard(key).lock();
-        if let Some(open) = shard.open.get_mut(&key) {
+        let source = source_of(ip);
+        let mut all = self.open.lock();
+        if let Some(open) = all.get_mut(&source) {
             *open -= 1;
             if *open == 0 {
-                shard.open.remove(&key);
+                all.remove(&source);
             }
         }
     }
 
-    fn shard(&self, key: Key) -> &Mutex<Shard> {
-        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
-    }
-
     fn with<T>(&self, ip: IpAddr, now: Instant, act: impl FnOnce(&mut Source) -> T) -> T {
-        let key = Key::of(ip);
-        let mut shard = self.shard(key).lock();
-        let shard = &mut *shard;
-        if let Some(source) = shard.recent.get_mut(&key) {
-            return act(source);
-        }
-        if shard.recent.len() >= self.generation {
-            shard.older = std::mem::take(&mut shard.recent);
-        }
-        let source = shard.older.remove(&key).unwrap_or_else(|| Source {
+        let fresh = || Source {
             first: Bucket::full(self.first, now),
-            misses: Bucket::full(self.misses, now),
             errors: Bucket::full(self.errors, now),
             proved: None,
-        });
-        act(shard.recent.entry(key).or_insert(source))
+        };
+        self.table.with(source_of(ip), fresh, act)
     }
 }
 
@@ -162,8 +125,6 @@ mod tests {
         Sources::new(&BudgetSettings {
             first_burst,
             first_per_second: 1,
-            miss_burst: 2,
-            miss_per_second: 1,
             sources,
             ..BudgetSettings::default()
         })
@@ -206,40 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn misses_have_their_own_budget() {
-        let (sources, now) = (sources(1, 1024), Instant::now());
-        let client = ip("10.0.0.1");
-        sources.proved(client, now, 0);
-        assert!(sources.take_miss(client, now));
-        assert!(sources.take_miss(client, now));
-        assert!(!sources.take_miss(client, now));
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_keeps_what_is_in_use() {
-        let (sources, now) = (sources(1, 64), Instant::now());
-        let client = ip("192.168.0.1");
-        sources.proved(client, now, 0);
-        for address in 0..10_000_u32 {
-            sources.take_first(IpAddr::V4((0x0a00_0000 + address).into()), now);
-            sources.take_miss(client, now);
-        }
-        let entries: usize = sources
-            .shards
-            .iter()
-            .map(|shard| shard.lock())
-            .map(|shard| shard.recent.len() + shard.older.len())
-            .sum();
-        assert!(entries <= 64 + SHARDS, "{entries}");
-        assert!(sources.is_known(client, now));
-    }
-
-    #[test]
     fn the_defaults_let_a_site_of_2000_phones_boot_behind_one_address() {
         let (sources, now) = (Sources::new(&BudgetSettings::default()), Instant::now());
         let site = ip("10.9.9.9");
         // Everybody at once, each asking twice before the first ACK comes through.
         assert!((0..4000).all(|_| sources.take_first(site, now)));
-        assert!((0..2000 * 5).all(|_| sources.take_miss(site, now)));
     }
 }

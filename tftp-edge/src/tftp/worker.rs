@@ -403,6 +403,7 @@ mod tests {
 
     use super::*;
     use crate::content::{Catalog, Lookup, Query};
+    use crate::misses::Misses;
     use crate::tftp::sources::Sources;
 
     struct Nothing;
@@ -425,6 +426,7 @@ mod tests {
         let shared = Shared {
             policy: settings.resend_policy(),
             sources: Sources::new(&settings.budget),
+            misses: Arc::new(Misses::new(&settings.budget, None)),
             settings,
             access: Arc::default(),
             catalog: Arc::new(Nothing),

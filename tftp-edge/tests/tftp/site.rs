@@ -11,6 +11,7 @@ use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 use tftp_edge::access::Access;
 use tftp_edge::content::{Catalog, Lookup, Query, Version};
+use tftp_edge::misses::Misses;
 use tftp_edge::stats::{Counters, Tally};
 use tftp_edge::tftp::{Server, Settings};
 
@@ -104,8 +105,15 @@ impl Site {
 
     pub(crate) fn with_access(settings: Settings, access: Access) -> Self {
         let (files, counters) = (Arc::new(Files::default()), Arc::new(Counters::default()));
-        let server =
-            Server::start(&settings, Arc::new(access), files.clone(), counters.clone()).unwrap();
+        let misses = Arc::new(Misses::new(&settings.budget, None));
+        let server = Server::start(
+            &settings,
+            Arc::new(access),
+            files.clone(),
+            counters.clone(),
+            misses,
+        )
+        .unwrap();
         Self {
             files,
             server,

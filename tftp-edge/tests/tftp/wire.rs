@@ -7,6 +7,7 @@ use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 use tftp_ebpf::wire::tftp::FILE_NOT_FOUND;
 use tftp_edge::access::Access;
+use tftp_edge::misses::Misses;
 use tftp_edge::stats::StageCounter;
 use tftp_edge::tftp::{Server, Settings, StartError};
 
@@ -511,7 +512,7 @@ fn first_packets_nobody_acknowledges_use_up_a_budget() {
 }
 
 #[test]
-fn a_scan_for_names_meets_silence() {
+fn whoever_asks_for_too_much_that_is_not_there_meets_silence() {
     let mut settings = Site::settings();
     (settings.budget.miss_burst, settings.budget.miss_per_second) = (3, 1);
     let site = Site::with(settings);
@@ -520,10 +521,37 @@ fn a_scan_for_names_meets_silence() {
     for _ in 0..3 {
         phone.ask(site.v4(), &rrq("SEP001122334455.cnf.xml", b""));
     }
-    phone.send(site.v4(), &rrq("SEP001122334456.cnf.xml", b""));
-    phone.expect_silence();
-    site.wait_for(Reason::MissBudget, 1);
+    let list = rrq("CTLSEP001122334455.tlv", b"");
+    for request in [&rrq("no-such-file", b""), &list] {
+        phone.send(site.v4(), request);
+        phone.expect_silence();
+    }
+    site.wait_for(Reason::MissBudget, 2);
     assert_eq!(phone.fetch(site.v4(), &rrq("f", b""), 512, 1), content(100));
+    // Known to be there now: what phones ask for in vain at every boot is no longer held back.
+    phone.ask(site.v4(), &list);
+}
+
+#[test]
+fn a_scan_for_devices_meets_silence_and_other_names_do_not() {
+    let mut settings = Site::settings();
+    let budget = &mut settings.budget;
+    (budget.unknown_burst, budget.unknown_per_second) = (3, 1);
+    let site = Site::with(settings);
+    site.files.put("sep001122334499.cnf.xml", content(100));
+    let scanner = Phone::new();
+    for number in 0..3 {
+        let name = format!("SEP00112233440{number}.cnf.xml");
+        scanner.ask(site.v4(), &rrq(&name, b""));
+    }
+    scanner.send(site.v4(), &rrq("SEP001122334403.cnf.xml", b""));
+    scanner.expect_silence();
+    site.wait_for(Reason::UnknownBudget, 1);
+    let phone = Phone::new();
+    phone.ask(site.v4(), &rrq("CTLSEP001122334403.tlv", b""));
+    phone.ask(site.v4(), &rrq("no-such-file", b""));
+    let config = rrq("SEP001122334499.cnf.xml", b"");
+    assert_eq!(phone.fetch(site.v4(), &config, 512, 1), content(100));
 }
 
 #[test]
@@ -625,6 +653,7 @@ fn start(settings: &Settings) -> StartError {
         Default::default(),
         std::sync::Arc::<crate::site::Files>::default(),
         Default::default(),
+        std::sync::Arc::new(Misses::new(&settings.budget, None)),
     );
     result.err().expect("the server must not start")
 }

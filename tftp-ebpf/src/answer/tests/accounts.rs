@@ -1,6 +1,6 @@
 //! Budgets and counters: what is charged, given back and counted.
 
-use crate::abi::StageCounter;
+use crate::abi::{Budget, StageCounter};
 use crate::testing::cases::table;
 use crate::testing::datagram::Endpoint;
 use crate::testing::{Datagram, MemoryFrame, MemoryMaps, Site, host};
@@ -37,7 +37,7 @@ fn a_source_that_never_answers_gets_its_burst_and_then_its_rate() {
     let site = Site::new();
     let maps = MemoryMaps::new(site.clone());
     let policy = &site.policy;
-    let burst = policy.first_burst_ns / policy.first_interval_ns + 1;
+    let burst = policy.first_burst_ns / policy.first_interval_ns;
     assert_eq!(
         u64::from(ask_until_silence(&maps, 10_000, host::NOW_NS)),
         burst
@@ -72,25 +72,91 @@ fn a_first_ack_gives_its_token_back_and_proves_the_source() {
 }
 
 #[test]
-fn an_unknown_name_is_charged_by_the_rung_before_the_daemon() {
+fn the_only_ack_of_a_short_file_is_its_first() {
     let site = Site::new();
-    let unknown = from_port(10_000, "no-such-file");
-    let burst = site.policy.miss_burst_ns / site.policy.miss_interval_ns + 1;
     let maps = MemoryMaps::new(site.clone());
-    for _ in 0..4 * burst {
-        assert_eq!(
-            send::<0>(&maps, &unknown, host::NOW_NS),
-            Reason::UnknownName
-        );
+    let request = from_port(10_000, "one.xml");
+    let talk = site.talk(&request, "one.xml", Granted::default());
+    assert_eq!(send::<0>(&maps, &request, host::NOW_NS), Reason::FirstData);
+    let source = crate::testing::site::map(request.from.address);
+    assert!(!maps.known.borrow().contains_key(&source));
+    assert_eq!(
+        send::<0>(&maps, &talk.ack(1), host::NOW_NS),
+        Reason::Complete
+    );
+    assert!(maps.known.borrow().contains_key(&source));
+    assert_eq!(maps.budgets.borrow()[&source].first_ns, host::NOW_NS);
+}
+
+#[test]
+fn an_unknown_name_is_the_daemons_to_charge() {
+    let site = Site::new();
+    let maps = MemoryMaps::new(site.clone());
+    for name in ["no-such-file", "SEP00AABBCCDDEE.cnf.xml"] {
+        let unknown = from_port(10_000, name);
+        for _ in 0..100 {
+            assert_eq!(
+                send::<0>(&maps, &unknown, host::NOW_NS),
+                Reason::UnknownName
+            );
+            assert_eq!(
+                send::<1>(&maps, &unknown, host::NOW_NS),
+                Reason::UnknownName
+            );
+        }
     }
+    assert!(maps.budgets.borrow().is_empty());
+}
+
+#[test]
+fn a_source_asks_for_absent_names_at_its_burst_and_its_rate() {
+    let site = Site::new();
+    let maps = MemoryMaps::new(site.clone());
+    let policy = &site.policy;
+    let list = from_port(10_000, "CTLSEP00AABBCCDD00.tlv");
+    let burst = policy.miss_burst_ns / policy.miss_interval_ns;
     for _ in 0..burst {
+        assert_eq!(send::<0>(&maps, &list, host::NOW_NS), Reason::Absent);
+    }
+    assert_eq!(send::<0>(&maps, &list, host::NOW_NS), Reason::MissBudget);
+    let later = host::NOW_NS + policy.miss_interval_ns;
+    assert_eq!(send::<0>(&maps, &list, later), Reason::Absent);
+    assert_eq!(send::<0>(&maps, &list, later), Reason::MissBudget);
+}
+
+#[test]
+fn what_is_dropped_of_a_scan_is_counted_for_its_source() {
+    let site = Site::new();
+    let maps = MemoryMaps::new(site.clone());
+    let device = from_port(10_000, "SEP00AABBCCDDEE.cnf.xml");
+    let source = crate::testing::site::map(device.from.address);
+    let empty = Budget {
+        unknown_ns: host::NOW_NS + site.policy.unknown_burst_ns,
+        ..Budget::default()
+    };
+    maps.budgets.borrow_mut().insert(source, empty);
+    for _ in 0..7 {
         assert_eq!(
-            send::<1>(&maps, &unknown, host::NOW_NS),
-            Reason::UnknownName
+            send::<0>(&maps, &device, host::NOW_NS),
+            Reason::UnknownBudget
         );
     }
-    assert_eq!(send::<1>(&maps, &unknown, host::NOW_NS), Reason::MissBudget);
-    assert_eq!(send::<0>(&maps, &unknown, host::NOW_NS), Reason::MissBudget);
+    assert_eq!(maps.budgets.borrow()[&source].silenced, 7);
+    let later = host::NOW_NS + site.policy.unknown_interval_ns;
+    assert_eq!(send::<0>(&maps, &device, later), Reason::UnknownName);
+}
+
+#[test]
+fn the_daemon_is_told_whose_trust_list_was_asked_for() {
+    let maps = MemoryMaps::new(Site::new());
+    for (name, device) in [
+        ("CTLSEPFFEEDDCCBBAA.tlv", *b"ffeeddccbbaa"),
+        ("ITLFile.tlv", [0; 12]),
+    ] {
+        let frame = MemoryFrame::<0>::new(from_port(10_000, name).frame());
+        let outcome = host::run(&maps, frame, host::NOW_NS);
+        assert_eq!(outcome.events[0].device, device, "{name}");
+    }
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Before {
     pub known: bool,
     /// The daemon has not finished publishing.
     pub disabled: bool,
+    /// The daemon has names that found no room in the directory.
+    pub partial: bool,
     pub interface: InterfaceState,
     /// The frame cannot be made longer.
     pub stuck: bool,
@@ -62,6 +64,7 @@ impl Before {
     pub fn policy(&self, site: &Site) -> Policy {
         Policy {
             enabled: (!self.disabled).into(),
+            is_partial: self.partial.into(),
             ..site.policy
         }
     }
@@ -90,11 +93,15 @@ impl Before {
         self.spent.map(|bucket| match bucket {
             Bucket::First => Budget {
                 first_ns: now_ns + policy.first_burst_ns + LONG_NS,
-                miss_ns: 0,
+                ..Budget::default()
             },
             Bucket::Miss => Budget {
-                first_ns: 0,
                 miss_ns: now_ns + policy.miss_burst_ns + LONG_NS,
+                ..Budget::default()
+            },
+            Bucket::Unknown => Budget {
+                unknown_ns: now_ns + policy.unknown_burst_ns + LONG_NS,
+                ..Budget::default()
             },
         })
     }

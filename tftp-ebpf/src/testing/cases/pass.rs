@@ -2,6 +2,7 @@
 
 use super::request::over_v6;
 use super::{Before, Case, InterfaceState, JUST_NOW};
+use crate::frame::Bucket;
 use crate::testing::datagram::{Checksum, Datagram, Endpoint, Ip};
 use crate::testing::site::{ELSEWHERE, Site};
 use crate::verdict::Reason;
@@ -361,7 +362,30 @@ fn states(site: &Site) -> Vec<Case> {
         stuck: true,
         ..Before::default()
     };
+    let partial = |bucket| Before {
+        partial: true,
+        spent: Some(bucket),
+        ..Before::default()
+    };
     vec![
+        Case::silence(
+            "an unknown name where some found no room in the directory, whoever asks",
+            &Datagram::default().read("no-such-file", "octet", ""),
+            Reason::UnknownName,
+        )
+        .with(partial(Bucket::Miss)),
+        Case::silence(
+            "and an unknown device",
+            &Datagram::default().read("SEP00AABBCCDDEE.cnf.xml", "octet", ""),
+            Reason::UnknownName,
+        )
+        .with(partial(Bucket::Unknown)),
+        Case::silence(
+            "and the trust list of a device, which may be among those",
+            &Datagram::default().read("CTLSEP001122334455.tlv", "octet", ""),
+            Reason::UnknownName,
+        )
+        .with(partial(Bucket::First)),
         Case::silence("until all is published", &request, Reason::NotReady).with(Before {
             disabled: true,
             ..Before::default()

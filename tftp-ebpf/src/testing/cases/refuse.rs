@@ -173,6 +173,12 @@ pub(super) fn cases(_site: &Site) -> Vec<Case> {
     ];
     let lost = Datagram::default().read("lost.xml", "octet", "");
     let unknown = Datagram::default().read("no-such-file", "octet", "");
+    let device = Datagram::default().read("SEP00AABBCCDDEE.cnf.xml", "octet", "");
+    let list = Datagram::default().read("ITLSEP00AABBCCDDEE.tlv", "octet", "");
+    let spent = |bucket| Before {
+        spent: Some(bucket),
+        ..Before::default()
+    };
     cases
         .into_iter()
         .map(|(name, request, reason)| Case::silence(name, &request, reason))
@@ -182,10 +188,41 @@ pub(super) fn cases(_site: &Site) -> Vec<Case> {
                 &lost,
                 Reason::WriteFailed,
             ),
-            Case::silence("too many unknown names", &unknown, Reason::MissBudget).with(Before {
-                spent: Some(Bucket::Miss),
-                ..Before::default()
+            Case::silence("too many unknown names", &unknown, Reason::MissBudget)
+                .with(spent(Bucket::Miss)),
+            Case::silence(
+                "whoever is known to be there has asked for too many unknown names too",
+                &unknown,
+                Reason::MissBudget,
+            )
+            .with(Before {
+                known: true,
+                ..spent(Bucket::Miss)
             }),
+            Case::silence(
+                "too many names known to be absent",
+                &list,
+                Reason::MissBudget,
+            )
+            .with(spent(Bucket::Miss)),
+            Case::silence("too many unknown devices", &device, Reason::UnknownBudget)
+                .with(spent(Bucket::Unknown)),
+            Case::silence(
+                "an unknown device in another spelling is one as well",
+                &Datagram::default().read(
+                    "Communicator\\SIP00AABBCCDDEE.CNF",
+                    "octet",
+                    "blksize 1024",
+                ),
+                Reason::UnknownBudget,
+            )
+            .with(spent(Bucket::Unknown)),
+            Case::silence(
+                "unknown devices are names, too",
+                &device,
+                Reason::MissBudget,
+            )
+            .with(spent(Bucket::Miss)),
         ])
         .collect()
 }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::{Before, Case, JUST_NOW, LATE};
 use crate::frame::Bucket;
 use crate::testing::datagram::{Checksum, Datagram, Endpoint};
-use crate::testing::site::{ABSENT, SERVER_LINK_LOCAL, SERVER_V6, Site, Standing, Talk};
+use crate::testing::site::{
+    ABSENT, ABSENT_OF_DEVICES, SERVER_LINK_LOCAL, SERVER_V6, Site, Standing, Talk,
+};
 use crate::verdict::Reason;
 use crate::wire::tftp::Granted;
 
@@ -116,6 +118,16 @@ fn without_options(site: &Site) -> Vec<Case> {
             CONFIG,
         ),
         ("over IPv6", over_v6().read(CONFIG, "octet", ""), CONFIG),
+        (
+            "the IP Communicator asks in a folder of its own",
+            read("Communicator\\SEP001122334455.cnf.xml"),
+            CONFIG,
+        ),
+        (
+            "for its locale too, behind whatever else",
+            read("/C:\\COMMUNICATOR/English_United_States\\ipc-sccp.jar"),
+            "english_united_states/ipc-sccp.jar",
+        ),
         (
             "from a link-local address",
             over_link_local().read(CONFIG, "octet", ""),
@@ -296,31 +308,86 @@ fn with_options(site: &Site) -> Vec<Case> {
         .collect()
 }
 
+/// A request that is answered with ERROR 1 on behalf of `entry`.
+fn not_found(site: &Site, name: &'static str, request: &Datagram, entry: &str) -> Case {
+    let reply = site
+        .talk(request, entry, Granted::default())
+        .answer(b"\x00\x05\x00\x01File not found\x00".to_vec());
+    Case::answer(name, request, Reason::Absent, reply, None)
+}
+
 fn absent(site: &Site) -> Vec<Case> {
+    let plain = Datagram::default;
+    let [ctl, itl] = ABSENT_OF_DEVICES;
+    let of_device = plain().read("CTLSEP00AABBCCDDEE.tlv", "octet", "");
     [
         (
             "a trust list that is not there is ERROR 1",
-            Datagram::default(),
-            "octet",
-            "",
+            plain().read("ITLFile.tlv", "octet", ""),
+            ABSENT,
         ),
         (
             "with options it is ERROR 1 too",
-            Datagram::default(),
-            "octet",
-            "blksize 8192 windowsize 16",
+            plain().read("ITLFile.tlv", "octet", "blksize 8192 windowsize 16"),
+            ABSENT,
         ),
-        ("and over IPv6", over_v6(), "octet", "tsize 0"),
+        (
+            "and over IPv6",
+            over_v6().read("ITLFile.tlv", "octet", "tsize 0"),
+            ABSENT,
+        ),
+        (
+            "so is the trust list of a device that is known",
+            plain().read("CTLSEP001122334455.tlv", "octet", ""),
+            ctl,
+        ),
+        (
+            "and of one that nobody knows",
+            plain().read("ITLSEPFFEEDDCCBBAA.tlv", "octet", ""),
+            itl,
+        ),
+        (
+            "in any spelling",
+            over_v6().read("c:\\itlsepFFEEddccbbaa.TLV", "octet", ""),
+            itl,
+        ),
     ]
-    .into_iter()
-    .map(|(name, from, mode, options)| {
-        let request = from.read("CTLSEP001122334455.tlv", mode, options);
-        let reply = site
-            .talk(&request, ABSENT, Granted::default())
-            .answer(b"\x00\x05\x00\x01File not found\x00".to_vec());
-        Case::answer(name, &request, Reason::Absent, reply, None)
-    })
+    .iter()
+    .map(|(name, request, entry)| not_found(site, name, request, entry))
+    .chain([
+        first_data(
+            site,
+            "a device's own trust list goes first",
+            &of_device,
+            "ctlsep00aabbccddee.tlv",
+        ),
+        not_found(
+            site,
+            "whoever is known to be there may ask for much that is absent",
+            &of_list(),
+            itl,
+        )
+        .with(Before {
+            spent: Some(Bucket::Miss),
+            known: true,
+            ..Before::default()
+        }),
+        not_found(
+            site,
+            "unknown devices do not count against names that are absent",
+            &of_list(),
+            itl,
+        )
+        .with(Before {
+            spent: Some(Bucket::Unknown),
+            ..Before::default()
+        }),
+    ])
     .collect()
+}
+
+fn of_list() -> Datagram {
+    Datagram::default().read("ITLSEP001122334455.tlv", "octet", "")
 }
 
 fn repeated(site: &Site) -> Vec<Case> {
@@ -429,6 +496,16 @@ fn budgets(site: &Site) -> Vec<Case> {
         }),
         first_data(site, "misses do not count against files", &request, CONFIG).with(Before {
             spent: Some(Bucket::Miss),
+            ..Before::default()
+        }),
+        first_data(
+            site,
+            "unknown devices do not count against known ones",
+            &request,
+            CONFIG,
+        )
+        .with(Before {
+            spent: Some(Bucket::Unknown),
             ..Before::default()
         }),
     ]

@@ -1,7 +1,7 @@
 //! Read and write requests: name, mode and options, byte by byte.
 
 use super::{MAX_BLKSIZE, MIN_BLKSIZE, Mode, Options};
-use crate::name::{Fold, KEY_LEN, NameError, NameKey, Step};
+use crate::name::{self, Fold, KEY_LEN, NameError, NameKey, Step};
 
 /// Why a request cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -333,7 +333,12 @@ impl Request {
     ) -> Result<Self, RequestError> {
         *parser = Parser::new();
         *name = [0; KEY_LEN];
-        parser.feed_all(packet, len, 2, name)
+        let request = parser.feed_all(packet, len, 2, name)?;
+        name::strip(name);
+        if name[0] == 0 {
+            return Err(RequestError::Name(NameError::Empty));
+        }
+        Ok(request)
     }
 }
 

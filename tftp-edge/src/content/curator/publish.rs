@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use tftp_ebpf::name::{has_pattern, respell};
 use tftp_ebpf::stage::Stage;
 
 use super::super::generated::Generated;
 use super::super::library::Counts;
 use super::super::table::Entry;
+use super::super::tree::MAX_NAME;
 use super::super::{Change, State, Version};
 use super::{Curator, DiskContent};
 use crate::inventory::Protocol;
@@ -32,6 +34,7 @@ impl Curator {
         let file = self.disk.get(name);
         let generated = self.generated.get(name);
         let has_others = file.is_some_and(|file| !file.others.is_empty());
+        let has_pattern = has_pattern(name.as_bytes());
         let now = match (file.map(|file| &file.content), generated) {
             (Some(DiskContent::Small(bytes)), _) => Now::Content(bytes.clone(), true),
             (Some(DiskContent::Large(Some(bytes))), _) => Now::Content(bytes.clone(), false),
@@ -42,7 +45,7 @@ impl Curator {
                 Now::Other(Some(Entry::Refused))
             }
             (None, generated) => Now::Elsewhere {
-                is_optional: generated.is_some(),
+                is_optional: generated.is_some() || has_pattern,
             },
         };
         let was_ambiguous = match has_others {
@@ -81,13 +84,16 @@ impl Curator {
                     (Some(Entry::OnDisk), Some(Entry::OnDisk))
                     | (Some(Entry::Refused), Some(Entry::Refused)) => return,
                     (_, Some(Entry::OnDisk)) => State::OnDisk,
+                    // Listeners answer by a pattern for what they do not know.
+                    (_, Some(Entry::Refused)) if has_pattern => State::OnDisk,
                     _ => State::Forgotten,
                 };
                 (entry, state)
             }
         };
         let was_told = match &before {
-            None | Some(Entry::Refused) => false,
+            None => false,
+            Some(Entry::Refused) => has_pattern,
             Some(Entry::Proxied(proxied)) => proxied.is_told,
             Some(Entry::Missed(missed)) => missed.is_told,
             Some(_) => true,
@@ -134,7 +140,12 @@ impl Curator {
                 let Ok((bytes, _)) = self.root.read(&path) else {
                     continue;
                 };
-                let spelling = path.as_os_str().as_bytes().to_vec();
+                // As requests are: both have lost what stands before a name.
+                let mut spelling = [0; MAX_NAME];
+                let Ok(spelling) = respell(path.as_os_str().as_bytes(), &mut spelling) else {
+                    continue;
+                };
+                let spelling = spelling.to_vec();
                 let version = match before.get(&spelling) {
                     Some(version) if version.bytes == bytes => version.clone(),
                     _ => self.version(&name, Stage::of_name(name.as_bytes()), bytes),

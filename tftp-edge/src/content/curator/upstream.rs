@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tftp_ebpf::name::has_pattern;
 use tftp_ebpf::stage::Stage;
 
 use super::super::State;
@@ -21,6 +22,8 @@ impl Curator {
         before: Option<&Entry>,
     ) -> Option<(Option<Entry>, State)> {
         let Some(known) = self.upstream.get(name) else {
+            // Of one trust list among all that a pattern stands for nothing is kept.
+            let is_optional = is_optional && !has_pattern(name.as_bytes());
             return self.unknown(name, is_optional, before);
         };
         let Some(copy) = &known.copy else {

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tftp_ebpf::name::has_pattern;
+
 use super::super::curator::Message;
 use super::super::table::{Entry, Proxied};
 use super::super::upstream::{Missing, Order, Upstream};
@@ -41,7 +43,7 @@ impl Library {
                     None => missed.is_optional,
                 }
             }
-            entry => matches!(entry, Some(Entry::Absent)),
+            entry => matches!(entry, Some(Entry::Absent)) || has_pattern(name.as_bytes()),
         };
         if !upstream.asks_for(name) || is_optional && !upstream.may_ask(query.client) {
             return Lookup::Absent;

@@ -89,6 +89,8 @@ pub struct Directory<F, B> {
     waiting: Waiting,
     sweep: u64,
     counts: Counts,
+    /// A name found no room.
+    is_partial: bool,
     warned_full: bool,
     warned_memory: bool,
     /// Memory did not keep what was written: nothing is moved any more.
@@ -121,6 +123,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             waiting: Waiting::default(),
             sweep: 0,
             counts: Counts::default(),
+            is_partial: false,
             warned_full: false,
             warned_memory: false,
             is_doubtful: false,
@@ -136,6 +139,12 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             content_bytes: self.slabs.used() - self.retired_bytes,
             ..self.counts
         }
+    }
+
+    /// Whether there are, or were, names that found no room: one that is not here may be the
+    /// daemon's then.
+    pub fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     pub fn name_of(&self, file_id: u32) -> Option<&Arc<str>> {
@@ -176,11 +185,12 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             return true;
         }
         // A longer name is simply unknown to the kernel, and so the daemon's.
-        let Ok(key) = name::key(text.as_bytes()) else {
+        let Ok(key) = name::directory_key(text) else {
             return false;
         };
         if self.names.len() >= self.max_names {
             self.counts.refused += 1;
+            self.is_partial = true;
             self.warn_full("names", "kernel.max_names");
             return false;
         }

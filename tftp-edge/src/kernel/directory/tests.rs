@@ -1,6 +1,7 @@
 //! The directory over banks in ordinary memory.
 
 use bytes::Bytes;
+use tftp_ebpf::name::PATTERNS;
 
 use super::super::slabs::BANK_SPACE;
 use super::super::slabs::testing::Memory;
@@ -176,6 +177,28 @@ fn what_finds_no_room_is_counted_and_left_to_the_daemon() {
         .unwrap();
     assert_eq!(entry(&directory, "big.bin").unwrap().kind, kind::ELSEWHERE);
     assert_eq!(directory.counts().refused, 1);
+}
+
+#[test]
+fn once_a_name_found_no_room_one_that_is_not_there_may_be_the_daemons() {
+    let mut directory = Tested::new(HashMap::new(), Slabs::new(Memory::default(), 4), 1);
+    publish(&mut directory, "a.xml", 1, vec![1; 10]);
+    assert!(!directory.is_partial());
+    publish(&mut directory, "b.xml", 2, vec![2; 10]);
+    assert!(directory.is_partial());
+}
+
+#[test]
+fn trust_lists_of_all_devices_are_two_entries_that_no_name_leads_to() {
+    let mut directory = directory(1);
+    for pattern in PATTERNS {
+        let change = becomes(pattern, State::Absent);
+        directory.apply(&[change]).unwrap();
+        let key = name::directory_key(pattern).unwrap();
+        assert_eq!(directory.files[&key].kind, kind::ABSENT);
+        assert_eq!(entry(&directory, pattern), None);
+    }
+    assert_eq!(directory.counts().names, 2);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tftp_ebpf::stage::Stage;
 
 use super::*;
 use crate::content::{Lookup, Query, Version};
+use crate::misses::Misses;
 
 const MS: Duration = Duration::from_millis(1);
 const REQUEST_SOCKET: SocketId = SocketId(0);
@@ -61,6 +62,7 @@ impl Bench {
             catalog: catalog.clone(),
             counters: Arc::default(),
             sources: Sources::new(&settings.budget),
+            misses: Arc::new(Misses::new(&settings.budget, None)),
             running: AtomicUsize::new(0),
             settings,
         };
