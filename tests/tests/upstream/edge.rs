@@ -12,7 +12,8 @@ use tftp_edge::alarms::Alarms;
 use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
 use tftp_edge::inventory::{self, ImportMode, Inventory, SqliteStore, Store, parse_csv};
-use tftp_edge::tftp::{self, Server};
+use tftp_edge::misses::Misses;
+use tftp_edge::tftp::{self, BudgetSettings, Server};
 use tftp_edge_tests::client::{Fetched, Outcome, Request, Retry, get};
 
 /// Clients ask from here; servers upstream have other addresses, since who asks from theirs is one
@@ -119,6 +120,7 @@ impl Edge {
             Arc::new(Access::default()),
             library.clone(),
             Arc::default(),
+            Arc::new(Misses::new(&BudgetSettings::default(), None)),
         )
         .unwrap();
         Self {
