@@ -8,6 +8,7 @@ pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod content;
+pub mod dhcp;
 pub mod edge;
 pub mod inventory;
 pub mod kernel;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
+use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, InventoryCommand, RenderArgs};
 use tftp_edge::ops::control::{self, ClientError};
@@ -45,6 +46,10 @@ enum Command {
     Inventory(InventoryCommand),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
+    /// Print what a DHCP server needs to tell phones where we are.
+    Dhcp(DhcpArgs),
+    /// Print what lldpd needs to tell phones their voice VLAN.
+    Lldp(LldpArgs),
 }
 
 /// An error and the code it ends with.
@@ -65,6 +70,18 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(Exit::Config, error)
+    }
+}
+
+impl From<DhcpError> for Failure {
+    fn from(error: DhcpError) -> Self {
+        let exit = match &error {
+            DhcpError::NoSuchSite(_) | DhcpError::ManyVlans(_) => Exit::Usage,
+            DhcpError::Nothing(_) | DhcpError::NoVlan => Exit::Data,
+            DhcpError::Store(error) => error.into(),
+            DhcpError::Output(_) => Exit::Io,
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -94,6 +111,8 @@ fn main() -> ExitCode {
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
         Command::Render(arguments) => render(&cli.config, &arguments),
+        Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
+        Command::Lldp(arguments) => lldp(&cli.config, &arguments),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -166,6 +185,20 @@ fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
     arguments
         .run(&config.inventory, &config.content.root, &mut io::stdout())
         .map_err(|error| Failure::new(command_exit(&error), error))?;
+    Ok(Exit::Ok)
+}
+
+fn dhcp(file: &Path, arguments: &DhcpArgs) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    arguments.run(&config.inventory, &mut io::stdout(), &mut io::stderr())?;
+    Ok(Exit::Ok)
+}
+
+fn lldp(file: &Path, arguments: &LldpArgs) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    arguments.run(&config.inventory, &mut io::stdout(), &mut io::stderr())?;
     Ok(Exit::Ok)
 }
 
