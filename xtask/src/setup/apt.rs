@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::ui::Step;
 use crate::workspace::{is_root, on_path};
@@ -58,19 +58,25 @@ pub(crate) fn install(packages: &[&str], step: &Step) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Downloads one package and unpacks it into `folder`, without installing it: no service starts.
-pub(crate) fn unpack(package: &str, folder: &Path, step: &Step) -> anyhow::Result<()> {
+/// Downloads packages and unpacks them into `folder`, without installing them: no service starts.
+pub(crate) fn unpack<P: AsRef<str>>(
+    packages: &[P],
+    folder: &Path,
+    step: &Step,
+) -> anyhow::Result<()> {
+    let packages: Vec<_> = packages.iter().map(AsRef::as_ref).collect();
     let download = folder.join("download");
     // What an earlier, interrupted run left would be taken for this one's.
     let _ = std::fs::remove_dir_all(&download);
     std::fs::create_dir_all(&download)?;
     if is_root() {
-        refresh(&[package], step)?;
+        refresh(&packages, step)?;
     }
-    step.doing(&format!("apt-get download {package}"));
+    step.doing(&format!("apt-get download {}", packages.join(" ")));
     let mut get = apt_get();
     // apt's own unprivileged user cannot write to a folder of ours, and warns about it.
-    get.args(["-o", "APT::Sandbox::User=root", "download", package])
+    get.args(["-o", "APT::Sandbox::User=root", "download"])
+        .args(&packages)
         .current_dir(&download);
     step.run(&mut get)?;
     for entry in std::fs::read_dir(&download)? {
@@ -83,6 +89,31 @@ pub(crate) fn unpack(package: &str, folder: &Path, step: &Step) -> anyhow::Resul
     }
     std::fs::remove_dir_all(&download)?;
     Ok(())
+}
+
+/// `packages` and what they depend on, as far as it is not installed.
+pub(crate) fn needed(packages: &[&str], step: &Step) -> anyhow::Result<Vec<String>> {
+    if is_root() {
+        refresh(packages, step)?;
+    }
+    let output = apt_get()
+        .args(["--simulate", "--no-install-recommends", "install"])
+        .args(packages)
+        .output()
+        .context("starting apt-get")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "apt-get finds no way to have {}: {said}",
+            packages.join(" ")
+        );
+    }
+    let plan = String::from_utf8_lossy(&output.stdout);
+    let chosen = plan.lines().filter_map(|line| line.strip_prefix("Inst "));
+    Ok(chosen
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Whether apt's lists, as they are, offer `package`.
@@ -108,10 +139,11 @@ fn candidate(package: &str) -> Option<String> {
 fn refresh(packages: &[&str], step: &Step) -> anyhow::Result<()> {
     let stale =
         |package: &&str| !has_candidate(package) || (*package == "rustc-web" && !recent_rustc());
-    if packages.iter().any(stale) {
-        step.doing("apt-get update");
-        step.run(apt_get().arg("update"))?;
+    if !packages.iter().any(stale) {
+        return Ok(());
     }
+    step.doing("apt-get update");
+    step.run(apt_get().arg("update"))?;
     match packages.iter().find(|package| stale(package)) {
         None => Ok(()),
         Some(package) => bail!(

@@ -5,6 +5,7 @@
 
 mod apt;
 pub(crate) mod bpf;
+mod services;
 pub(crate) mod tools;
 
 use std::time::Instant;
@@ -17,7 +18,7 @@ use crate::workspace::{Workspace, is_root};
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Option<Toolchain>> {
     let started = Instant::now();
     std::fs::create_dir_all(workspace.bin())?;
-    let mut steps = Steps::new(7);
+    let mut steps = Steps::new(8);
     let mut installed = false;
 
     let compiler = bpf::compiler(workspace, steps.next("BPF compiler"), &mut installed);
@@ -39,6 +40,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Option<Toolchain>> {
     tools::lints(toolchain.as_ref(), steps.next("BPF lints"), &mut installed);
     tools::programs(steps.next("test tools"), &mut installed);
     tools::promtool(workspace, steps.next("promtool"), &mut installed);
+    services::find(workspace, steps.next("DHCP servers, lldpd"), &mut installed);
     privileges(steps.next("privileges"));
 
     let took = ui::seconds(started.elapsed());

@@ -65,7 +65,7 @@ pub(crate) fn promtool(workspace: &Workspace, step: Step, installed: &mut bool) 
         return;
     }
     let unpacked = workspace.tools.join("prometheus");
-    let result = apt::unpack("prometheus", &unpacked, &step).and_then(|()| {
+    let result = apt::unpack(&["prometheus"], &unpacked, &step).and_then(|()| {
         fs::copy(
             unpacked.join("usr/bin/promtool"),
             workspace.bin().join("promtool"),
