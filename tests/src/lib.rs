@@ -6,12 +6,14 @@
 //! - [`programs`]: the kernel program with maps a test fills, run on single frames.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
+//! - [`dhcp`]: DHCP servers and clients people use, run as they are.
 //! - [`rig`]: the daemon under test, on one rung.
 //! - [`mod@bench`]: how long it takes, beside what it is to be held against.
 
 pub mod bench;
 pub mod client;
 pub mod demo;
+pub mod dhcp;
 pub mod lab;
 pub mod phones;
 pub mod programs;

@@ -68,7 +68,7 @@ fn cannot_run(rung: Rung) -> Option<&'static str> {
 }
 
 /// The daemon that is named, or else the one beside the tests.
-fn daemon_under_test() -> Result<PathBuf> {
+pub fn daemon_under_test() -> Result<PathBuf> {
     let daemon = match std::env::var_os(DAEMON_VARIABLE) {
         Some(named) => PathBuf::from(named),
         None => std::env::current_exe()?

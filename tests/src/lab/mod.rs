@@ -10,6 +10,7 @@ mod namespace;
 mod process;
 mod programs;
 mod skip;
+mod tool;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +23,7 @@ pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
 pub use programs::{Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags, attached_to};
 pub use skip::{skipped, with_root};
+pub use tool::tool;
 
 /// Queues of each end. Under XDP each has a ring of 256 frames; a storm overruns a single one.
 const QUEUES: &str = "8";

@@ -25,6 +25,7 @@ macro_rules! on_every_rung {
 
 mod absence;
 mod clients;
+mod dhcp;
 mod hostile;
 mod neighbours;
 mod outage;
