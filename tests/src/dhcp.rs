@@ -76,8 +76,7 @@ impl DhcpServer {
                 format!("--dhcp-leasefile={leases}"),
                 "--pid-file".into(),
             ]),
-            Self::Kea => arguments.push(config.to_string()),
-            Self::Isc => arguments.push(config.to_string()),
+            Self::Kea | Self::Isc => arguments.push(config.to_string()),
         }
         if (self, check) == (Self::Isc, false) {
             arguments.push(SERVER_IF.into());

@@ -74,7 +74,7 @@ pub(super) fn write_v6(scopes: &[Scope], out: &mut String) -> fmt::Result {
         let servers = joined(&v6.servers, ", ");
         let option_data = vec![
             format!("{{ \"name\": \"vendor-opts\", \"data\": \"{CISCO}\" }}"),
-            // Kea looks for it among what was asked for by number, which a phone cannot do.
+            // Or Kea sends it to no phone that asks for option 17 without naming a vendor.
             format!(
                 "{{ \"name\": \"tftp-servers\", \"space\": \"vendor-{CISCO}\", \
                  \"data\": \"{servers}\", \"always-send\": true }}"
