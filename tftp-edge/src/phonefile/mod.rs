@@ -4,12 +4,17 @@
 //! The same input gives the same bytes: a phone that finds its file unchanged does not restart.
 
 mod common;
+mod lists;
 mod sep_sccp;
 mod sep_sip;
 mod xml;
 mod xml_default;
 
 use crate::inventory::{Device, Fault, Model, PhoneSettings, Protocol, Snapshot};
+pub use lists::{
+    MAX_ENTRIES, MAX_RING_NAME, Ring, RingFormat, Wallpaper, distinctive_ring_list, ring_list,
+    wallpaper_list,
+};
 use xml::Xml;
 
 /// The file of phones that are not in the inventory, as they spell it.
