@@ -1,5 +1,6 @@
 //! The one thread that decides what each name stands for, and tells it.
 
+mod collect;
 mod publish;
 mod upstream;
 
@@ -15,6 +16,7 @@ use tftp_ebpf::stage::Stage;
 use super::generated::GeneratedFiles;
 use super::library::{Regeneration, Shared};
 use super::loader::{Loaded, Loader, Order};
+use super::media::{Heads, Media};
 use super::root::{Denied, Fingerprint, Root};
 use super::table::Entry;
 use super::tree::{Found, NoContent, Tree};
@@ -95,6 +97,9 @@ pub(super) struct Curator {
     disk: HashMap<Arc<str>, DiskFile>,
     generated: GeneratedFiles,
     upstream: Cache,
+    /// Lists of the rings and pictures on disk.
+    media: Media,
+    heads: Heads,
     generation: u64,
     changes: Vec<Change>,
     /// Names that several files have: requests for them go by their exact spelling.
@@ -109,6 +114,8 @@ pub(super) struct Curator {
     last_scan: (Instant, Duration),
     last_regeneration: Regeneration,
     told_no_room: bool,
+    /// Listeners know what lies on disk.
+    surveyed: bool,
 }
 
 impl Curator {
@@ -133,6 +140,8 @@ impl Curator {
             disk: HashMap::new(),
             generated: GeneratedFiles::default(),
             upstream,
+            media: Media::default(),
+            heads: Heads::default(),
             generation: 0,
             changes: Vec::new(),
             ambiguous: HashSet::new(),
@@ -145,6 +154,7 @@ impl Curator {
             last_scan: (Instant::now(), Duration::ZERO),
             last_regeneration: Regeneration::default(),
             told_no_room: false,
+            surveyed: false,
         }
     }
 
@@ -197,6 +207,9 @@ impl Curator {
     }
 
     fn generate(&mut self, snapshot: Snapshot) -> Vec<Arc<str>> {
+        for listener in &self.listeners {
+            listener.inventory_changed(&snapshot);
+        }
         let names = self.generated.update(snapshot);
         let faults = self.generated.faults.iter();
         let problems = faults.map(|(name, problem)| {
@@ -243,6 +256,7 @@ impl Curator {
             .filter(|name| !tree.incomplete && !tree.found.contains_key(*name))
             .cloned()
             .collect();
+        let any_gone = !gone.is_empty();
         for name in gone {
             if let Some(file) = self.disk.remove(&name) {
                 self.disk_bytes -= file.content.len();
@@ -260,11 +274,15 @@ impl Curator {
             let len = found.content.as_ref().map_or(0, |print| print.len);
             (rank(Stage::of_name(name.as_bytes())), len, name.clone())
         });
+        let is_other = any_gone || !found.is_empty() || tree.incomplete != self.incomplete;
         for (name, found) in found {
             self.take(&name, found);
             self.publish(&name);
         }
         self.publish_exact();
+        if is_other || !self.surveyed {
+            self.survey(tree.incomplete);
+        }
 
         self.last_scan = (Instant::now(), began.elapsed());
         if tree.incomplete && !self.incomplete {
@@ -358,7 +376,7 @@ impl Curator {
     }
 
     fn bytes(&self) -> u64 {
-        self.disk_bytes + self.generated.bytes
+        self.disk_bytes + self.generated.bytes + self.media.len_bytes()
     }
 
     /// A large file was asked for that is not in memory.

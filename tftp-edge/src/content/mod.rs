@@ -3,7 +3,8 @@
 //! [`Library`] is the catalog of a site. What it says to a name, in this order:
 //! 1. a file beneath the root, by its exact spelling if several differ only in case, else the
 //!    first of them in byte order. So an operator overrides any generated file;
-//! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`;
+//! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`, or a list
+//!    of the rings and pictures that lie on disk ([`Media`]);
 //! 3. refused, if there is something that must not be served;
 //! 4. what an [`upstream`] server has under that name, if there are any;
 //! 5. absent. Of some names that is known beforehand, since phones ask for them in vain: optional
@@ -18,8 +19,10 @@ mod curator;
 mod generated;
 mod library;
 mod loader;
+mod media;
 mod root;
 mod settings;
+mod survey;
 mod table;
 mod tree;
 pub mod upstream;
@@ -31,10 +34,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tftp_ebpf::stage::Stage;
 
+use crate::inventory::Snapshot;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use generated::OPTIONAL;
 pub use library::{Counts, Library, Regeneration};
+pub use media::{Heads, Media, Remark};
 pub use settings::{ContentError, Settings};
+pub use survey::{OnDisk, Survey};
 pub use upstream::Forwarders;
 
 /// One immutable version of one file. A transfer keeps the version it began with.
@@ -142,6 +148,12 @@ pub trait Listener: Send + Sync + 'static {
 
     /// All changes so far have been handed out: the content is complete.
     fn settled(&self) {}
+
+    /// The files on disk are others.
+    fn surveyed(&self, _survey: &Arc<Survey>) {}
+
+    /// The inventory is another; its files are about to change.
+    fn inventory_changed(&self, _snapshot: &Snapshot) {}
 }
 
 #[cfg(test)]

@@ -22,6 +22,11 @@ const READ_PAUSE: Duration = Duration::from_millis(10);
 /// may leave them as they were.
 const STAMP_GRAIN: Duration = Duration::from_millis(50);
 
+/// Bytes that are read at a time of a file that is not kept.
+const PIECE: usize = 64 << 10;
+
+const NO_FILE: &str = "it is no regular file";
+
 /// Which content a path had: another one when it is written to or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint {
@@ -136,18 +141,12 @@ impl Root {
 
     /// The whole file as it was at one moment.
     pub(super) fn read(&self, path: &Path) -> Result<(Bytes, Fingerprint), Denied> {
-        // Non-blocking: what was a file when it was looked at may be a FIFO by now.
-        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let fd = self.open_beneath(path, flags).map_err(Denied::of)?;
-        let mut file = File::from(fd);
+        let mut file = self.open_file(path)?;
         for attempt in 0..READ_ATTEMPTS {
             if attempt > 0 {
                 thread::sleep(READ_PAUSE);
             }
             let before = fstat(&file).map_err(Denied::of)?;
-            if kind(&before) != Kind::File {
-                return Err(Denied::Refused("it is no regular file".into()));
-            }
             let before = Fingerprint::of(&before);
             let bytes = read_whole(&mut file, before.len).map_err(|error| Denied::of_io(&error))?;
             let after = fstat(&file).map_err(Denied::of)?;
@@ -156,6 +155,41 @@ impl Root {
             }
         }
         Err(Denied::Unstable)
+    }
+
+    /// The first bytes of a file.
+    pub(super) fn head(&self, path: &Path, len: usize) -> Result<Vec<u8>, Denied> {
+        let file = self.open_file(path)?;
+        let mut head = Vec::with_capacity(len);
+        file.take(len as u64)
+            .read_to_end(&mut head)
+            .map_err(|error| Denied::of_io(&error))?;
+        Ok(head)
+    }
+
+    /// The file from its beginning to its end, as it is at the moment.
+    pub(super) fn pieces(&self, path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Denied> {
+        let mut file = self.open_file(path)?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(len) => take(&piece[..len]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Denied::of_io(&error)),
+            }
+        }
+    }
+
+    /// Opens what was a regular file when it was looked at.
+    fn open_file(&self, path: &Path) -> Result<File, Denied> {
+        // Non-blocking: it may be a FIFO by now.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let fd = self.open_beneath(path, flags).map_err(Denied::of)?;
+        match kind(&fstat(&fd).map_err(Denied::of)?) {
+            Kind::File => Ok(File::from(fd)),
+            Kind::Directory | Kind::Special => Err(Denied::Refused(NO_FILE.into())),
+        }
     }
 
     fn open_beneath(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {

@@ -32,7 +32,8 @@ impl Curator {
             },
         }
         let file = self.disk.get(name);
-        let generated = self.generated.get(name);
+        let media = self.media.get(name).cloned().map(Generated::Content);
+        let generated = media.as_ref().or_else(|| self.generated.get(name));
         let has_others = file.is_some_and(|file| !file.others.is_empty());
         let has_pattern = has_pattern(name.as_bytes());
         let now = match (file.map(|file| &file.content), generated) {
@@ -183,7 +184,7 @@ impl Curator {
 
     pub(super) fn count(&self) {
         let mut counts = Counts {
-            generated: self.generated.contents,
+            generated: self.generated.contents + self.media.lists(),
             absent: self.generated.absent(),
             bytes: self.bytes(),
             bytes_limit: self.settings.memory_limit.0,
