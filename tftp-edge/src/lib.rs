@@ -1,6 +1,7 @@
 //! The tftp-edge daemon, as a library so that the lab can drive its parts.
 //!
-//! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`.
+//! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`, and
+//! `edge → audit → {firmware, locale} → content`.
 
 pub mod access;
 pub mod alarms;
@@ -10,6 +11,7 @@ pub mod config;
 pub mod content;
 pub mod dhcp;
 pub mod edge;
+pub mod firmware;
 pub mod inventory;
 pub mod kernel;
 pub mod misses;
