@@ -15,6 +15,7 @@ pub mod firmware;
 pub mod inventory;
 pub mod kernel;
 pub mod misses;
+pub mod locale;
 pub mod ops;
 pub mod phonefile;
 pub mod port_range;

@@ -16,6 +16,7 @@ mod upgrade;
 pub use check::{Checker, Complete, Elsewhere, Fault, Listed};
 pub use loads::{Image, Loads, LoadsError};
 pub use needs::{Need, Needs};
+pub(crate) use report::counted;
 pub use report::{LoadReport, Report, State};
 
 #[cfg(test)]
