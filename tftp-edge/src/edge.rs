@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::alarms::Alarms;
+use crate::audit::{self, Auditor};
 use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::inventory::{Inventory, StoreError};
@@ -46,6 +47,8 @@ pub enum StartError {
          files"
     )]
     UpstreamIsSelf(upstream::Server),
+    #[error("the check of firmware and locales cannot be started: {0}")]
+    Audit(#[source] io::Error),
     #[error(transparent)]
     Tftp(#[from] tftp::StartError),
     #[error("the control socket does not answer: {0}")]
@@ -64,12 +67,9 @@ impl StartError {
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Http(error) => Exit::of_io(&error.source),
-            Self::Inventory(error) | Self::Content(ContentError::Inventory(error)) => error.into(),
-            Self::Content(
-                ContentError::Root { source, .. }
-                | ContentError::Openat2 { source }
-                | ContentError::Thread(source),
-            ) => Exit::of_io(source),
+            Self::Inventory(error) => error.into(),
+            Self::Content(error) => error.into(),
+            Self::Audit(error) => Exit::of_io(error),
             Self::UpstreamIsSelf(_) | Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
             Self::Tftp(tftp::StartError::Taken { .. }) => Exit::Unavailable,
             Self::Tftp(tftp::StartError::Permission { .. }) => Exit::NoPermission,
@@ -134,8 +134,15 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     }
 
     let alarms = Arc::new(Alarms::default());
+    let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(&config.upstream))
+        .map(Arc::new)
+        .map_err(StartError::Audit)?;
+    let audited = Arc::clone(&auditor);
+    parts.push_with("audit", move || audited.shutdown());
+
     let inventory = Inventory::open(&config.inventory)?;
-    let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&kernel) as _];
+    let listeners: Vec<Arc<dyn Listener>> =
+        vec![Arc::clone(&kernel) as _, Arc::clone(&auditor) as _];
     let library = Library::start(
         &config.content,
         &config.upstream,
@@ -174,7 +181,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
                 .map(|it| sockets(&it))
                 .unwrap_or_default()
         }),
-        content: Arc::new(move || content(&counted)),
+        content: Arc::new(move || content(&counted, &auditor)),
         upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
         alarms,
@@ -217,8 +224,10 @@ fn sockets(server: &tftp::Server) -> sources::Sockets {
     }
 }
 
-fn content(library: &Library) -> sources::Content {
+fn content(library: &Library, auditor: &Auditor) -> sources::Content {
     let counts = library.counts();
+    let mut ended = library.ended();
+    ended.extend(auditor.has_ended().then_some("audit"));
     sources::Content {
         // The library starts with everything read.
         settled: true,
@@ -232,7 +241,7 @@ fn content(library: &Library) -> sources::Content {
         evicted: counts.evicted,
         last_regeneration: counts.last_regeneration.took,
         last_regeneration_files: counts.last_regeneration.files,
-        ended: library.ended(),
+        ended,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod alarms;
+pub mod audit;
 pub mod budget;
 pub mod clock;
 pub mod config;
@@ -14,8 +15,8 @@ pub mod edge;
 pub mod firmware;
 pub mod inventory;
 pub mod kernel;
-pub mod misses;
 pub mod locale;
+pub mod misses;
 pub mod ops;
 pub mod phonefile;
 pub mod port_range;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use tftp_edge::audit::AuditError;
+use tftp_edge::audit::command::{FilesCommand, FirmwareCommand};
 use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
@@ -50,6 +52,12 @@ enum Command {
     Dhcp(DhcpArgs),
     /// Print what lldpd needs to tell phones their voice VLAN.
     Lldp(LldpArgs),
+    /// Whether the firmware that phones are told to run is here
+    #[command(subcommand)]
+    Firmware(FirmwareCommand),
+    /// Whether the other files that phones ask for are here, and fit
+    #[command(subcommand)]
+    Files(FilesCommand),
 }
 
 /// An error and the code it ends with.
@@ -113,6 +121,8 @@ fn main() -> ExitCode {
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
+        Command::Firmware(command) => audit(&cli.config, |config, out| command.run(config, out)),
+        Command::Files(command) => audit(&cli.config, |config, out| command.run(config, out)),
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -200,6 +210,26 @@ fn lldp(file: &Path, arguments: &LldpArgs) -> Result<Exit, Failure> {
     log::init(&config.log);
     arguments.run(&config.inventory, &mut io::stdout(), &mut io::stderr())?;
     Ok(Exit::Ok)
+}
+
+fn audit(
+    file: &Path,
+    run: impl FnOnce(&Config, &mut dyn Write) -> Result<bool, AuditError>,
+) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    let is_whole = run(&config, &mut io::stdout()).map_err(|error| {
+        let exit = match &error {
+            AuditError::Content(error) => error.into(),
+            AuditError::Store(error) => error.into(),
+            AuditError::Output(_) => Exit::Io,
+        };
+        Failure::new(exit, error)
+    })?;
+    Ok(match is_whole {
+        true => Exit::Ok,
+        false => Exit::Degraded,
+    })
 }
 
 fn command_exit(error: &CommandError) -> Exit {

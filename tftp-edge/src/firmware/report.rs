@@ -195,7 +195,7 @@ impl LoadReport {
             images: Vec::new(),
             bytes: complete.len_bytes,
             problems: faults.iter().map(Fault::to_string).collect(),
-            warnings: Vec::new(),
+            warnings: elsewhere(complete.elsewhere).into_iter().collect(),
             devices: 0,
             example: None,
             sent_elsewhere: 0,
@@ -278,6 +278,11 @@ impl fmt::Display for Report {
             ),
         }
     }
+}
+
+fn elsewhere(files: usize) -> Option<String> {
+    let told = "not here: phones get it only if an upstream server has it";
+    (files > 0).then(|| format!("{} {told}", counted(files, "file")))
 }
 
 /// `1 image`, `2 images`.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::content::Survey;
-use crate::firmware::counted;
+use crate::firmware::{Elsewhere, counted};
 use crate::inventory::{DeviceName, Protocol, Snapshot};
 
 /// A file of a pack that phones will ask for in vain.
@@ -131,10 +131,10 @@ impl Locales {
     }
 
     /// What is not here: a folder of which nothing is here is told once.
-    pub fn faults(&self, survey: &Survey) -> Vec<LocaleFault> {
+    pub fn faults(&self, survey: &Survey, elsewhere: &Elsewhere) -> Vec<LocaleFault> {
         let mut faults: BTreeMap<String, (LocaleFault, usize)> = BTreeMap::new();
         for (path, wanted) in &self.files {
-            if survey.get(path).is_some() {
+            if survey.get(path).is_some() || elsewhere(path) {
                 continue;
             }
             let folder = format!("{}/", wanted.folder.to_ascii_lowercase());

@@ -33,8 +33,12 @@ fn locales(models: &[(&str, Protocol)]) -> Locales {
     Locales::of(&Snapshot::new(contents, &Site::default()))
 }
 
+fn nowhere_else() -> Elsewhere {
+    std::sync::Arc::new(|_| false)
+}
+
 fn faults(locales: &Locales, root: &Path) -> Vec<(String, usize)> {
-    let faults = locales.faults(&Survey::of(root).unwrap());
+    let faults = locales.faults(&Survey::of(root).unwrap(), &nowhere_else());
     let told = |fault: LocaleFault| (fault.file, fault.devices);
     faults.into_iter().map(told).collect()
 }
@@ -49,7 +53,7 @@ fn a_folder_that_is_not_here_is_told_once_for_all_devices() {
         faults(&locales, root.path()),
         [("German_Germany".into(), 2), ("Germany".into(), 3)]
     );
-    let told = locales.faults(&Survey::of(root.path()).unwrap())[0].alarm();
+    let told = locales.faults(&Survey::of(root.path()).unwrap(), &nowhere_else())[0].alarm();
     assert!(told.contains("no folder German_Germany"), "{told}");
     assert!(
         told.contains("2 devices, such as SEP000000000000"),

@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::content::ContentError;
 use crate::inventory::StoreError;
 
 /// How a command ended. [`HELP`] is the same table for the user.
@@ -10,7 +11,8 @@ use crate::inventory::StoreError;
 #[repr(u8)]
 pub enum Exit {
     Ok = 0,
-    /// `status` alone: a better rung was asked for than the one that serves.
+    /// `status`: a better rung was asked for than the one that serves. `firmware check` and `files
+    /// check`: phones are told to run what is not here.
     Degraded = 1,
     Usage = 64,
     Data = 65,
@@ -28,7 +30,8 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit status:
    0  done; `status`: ready, on the best rung that was asked for
-   1  `status`: serving, but a kernel path that was asked for is not attached
+   1  `status`: serving, but a kernel path that was asked for is not attached;
+      `firmware check`, `files check`: phones are told to run firmware that is not here
   64  wrong usage
   65  wrong inventory data
   66  an input file is missing
@@ -58,6 +61,17 @@ impl From<&StoreError> for Exit {
             StoreError::TooNew { .. } | StoreError::Row { .. } => Self::Data,
             StoreError::Create { source, .. } => Self::of_io(source),
             StoreError::Open { .. } | StoreError::Database(_) => Self::Io,
+        }
+    }
+}
+
+impl From<&ContentError> for Exit {
+    fn from(error: &ContentError) -> Self {
+        match error {
+            ContentError::Inventory(error) => error.into(),
+            ContentError::Root { source, .. }
+            | ContentError::Openat2 { source }
+            | ContentError::Thread(source) => Self::of_io(source),
         }
     }
 }

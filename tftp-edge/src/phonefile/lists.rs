@@ -55,7 +55,7 @@ impl RingFormat {
             Self::Narrow => (16_080, 1),
             Self::Wide => (160_800, 2),
         };
-        if len_bytes % bytes_a_sample != 0 {
+        if !len_bytes.is_multiple_of(bytes_a_sample) {
             return Err(format!("{len_bytes} bytes are no whole number of samples"));
         }
         match len_bytes / bytes_a_sample {

@@ -22,6 +22,7 @@ pub mod forwarded;
 mod health;
 mod http;
 mod misses;
+mod names;
 mod outcome;
 mod pace;
 mod room;
@@ -41,7 +42,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
-use wildmatch::WildMatch;
 
 use crate::alarms::Alarms;
 use health::Health;
@@ -52,6 +52,7 @@ use room::{Room, Rooms};
 pub(super) use cache::{Cache, Miss, Missing};
 pub use forwarded::Forwarders;
 pub use health::ServerSnapshot;
+pub use names::Names;
 pub(super) use outcome::Answer;
 pub use settings::{BudgetSettings, MAX_SERVERS, Protocol, Server, ServerError, Settings};
 
@@ -86,8 +87,7 @@ struct Shared {
 /// The upstream servers; ends when dropped.
 pub(super) struct Upstream {
     shared: Arc<Shared>,
-    names: Vec<WildMatch>,
-    except: Vec<WildMatch>,
+    names: Names,
     orders: Mutex<Option<UnboundedSender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -145,16 +145,11 @@ impl Upstream {
                 runtime.shutdown_background();
             }
         };
-        let patterns = |patterns: &[String]| {
-            let pattern = |pattern: &String| WildMatch::new(&pattern.to_ascii_lowercase());
-            patterns.iter().map(pattern).collect()
-        };
         let servers: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
         tracing::info!(?servers, "upstream");
         Ok(Some(Self {
             shared,
-            names: patterns(&settings.names),
-            except: patterns(&settings.except),
+            names: Names::new(settings),
             orders: Mutex::new(Some(orders)),
             thread: Mutex::new(Some(
                 thread::Builder::new().name("upstream".into()).spawn(work)?,
@@ -169,8 +164,7 @@ impl Upstream {
 
     /// Whether a normalised name is one to ask for.
     pub(super) fn asks_for(&self, name: &str) -> bool {
-        let any = |patterns: &[WildMatch]| patterns.iter().any(|pattern| pattern.matches(name));
-        any(&self.names) && !any(&self.except)
+        self.names.hold(name)
     }
 
     /// Whether any server may be asked now.
