@@ -19,6 +19,7 @@ pub mod locale;
 pub mod misses;
 pub mod ops;
 pub mod phonefile;
+pub mod port_owner;
 pub mod port_range;
 pub mod recent;
 pub mod stats;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use aya::maps::MapInfo;
@@ -128,6 +128,7 @@ fn changes(phones: usize, version: u64) -> Vec<Change> {
                 name: name.clone(),
                 stage: Stage::Config,
                 generation: version * phones as u64 + phone as u64 + 1,
+                published: SystemTime::UNIX_EPOCH,
                 bytes: content,
             }));
             Change {

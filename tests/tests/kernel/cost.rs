@@ -82,6 +82,7 @@ fn the_configurations_of_twenty_thousand_phones_take_a_fifth_more_than_their_byt
             name: Arc::clone(&name),
             stage: Stage::Config,
             generation: phone + 1,
+            published: std::time::SystemTime::UNIX_EPOCH,
             bytes: content.clone(),
         };
         let change = Change {

@@ -15,6 +15,7 @@ use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tftp_ebpf::name::{NameError, normalise, respell};
+use tftp_ebpf::stage::Stage;
 
 use super::curator::{Curator, Message, Messages};
 use super::loader::Loader;
@@ -266,6 +267,11 @@ impl Catalog for Library {
             }
         }
         wake();
+    }
+
+    fn names(&self, stage: Stage) -> Vec<Arc<str>> {
+        let is_of_stage = |name: &str| Stage::of_name(name.as_bytes()) == stage;
+        self.shared.table.found(is_of_stage)
     }
 
     fn forwarders(&self) -> &Forwarders {

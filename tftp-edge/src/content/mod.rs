@@ -30,6 +30,7 @@ pub mod upstream;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use tftp_ebpf::stage::Stage;
@@ -51,6 +52,8 @@ pub struct Version {
     pub stage: Stage,
     /// Grows with every change of any file; never used twice.
     pub generation: u64,
+    /// When it took the place of what was there before.
+    pub published: SystemTime,
     pub bytes: Bytes,
 }
 
@@ -118,6 +121,13 @@ pub trait Catalog: Send + Sync + 'static {
     /// Tells which requests have [`Query::forwarded`] set.
     fn forwarders(&self) -> &Forwarders {
         const { &Forwarders::unknown() }
+    }
+
+    /// The names of a stage that can be found, normalised, in no order. It takes its time. None
+    /// from a catalog that cannot tell.
+    fn names(&self, stage: Stage) -> Vec<Arc<str>> {
+        let _ = stage;
+        Vec::new()
     }
 }
 

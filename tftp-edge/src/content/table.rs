@@ -128,6 +128,20 @@ impl Table {
         self.shard(name).read().get(name).cloned()
     }
 
+    /// Names that have content and that `is_wanted`, one shard after the other.
+    pub(super) fn found(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            let has_content = |entry: &Entry| !matches!(entry, Entry::Absent | Entry::Refused);
+            let found = shard
+                .iter()
+                .filter(|(name, entry)| has_content(entry) && is_wanted(name));
+            names.extend(found.map(|(name, _)| name.clone()));
+        }
+        names
+    }
+
     pub(super) fn cached(&self, version: Arc<Version>) -> Entry {
         Entry::Cached(Arc::new(Cached {
             version,

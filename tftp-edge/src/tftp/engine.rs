@@ -69,7 +69,7 @@ pub struct Shared {
     pub access: Arc<Access>,
     pub catalog: Arc<dyn Catalog>,
     pub counters: Arc<Counters>,
-    pub sources: Sources,
+    pub sources: Arc<Sources>,
     pub misses: Arc<Misses>,
     /// Transfers of all workers.
     pub running: AtomicUsize,

@@ -9,7 +9,6 @@ pub mod engine;
 pub mod mtu;
 pub mod netascii;
 pub mod outbox;
-pub mod owner;
 pub mod parking;
 pub mod request;
 pub mod resend;

@@ -93,7 +93,7 @@ impl Server {
         let overflows = Arc::new(AtomicU64::new(0));
         let shared = Arc::new(Shared {
             policy: settings.resend_policy(),
-            sources: Sources::new(&settings.budget),
+            sources: Arc::new(Sources::new(&settings.budget)),
             misses,
             settings: settings.clone(),
             access,
@@ -130,6 +130,11 @@ impl Server {
             all: self.workers.len(),
             ended: self.workers.iter().filter(has_ended).count(),
         }
+    }
+
+    /// What is remembered of each source: other protocols draw on the same budgets.
+    pub fn sources(&self) -> Arc<Sources> {
+        self.shared.sources.clone()
     }
 
     pub fn gauges(&self) -> Gauges {

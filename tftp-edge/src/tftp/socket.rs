@@ -8,10 +8,10 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rand::RngExt;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::owner;
 use super::server::StartError;
 use super::settings::Settings;
 
+use crate::port_owner;
 use crate::port_range::PortRange;
 
 /// What a socket of ours needs from the settings.
@@ -48,7 +48,7 @@ pub fn check_free(address: SocketAddr, options: Options) -> Result<(), StartErro
     match attempt {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(StartError::Taken {
             address,
-            owner: owner::of_udp_port(address.port()),
+            owner: port_owner::of_udp_port(address.port()),
         }),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(StartError::Permission { address })

@@ -2,8 +2,9 @@
 //! where it says it is.
 //!
 //! The sockets of all workers share one table, since the kernel spreads one phone's requests over
-//! all of them; it is asked once for each request and each first ACK, never for each block. What a
-//! source asks for in vain is another account, which other parts draw on as well: [`crate::misses`].
+//! all of them; it is asked once for each request and each first ACK, never for each block. HTTP
+//! tells it who has proved an address. What a source asks for in vain is another account, which
+//! other parts draw on as well: [`crate::misses`].
 
 use std::collections::HashMap;
 use std::net::IpAddr;

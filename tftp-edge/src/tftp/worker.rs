@@ -425,7 +425,7 @@ mod tests {
         let sockets = Sockets::open(&settings, &settings.listen).unwrap();
         let shared = Shared {
             policy: settings.resend_policy(),
-            sources: Sources::new(&settings.budget),
+            sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
             settings,
             access: Arc::default(),

@@ -31,6 +31,7 @@ impl Files {
             name: name.into(),
             stage: Stage::of_name(name.as_bytes()),
             generation: 1,
+            published: std::time::SystemTime::UNIX_EPOCH,
             bytes: Bytes::from(bytes),
         };
         let mut versions = self.versions.lock().unwrap();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use tftp_ebpf::name::{has_pattern, respell};
@@ -115,6 +116,7 @@ impl Curator {
             name: name.clone(),
             stage,
             generation: self.generation,
+            published: SystemTime::now(),
             bytes,
         })
     }

@@ -85,6 +85,7 @@ proptest! {
                         stage: Stage::of_name(text.as_bytes()),
                         name: text,
                         generation: generation as u64,
+                        published: std::time::SystemTime::UNIX_EPOCH,
                         bytes: Bytes::from(vec![generation as u8; len]),
                     };
                     let state = State::Published(Arc::new(version));

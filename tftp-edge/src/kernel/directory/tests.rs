@@ -35,6 +35,7 @@ fn published(name: &str, generation: u64, bytes: Vec<u8>) -> Change {
         name: Arc::clone(&name),
         stage,
         generation,
+        published: std::time::SystemTime::UNIX_EPOCH,
         bytes: Bytes::from(bytes),
     };
     Change {

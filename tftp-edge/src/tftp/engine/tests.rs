@@ -28,6 +28,7 @@ impl Catalog for OneFile {
             name: "f".into(),
             stage: Stage::Other,
             generation: 1,
+            published: std::time::SystemTime::UNIX_EPOCH,
             bytes: Bytes::from(vec![7; 5000]),
         }))
     }
@@ -61,7 +62,7 @@ impl Bench {
             access: Arc::default(),
             catalog: catalog.clone(),
             counters: Arc::default(),
-            sources: Sources::new(&settings.budget),
+            sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
             running: AtomicUsize::new(0),
             settings,

@@ -15,6 +15,7 @@ fn version(bytes: Vec<u8>) -> Arc<Version> {
         name: "f".into(),
         stage: Stage::Other,
         generation: 1,
+        published: std::time::SystemTime::UNIX_EPOCH,
         bytes: Bytes::from(bytes),
     })
 }

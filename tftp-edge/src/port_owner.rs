@@ -1,14 +1,27 @@
-//! Which process holds a UDP port, as far as `/proc` tells.
+//! Which process holds a port, as far as `/proc` tells.
 
 use std::fs;
 use std::path::Path;
 
+/// A socket's state in the tables, as in `net/tcp_states.h`.
+const UNCONNECTED: &str = "07";
+const LISTENING: &str = "0A";
+
 /// A name and a process id, for example `dnsmasq (pid 812)`.
 pub fn of_udp_port(port: u16) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/udp", "/proc/net/udp6"]
+    holder(["/proc/net/udp", "/proc/net/udp6"], port, UNCONNECTED)
+}
+
+/// As [`of_udp_port`], who listens on a TCP port.
+pub fn of_tcp_port(port: u16) -> Option<String> {
+    holder(["/proc/net/tcp", "/proc/net/tcp6"], port, LISTENING)
+}
+
+fn holder(tables: [&str; 2], port: u16, state: &str) -> Option<String> {
+    let inodes: Vec<String> = tables
         .iter()
         .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|table| inodes_of(&table, port))
+        .flat_map(|table| inodes_of(&table, port, state))
         .collect();
     let processes = fs::read_dir("/proc").ok()?.flatten();
     processes
@@ -25,12 +38,13 @@ pub fn of_udp_port(port: u16) -> Option<String> {
 }
 
 /// Inodes of the sockets bound to a port, out of a table such as `/proc/net/udp`.
-fn inodes_of(table: &str, port: u16) -> Vec<String> {
+fn inodes_of(table: &str, port: u16, state: &str) -> Vec<String> {
     let suffix = format!(":{port:04X}");
     table
         .lines()
         .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
         .filter(|fields| fields.get(1).is_some_and(|local| local.ends_with(&suffix)))
+        .filter(|fields| fields.get(3) == Some(&state))
         .filter_map(|fields| fields.get(9).map(|&inode| inode.to_owned()))
         .collect()
 }
@@ -59,9 +73,14 @@ mod tests {
     #[test]
     fn the_holder_of_a_port_is_named() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let owner = of_udp_port(socket.local_addr().unwrap().port());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own_pid = format!("(pid {})", std::process::id());
-        assert!(owner.is_some_and(|owner| owner.contains(&own_pid)));
+        for owner in [
+            of_udp_port(socket.local_addr().unwrap().port()),
+            of_tcp_port(listener.local_addr().unwrap().port()),
+        ] {
+            assert!(owner.is_some_and(|owner| owner.contains(&own_pid)));
+        }
     }
 
     #[test]
@@ -69,6 +88,6 @@ mod tests {
         let table = "  sl  local_address rem_address st ...\n\
             1: 00000000:0045 00000000:0000 07 0:0 0:0 0 0 0 4711 2 0 0\n\
             2: 00000000:1045 00000000:0000 07 0:0 0:0 0 0 0 4712 2 0 0\n";
-        assert_eq!(inodes_of(table, 69), ["4711"]);
+        assert_eq!(inodes_of(table, 69, UNCONNECTED), ["4711"]);
     }
 }
