@@ -31,16 +31,19 @@ pub enum AlarmKind {
     Upstream,
     /// The pool of directory numbers of a site is used up. Subject: the site.
     NumberPool,
+    /// The certificate of HTTPS has expired, or soon will. Subject: its file.
+    Certificate,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
         Self::Scan,
         Self::Upstream,
         Self::NumberPool,
+        Self::Certificate,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +54,7 @@ impl AlarmKind {
             Self::Scan => "scan",
             Self::Upstream => "upstream",
             Self::NumberPool => "number_pool",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 pub use self::fault::Fault;
 use crate::access::Access;
-use crate::ops::{control, http, log};
-use crate::{content, inventory, kernel, tftp};
+use crate::ops::{self, control, log};
+use crate::{content, http, inventory, kernel, tftp};
 
 /// Where the configuration is when `--config` does not say otherwise.
 pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
@@ -25,12 +25,13 @@ pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub tftp: tftp::Settings,
+    pub http: http::Settings,
     pub access: AccessSettings,
     pub content: content::Settings,
     pub upstream: content::upstream::Settings,
     pub inventory: inventory::Settings,
     pub kernel: kernel::Settings,
-    pub metrics: http::Settings,
+    pub metrics: ops::http::Settings,
     pub control: control::Settings,
     pub log: log::Settings,
 }
@@ -82,6 +83,9 @@ impl Config {
         self.upstream
             .validate()
             .map_err(|(key, problem)| ("upstream", key, problem))?;
+        self.http
+            .validate()
+            .map_err(|error| ("http", error.key, error.problem))?;
         self.kernel
             .validate()
             .map_err(|(key, problem)| ("kernel", key, problem))?;
@@ -104,6 +108,8 @@ impl Config {
             &mut self.content.root,
             &mut self.inventory.database,
             &mut self.control.socket,
+            &mut self.http.tls.certificate,
+            &mut self.http.tls.key,
         ] {
             *path = directory.join(&*path);
         }

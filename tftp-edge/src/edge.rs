@@ -1,11 +1,11 @@
 //! The daemon as a whole: starts the parts in order, waits for a signal, stops them in reverse.
 //!
-//! The packet loops are threads of their own; the tokio runtime here serves the control socket and
-//! metrics only, so a slow scrape never delays a block.
+//! The packet loops are threads of their own, and so is HTTP for phones; the tokio runtime here
+//! serves the control socket and metrics only, so a slow scrape never delays a block.
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
@@ -16,15 +16,16 @@ use crate::alarms::Alarms;
 use crate::audit::{self, Auditor};
 use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
+use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
-use crate::ops::http::{self, HttpError};
+use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::stats::Counters;
-use crate::tftp;
+use crate::{http, tftp};
 
 /// For scrapes and status requests; they wait for nothing but the system.
 const RUNTIME_THREADS: usize = 2;
@@ -54,7 +55,9 @@ pub enum StartError {
     #[error("the control socket does not answer: {0}")]
     Control(#[source] io::Error),
     #[error(transparent)]
-    Http(#[from] HttpError),
+    Metrics(#[from] HttpError),
+    #[error(transparent)]
+    Http(#[from] http::StartError),
 }
 
 impl StartError {
@@ -66,7 +69,8 @@ impl StartError {
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
-            Self::Http(error) => Exit::of_io(&error.source),
+            Self::Metrics(error) => Exit::of_io(&error.source),
+            Self::Http(error) => error.exit(),
             Self::Inventory(error) => error.into(),
             Self::Content(error) => error.into(),
             Self::Audit(error) => Exit::of_io(error),
@@ -153,20 +157,42 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let watched = Arc::clone(&library);
     parts.push_with("content", move || watched.shutdown());
 
+    let access = Arc::new(config.access.allow.clone());
     let counters = Arc::new(Counters::default());
     let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
     let reviewed = runtime.spawn(review(Arc::clone(&misses), Arc::clone(&alarms)));
     parts.push_with("misses", move || reviewed.abort());
     let server = Arc::new(tftp::Server::start(
         &config.tftp,
-        Arc::new(config.access.allow.clone()),
+        Arc::clone(&access),
         Arc::clone(&library) as Arc<_>,
         Arc::clone(&counters),
-        misses,
+        Arc::clone(&misses),
     )?);
     tracing::info!(addresses = ?server.local_addrs(), "TFTP");
     let listening = Arc::downgrade(&server);
+    let proofs = server.sources();
     parts.push("tftp", server);
+
+    let mut answering = Weak::new();
+    if config.http.enabled {
+        let shared = http::Parts {
+            access,
+            catalog: Arc::clone(&library) as Arc<_>,
+            sources: proofs,
+            misses,
+            alarms: Arc::clone(&alarms),
+            dscp: config.tftp.dscp,
+        };
+        let server = Arc::new(http::Server::start(&config.http, shared)?);
+        tracing::info!(
+            http = ?server.local_addrs(Scheme::Http),
+            https = ?server.local_addrs(Scheme::Https),
+            "HTTP"
+        );
+        answering = Arc::downgrade(&server);
+        parts.push("http", server);
+    }
 
     let counted = Arc::clone(&library);
     let asked = Arc::clone(&library);
@@ -181,6 +207,10 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
                 .map(|it| sockets(&it))
                 .unwrap_or_default()
         }),
+        http: Arc::new(move || {
+            let server = answering.upgrade();
+            server.map(|it| it.snapshot()).unwrap_or_default()
+        }),
         content: Arc::new(move || content(&counted, &auditor)),
         upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
@@ -188,7 +218,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     });
 
     if config.metrics.enabled {
-        let server = runtime.block_on(http::Server::start(
+        let server = runtime.block_on(metrics::Server::start(
             config.metrics.address,
             Arc::clone(&sources),
         ))?;
@@ -355,6 +385,7 @@ mod tests {
         config.inventory.database = directory.path().join("inventory.db");
         config.content.root = directory.path().to_owned();
         config.tftp.listen = vec![([127, 0, 0, 1], 0).into()];
+        config.http.listen = vec![([127, 0, 0, 1], 0).into()];
         let error = run(&config).unwrap_err();
         assert_eq!(error.exit(), Exit::Unavailable);
         assert!(!config.control.socket.exists());

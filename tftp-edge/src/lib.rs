@@ -1,7 +1,7 @@
 //! The tftp-edge daemon, as a library so that the lab can drive its parts.
 //!
-//! Dependencies point one way: `edge → {tftp, kernel, ops} → content → {inventory, phonefile}`, and
-//! `edge → audit → {firmware, locale} → content`.
+//! Dependencies point one way: `edge → {tftp, http, kernel, ops} → content → {inventory, phonefile}`,
+//! and `edge → audit → {firmware, locale} → content`.
 
 pub mod access;
 pub mod alarms;
@@ -13,6 +13,7 @@ pub mod content;
 pub mod dhcp;
 pub mod edge;
 pub mod firmware;
+pub mod http;
 pub mod inventory;
 pub mod kernel;
 pub mod locale;

@@ -1,19 +1,48 @@
-//! What was counted, in one shape for all three rungs: the kernel's maps are read into it, and the
-//! socket path counts in it.
+//! What was counted, in one shape for all three rungs and HTTP: the kernel's maps are read into it,
+//! the socket path and HTTP count in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use tftp_ebpf::abi::{LOG2_BUCKETS, StageCounter, log2_bucket};
 use tftp_ebpf::stage::Stage;
-use tftp_ebpf::verdict::Reason;
+use tftp_ebpf::verdict::{Reason, Rung};
 
-/// The counters of one rung at one moment.
+/// How a file was asked for and answered: the ladder's rungs, which know TFTP, and HTTP. The label
+/// value `path` of the metrics. The kernel knows of the rungs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    Rung(Rung),
+    Http,
+    Https,
+}
+
+impl Path {
+    pub const COUNT: usize = Rung::COUNT + 2;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Rung(Rung::Xdp),
+        Self::Rung(Rung::Tc),
+        Self::Rung(Rung::Socket),
+        Self::Http,
+        Self::Https,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rung(rung) => rung.as_str(),
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The counters of one path at one moment.
 #[derive(Clone, Debug)]
 pub struct Tally {
     pub reasons: [u64; Reason::COUNT],
     pub stages: [[u64; StageCounter::COUNT]; Stage::COUNT],
-    /// Microseconds from RRQ to the last ACK, for each stage.
+    /// Microseconds from RRQ to the last ACK, or from a request over HTTP to its last byte, for
+    /// each stage.
     pub transfer_us: [[u64; LOG2_BUCKETS]; Stage::COUNT],
     /// Microseconds in total, for each stage: the sum to [`Tally::transfer_us`].
     pub transfer_us_sum: [u64; Stage::COUNT],
@@ -40,7 +69,7 @@ impl Tally {
     }
 }
 
-/// Live counters of the socket path; one for each worker would be faster, but a relaxed add on a
+/// Live counters of the socket path or of HTTP; one for each worker would be faster, but a relaxed add on a
 /// line few cores share is far below the cost of a datagram.
 #[derive(Debug)]
 pub struct Counters {

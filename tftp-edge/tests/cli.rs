@@ -39,7 +39,8 @@ fn configure(directory: &Path) -> PathBuf {
                 metrics.address = \"127.0.0.1:0\"\n\
                 inventory.database = \"inventory.db\"\n\
                 content.root = \"files\"\n\
-                tftp = { listen = [\"127.0.0.1:0\"], workers = 1 }\n";
+                tftp = { listen = [\"127.0.0.1:0\"], workers = 1 }\n\
+                http.listen = [\"127.0.0.1:0\"]\n";
     std::fs::write(&file, text).unwrap();
     std::fs::create_dir_all(directory.join("files")).unwrap();
     file

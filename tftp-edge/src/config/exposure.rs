@@ -23,6 +23,11 @@ pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'sta
             config.control.socket.as_path(),
             "the control socket",
         ),
+        (
+            ("http", "tls.key"),
+            config.http.tls.key.as_path(),
+            "the private key of HTTPS",
+        ),
         // The file has no key of its own.
         (("content", "root"), file, "this configuration"),
     ];
@@ -81,6 +86,7 @@ mod tests {
         config.content.root = folder.join("root");
         config.inventory.database = folder.join("inventory.db");
         config.control.socket = folder.join("control.sock");
+        config.http.tls.key = folder.join("key.pem");
         fs::create_dir_all(&config.content.root).unwrap();
         config
     }
@@ -102,6 +108,10 @@ mod tests {
         let mut bad = good.clone();
         bad.control.socket = folder.path().join("none/../root/control.sock");
         assert_eq!(found(&bad, &file), Some(("control", "socket")));
+
+        let mut bad = good.clone();
+        bad.http.tls.key = folder.path().join("root/key.pem");
+        assert_eq!(found(&bad, &file), Some(("http", "tls.key")));
 
         let within = folder.path().join("root/edge.toml");
         assert_eq!(found(&good, &within), Some(("content", "root")));

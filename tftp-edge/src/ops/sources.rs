@@ -9,8 +9,9 @@ use tftp_ebpf::verdict::Rung;
 
 use crate::alarms::Alarms;
 use crate::content::upstream;
+use crate::http::{self, Scheme};
 use crate::kernel::{Mode, Snapshot};
-use crate::stats::Tally;
+use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
 
 /// Asks one part of the daemon. Must not wait for a packet loop.
@@ -72,6 +73,7 @@ pub struct Sources {
     pub socket: Probe<Tally>,
     pub kernel: Probe<Snapshot>,
     pub sockets: Probe<Sockets>,
+    pub http: Probe<http::Snapshot>,
     pub content: Probe<Content>,
     pub upstream: Probe<upstream::Snapshot>,
     pub devices: Probe<Devices>,
@@ -86,6 +88,7 @@ impl Default for Sources {
             socket: Arc::new(Tally::default),
             kernel: Arc::new(Snapshot::default),
             sockets: Arc::new(Sockets::default),
+            http: Arc::new(http::Snapshot::default),
             content: Arc::new(Content::default),
             upstream: Arc::new(upstream::Snapshot::default),
             devices: Arc::new(Devices::default),
@@ -102,6 +105,7 @@ impl Sources {
             socket: (self.socket)(),
             kernel: (self.kernel)(),
             sockets: (self.sockets)(),
+            http: (self.http)(),
             content: (self.content)(),
             upstream: (self.upstream)(),
             devices: (self.devices)(),
@@ -118,6 +122,7 @@ pub struct Reading {
     pub socket: Tally,
     pub kernel: Snapshot,
     pub sockets: Sockets,
+    pub http: http::Snapshot,
     pub content: Content,
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
@@ -125,6 +130,15 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// What was done on one path.
+    pub fn served(&self, path: Path) -> Tally {
+        match path {
+            Path::Rung(rung) => self.tally(rung),
+            Path::Http => self.http.traffic[Scheme::Http as usize].tally.clone(),
+            Path::Https => self.http.traffic[Scheme::Https as usize].tally.clone(),
+        }
+    }
+
     /// What one rung did. The sweeper works for XDP and TC alike and does not know which of them
     /// began a transfer; its share goes to the best kernel rung in use.
     pub fn tally(&self, rung: Rung) -> Tally {

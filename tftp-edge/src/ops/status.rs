@@ -1,18 +1,19 @@
 //! What `tftp-edge status` tells: one structure for the control socket, JSON and people.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
-use tftp_ebpf::verdict::Rung;
 
 use super::exit::Exit;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
+use crate::http::Scheme;
 use crate::kernel::{InterfaceStatus, Mode};
-use crate::stats::{StageCounter, Tally};
+use crate::stats::{Path, StageCounter, Tally};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -25,8 +26,9 @@ pub struct Status {
     pub kernel: Kernel,
     /// Request sockets that are bound, as `address:port`.
     pub sockets: Vec<String>,
+    pub http: Http,
     pub transfers: Transfers,
-    /// One for each rung of the ladder, the fastest first.
+    /// One for each rung of the ladder, the fastest first, then HTTP and HTTPS.
     pub rungs: Vec<Served>,
     pub files: Files,
     pub upstream: upstream::Snapshot,
@@ -51,10 +53,20 @@ pub struct Transfers {
     pub socket_limit: u64,
 }
 
-/// What one rung has done since the start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Http {
+    /// Addresses connections are taken on, as `address:port`.
+    pub http: Vec<String>,
+    pub https: Vec<String>,
+    /// Open now, HTTPS included, and the most there may be.
+    pub connections: u64,
+    pub connections_limit: u64,
+}
+
+/// What one rung, or HTTP, has done since the start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Served {
-    /// `xdp`, `tc` or `socket`.
+    /// `xdp`, `tc`, `socket`, `http` or `https`.
     pub path: String,
     pub requests: u64,
     pub complete: u64,
@@ -100,21 +112,17 @@ impl Status {
                 problem: kernel.problem.clone(),
                 interfaces: kernel.interfaces.clone(),
             },
-            sockets: reading
-                .sockets
-                .bound
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            sockets: told(&reading.sockets.bound),
+            http: Http::new(&reading.http),
             transfers: Transfers {
                 kernel: kernel.transfers,
                 kernel_limit: kernel.transfers_limit,
                 socket: reading.sockets.transfers,
                 socket_limit: reading.sockets.transfers_limit,
             },
-            rungs: Rung::ALL
+            rungs: Path::ALL
                 .iter()
-                .map(|&rung| Served::new(rung, &reading.tally(rung)))
+                .map(|&path| Served::new(path, &reading.served(path)))
                 .collect(),
             files: Files {
                 on_disk: content.on_disk,
@@ -152,14 +160,29 @@ impl Status {
     }
 }
 
+fn told(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
+}
+
+impl Http {
+    fn new(http: &crate::http::Snapshot) -> Self {
+        Self {
+            http: told(&http.bound[Scheme::Http as usize]),
+            https: told(&http.bound[Scheme::Https as usize]),
+            connections: http.traffic.iter().map(|of| of.connections).sum(),
+            connections_limit: http.connections_limit,
+        }
+    }
+}
+
 impl Served {
-    fn new(rung: Rung, tally: &Tally) -> Self {
+    fn new(path: Path, tally: &Tally) -> Self {
         let total = |counter| {
             let counts = Stage::ALL.iter().map(|&stage| tally.stage(stage, counter));
             counts.sum()
         };
         Self {
-            path: rung.as_str().to_owned(),
+            path: path.as_str().to_owned(),
             requests: total(StageCounter::Requests),
             complete: total(StageCounter::Complete),
             not_found: total(StageCounter::NotFound),
@@ -204,6 +227,11 @@ impl fmt::Display for Status {
         if !self.sockets.is_empty() {
             writeln!(out, "sockets: {}", self.sockets.join(", "))?;
         }
+        for (scheme, addresses) in [("HTTP", &self.http.http), ("HTTPS", &self.http.https)] {
+            if !addresses.is_empty() {
+                writeln!(out, "{scheme}: {}", addresses.join(", "))?;
+            }
+        }
 
         writeln!(
             out,
@@ -231,6 +259,11 @@ impl fmt::Display for Status {
             "\ntransfers: {} of {} in the kernel, {} of {} on sockets",
             transfers.kernel, transfers.kernel_limit, transfers.socket, transfers.socket_limit
         )?;
+        let http = &self.http;
+        if http.connections_limit > 0 {
+            let (open, limit) = (http.connections, http.connections_limit);
+            writeln!(out, "HTTP connections: {open} of {limit}")?;
+        }
         let files = &self.files;
         writeln!(
             out,
@@ -327,6 +360,8 @@ mod tests {
         let mut reading = Sources::default().read();
         reading.uptime = Duration::from_secs(3_725);
         reading.sockets.bound = vec![([0, 0, 0, 0], 69).into()];
+        reading.http.bound[0] = vec![([0, 0, 0, 0], 6970).into()];
+        reading.http.connections_limit = 4_096;
         reading.content.settled = true;
         reading.content.on_disk = 12;
         reading.content.clashes = 1;

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::*;
+use crate::stats::Path as Served;
 
 /// A server on a runtime of its own, so that the blocking client can be used as it is.
 struct Running {
@@ -48,7 +49,7 @@ fn a_status_is_asked_and_answered() {
     let answer = super::status(&path).unwrap();
     assert_eq!(answer.version, env!("CARGO_PKG_VERSION"));
     assert!(!answer.ready);
-    assert_eq!(answer.rungs.len(), 3);
+    assert_eq!(answer.rungs.len(), Served::COUNT);
 }
 
 #[test]

@@ -23,8 +23,9 @@ use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 use self::family::{Bounds, Family};
 use super::sources::{Reading, Sources};
 use crate::alarms::AlarmKind;
+use crate::http::{Refusal, Scheme};
 use crate::kernel::Mode;
-use crate::stats::StageCounter;
+use crate::stats::{Path, StageCounter};
 
 /// Transfers: 256 µs to 67 s.
 const TRANSFER: Bounds = Bounds {
@@ -110,7 +111,9 @@ impl Collector for Edge {
 
 fn families(reading: &Reading) -> Vec<MetricFamily> {
     let mut families = process(reading);
+    families.extend(served(reading));
     families.extend(tftp(reading));
+    families.extend(http(reading));
     families.extend(kernel(reading));
     families.extend(content(reading));
     families.extend(upstream(reading));
@@ -154,36 +157,27 @@ fn process(reading: &Reading) -> Vec<Family> {
     ]
 }
 
-fn tftp(reading: &Reading) -> Vec<Family> {
+/// What is counted alike for TFTP and HTTP. The names are older than HTTP here.
+fn served(reading: &Reading) -> Vec<Family> {
     let mut requests = Family::counter(
         "tftp_requests_total",
-        "Read requests, repeats not counted. Write requests are refused before they have a class: see \
-         tftp_packets_total.",
+        "Read requests, repeats not counted; over HTTP, GET and HEAD. Write requests are refused \
+         before they have a class: see tftp_packets_total and http_refused_total.",
     );
     let mut responses = Family::counter(
         "tftp_responses_total",
-        "Ends of requests: the last block acknowledged, ERROR 1, or a transfer given up.",
+        "Ends of requests: the last block acknowledged, ERROR 1, or a transfer given up; over HTTP \
+         the last byte handed to the system, 404, or a connection that broke or 503.",
     );
     let mut durations = Family::histogram(
         "tftp_transfer_duration_seconds",
-        "Time from the request to the acknowledgement of the last block.",
+        "Time from the request to the acknowledgement of the last block; over HTTP to the last byte \
+         handed to the system.",
     );
     let mut bytes = Family::counter("tftp_sent_bytes_total", "Payload sent, resends included.");
-    let mut blocks = Family::counter(
-        "tftp_sent_blocks_total",
-        "DATA packets sent, resends included.",
-    );
-    let mut resent = Family::counter(
-        "tftp_retransmitted_blocks_total",
-        "DATA and OACK packets sent again.",
-    );
-    let mut packets = Family::counter(
-        "tftp_packets_total",
-        "Packets looked at, by what was done and why; what one path passes on, the next counts again.",
-    );
-    for rung in Rung::ALL {
-        let tally = reading.tally(rung);
-        let path = ("path", rung.as_str());
+    for path in Path::ALL {
+        let tally = reading.served(path);
+        let path = ("path", path.as_str());
         for stage in Stage::ALL {
             let class = ("class", stage.as_str());
             let count = |counter| tally.stage(stage, counter) as f64;
@@ -205,6 +199,30 @@ fn tftp(reading: &Reading) -> Vec<Family> {
                 Some(tally.transfer_us_sum[stage as usize]),
             );
             bytes.add(&[class, path], count(StageCounter::Bytes));
+        }
+    }
+    vec![requests, responses, durations, bytes]
+}
+
+fn tftp(reading: &Reading) -> Vec<Family> {
+    let mut blocks = Family::counter(
+        "tftp_sent_blocks_total",
+        "DATA packets sent, resends included.",
+    );
+    let mut resent = Family::counter(
+        "tftp_retransmitted_blocks_total",
+        "DATA and OACK packets sent again.",
+    );
+    let mut packets = Family::counter(
+        "tftp_packets_total",
+        "Packets looked at, by what was done and why; what one path passes on, the next counts again.",
+    );
+    for rung in Rung::ALL {
+        let tally = reading.tally(rung);
+        let path = ("path", rung.as_str());
+        for stage in Stage::ALL {
+            let class = ("class", stage.as_str());
+            let count = |counter| tally.stage(stage, counter) as f64;
             blocks.add(&[class, path], count(StageCounter::Blocks));
             resent.add(&[class, path], count(StageCounter::Resent));
         }
@@ -227,10 +245,6 @@ fn tftp(reading: &Reading) -> Vec<Family> {
             .with(&[("path", "socket")], in_daemon as f64)
     };
     vec![
-        requests,
-        responses,
-        durations,
-        bytes,
         blocks,
         resent,
         packets,
@@ -249,6 +263,35 @@ fn tftp(reading: &Reading) -> Vec<Family> {
             "Datagrams the system dropped because a socket's buffer was full.",
         )
         .with(&[("socket", "tftp")], sockets.receive_errors as f64),
+    ]
+}
+
+fn http(reading: &Reading) -> Vec<Family> {
+    let http = &reading.http;
+    let mut connections = Family::gauge("http_connections", "Connections that are open.");
+    let mut refused = Family::counter(
+        "http_refused_total",
+        "Connections ended and requests refused, by reason.",
+    );
+    for scheme in Scheme::ALL {
+        let traffic = &http.traffic[scheme as usize];
+        let path = ("path", scheme.path().as_str());
+        connections.add(&[path], traffic.connections as f64);
+        for reason in Refusal::ALL {
+            refused.add(
+                &[path, ("reason", reason.as_str())],
+                traffic.refused(reason) as f64,
+            );
+        }
+    }
+    vec![
+        connections,
+        Family::gauge(
+            "http_connections_limit",
+            "Most connections there may be, HTTPS included.",
+        )
+        .with(&[], http.connections_limit as f64),
+        refused,
     ]
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::content::upstream;
+use crate::http::{self, Traffic};
 use crate::kernel::{InterfaceStatus, Snapshot};
 use crate::ops::sources::{Content, Devices, Sockets};
 use crate::stats::{Counters, LOG2_BUCKETS};
@@ -72,6 +73,24 @@ fn fixed() -> Sources {
             receive_errors: 9,
             ..Sockets::default()
         }),
+        http: Arc::new(|| {
+            let counters = Counters::default();
+            counters.add(Stage::Config, StageCounter::Requests, 4);
+            counters.add(Stage::Config, StageCounter::Bytes, 24_000);
+            counters.completed(Stage::Config, Duration::from_micros(500));
+            let mut refused = [0; Refusal::COUNT];
+            refused[Refusal::SlowReader as usize] = 2;
+            let plain = Traffic {
+                tally: counters.tally(),
+                refused,
+                connections: 3,
+            };
+            http::Snapshot {
+                traffic: [plain, Traffic::default()],
+                connections_limit: 4_096,
+                ..http::Snapshot::default()
+            }
+        }),
         content: Arc::new(|| Content {
             settled: true,
             on_disk: 20,
@@ -117,16 +136,18 @@ fn the_exposition_of_a_fixed_daemon() {
 #[test]
 fn every_combination_of_labels_is_there_before_anything_happened() {
     let text = edge_text(Sources::default());
-    let (stages, rungs) = (Stage::COUNT, Rung::COUNT);
+    let (stages, rungs, paths) = (Stage::COUNT, Rung::COUNT, Path::COUNT);
     for (family, series) in [
-        ("tftp_requests_total", stages * rungs),
-        ("tftp_responses_total", stages * 3 * rungs),
-        ("tftp_transfer_duration_seconds_count", stages * rungs),
-        ("tftp_transfer_duration_seconds_bucket", stages * rungs * 20),
-        ("tftp_sent_bytes_total", stages * rungs),
+        ("tftp_requests_total", stages * paths),
+        ("tftp_responses_total", stages * 3 * paths),
+        ("tftp_transfer_duration_seconds_count", stages * paths),
+        ("tftp_transfer_duration_seconds_bucket", stages * paths * 20),
+        ("tftp_sent_bytes_total", stages * paths),
         ("tftp_sent_blocks_total", stages * rungs),
         ("tftp_retransmitted_blocks_total", stages * rungs),
         ("tftp_packets_total", Reason::COUNT * rungs),
+        ("http_connections", Scheme::COUNT),
+        ("http_refused_total", Scheme::COUNT * Refusal::COUNT),
         ("tftp_sessions", 2),
         ("tftp_sessions_limit", 2),
         ("xdp_program_seconds_count", 2),

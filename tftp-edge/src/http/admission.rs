@@ -1,0 +1,116 @@
+//! How many connections there may be, in all and from one source.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::counters::Refusal;
+use crate::budget::Source;
+
+/// The places there are.
+#[derive(Debug)]
+pub(super) struct Admission {
+    connections: usize,
+    per_source: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: usize,
+    /// As many entries as connections at most.
+    sources: HashMap<Source, usize>,
+}
+
+/// A connection's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    source: Source,
+}
+
+impl Admission {
+    pub(super) fn new(connections: usize, per_source: usize) -> Arc<Self> {
+        Arc::new(Self {
+            connections,
+            per_source,
+            held: Mutex::default(),
+        })
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.connections
+    }
+
+    pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Refusal> {
+        let source = Source::of(client);
+        let mut held = self.held.lock();
+        if held.all >= self.connections {
+            return Err(Refusal::Connections);
+        }
+        let of_source = held.sources.get(&source).copied().unwrap_or(0);
+        if of_source >= self.per_source {
+            return Err(Refusal::SourceConnections);
+        }
+        held.all += 1;
+        held.sources.insert(source, of_source + 1);
+        Ok(Place {
+            admission: Arc::clone(self),
+            source,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.admission.held.lock();
+        held.all -= 1;
+        if let Some(of_source) = held.sources.get_mut(&self.source) {
+            *of_source -= 1;
+            if *of_source == 0 {
+                held.sources.remove(&self.source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_place_that_is_given_back_can_be_taken_again() {
+        let admission = Admission::new(2, 2);
+        let first = admission.take(ip("10.0.0.1")).unwrap();
+        let _second = admission.take(ip("10.0.0.2")).unwrap();
+        let full = admission.take(ip("10.0.0.3")).unwrap_err();
+        assert_eq!(full, Refusal::Connections);
+        drop(first);
+        assert!(admission.take(ip("10.0.0.3")).is_ok());
+    }
+
+    #[test]
+    fn one_source_cannot_take_all_places() {
+        let admission = Admission::new(10, 2);
+        let _held = [(); 2].map(|()| admission.take(ip("10.0.0.1")).unwrap());
+        // The same address, as an IPv6 socket would name it.
+        let over = admission.take(ip("::ffff:10.0.0.1")).unwrap_err();
+        assert_eq!(over, Refusal::SourceConnections);
+        assert!(admission.take(ip("10.0.0.2")).is_ok());
+    }
+
+    #[test]
+    fn sources_without_connections_take_no_memory() {
+        let admission = Admission::new(10, 10);
+        for last in 0..100 {
+            drop(admission.take(IpAddr::from([10, 0, 0, last])).unwrap());
+        }
+        assert!(admission.held.lock().sources.is_empty());
+    }
+}

@@ -1,0 +1,411 @@
+//! Starting and stopping: the listeners, and the threads connections run on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::admission::{Admission, Place};
+use super::connection::serve;
+use super::counters::{Lane, Refusal, Scheme, Snapshot};
+use super::link::Link;
+use super::settings::{Settings, SettingsError};
+use super::socket;
+use super::tls::{Tls, TlsError};
+use super::validators::Tags;
+use crate::access::Access;
+use crate::alarms::Alarms;
+use crate::content::Catalog;
+use crate::misses::Misses;
+use crate::ops::exit::Exit;
+use crate::port_owner;
+use crate::tftp::sources::Sources;
+
+/// How often an address that could not be bound is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the certificate's time is looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// How long to wait when the system has no descriptor for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors that connections must leave to the rest of the daemon.
+const DESCRIPTORS_KEPT: u64 = 512;
+
+/// Clients that are being told that there are too many; those on top of them are told nothing.
+const TURNED_AWAY: usize = 256;
+
+/// How long such a client may take to read it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("[http] {0}")]
+    Settings(#[from] SettingsError),
+    #[error(
+        "TCP {address} is taken{}; stop it, choose another address in {key}, or set {switch} = \
+         false",
+        .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+    )]
+    Taken {
+        address: SocketAddr,
+        /// The setting that has the address, and the one that would do without it.
+        key: &'static str,
+        switch: &'static str,
+        /// Name and process id, if `/proc` tells.
+        owner: Option<String>,
+    },
+    #[error(
+        "not allowed to bind TCP {address}; run with CAP_NET_BIND_SERVICE, or choose a port over \
+         1023 in {key}"
+    )]
+    Permission {
+        address: SocketAddr,
+        key: &'static str,
+    },
+    #[error("{key} {address}: cannot listen: {source}")]
+    Socket {
+        address: SocketAddr,
+        key: &'static str,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot start the threads of HTTP: {0}")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Tls(_) => Exit::Config,
+            Self::Taken { .. } => Exit::Unavailable,
+            Self::Permission { .. } => Exit::NoPermission,
+            Self::Socket { source, .. } | Self::Threads(source) => Exit::of_io(source),
+        }
+    }
+}
+
+/// What is shared with TFTP.
+pub struct Parts {
+    pub access: Arc<Access>,
+    pub catalog: Arc<dyn Catalog>,
+    /// Where TFTP remembers who has proved an address.
+    pub sources: Arc<Sources>,
+    /// One budget for both protocols and the kernel: those who scan use all of them.
+    pub misses: Arc<Misses>,
+    pub alarms: Arc<Alarms>,
+    pub dscp: u8,
+}
+
+/// What all connections share.
+pub(super) struct Site {
+    pub(super) settings: Settings,
+    pub(super) access: Arc<Access>,
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) misses: Arc<Misses>,
+    pub(super) tags: Tags,
+    lanes: [Lane; Scheme::COUNT],
+}
+
+impl Site {
+    pub(super) fn lane(&self, scheme: Scheme) -> &Lane {
+        &self.lanes[scheme as usize]
+    }
+}
+
+/// The running server. Dropping it stops it.
+pub struct Server {
+    house: Arc<House>,
+    runtime: Option<Runtime>,
+}
+
+/// What all listeners share.
+struct House {
+    site: Arc<Site>,
+    admission: Arc<Admission>,
+    turning_away: Arc<Semaphore>,
+    dscp: u8,
+    bound: Mutex<[Vec<SocketAddr>; Scheme::COUNT]>,
+}
+
+/// One of the two ways in.
+#[derive(Clone)]
+struct Door {
+    scheme: Scheme,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Server {
+    /// Opens the sockets. An address that does not exist yet is no error: it is tried again every
+    /// second. A certificate that has expired leaves HTTPS off, everything else on, and an alarm.
+    pub fn start(settings: &Settings, parts: Parts) -> Result<Self, StartError> {
+        settings.validate()?;
+        let mut certificate = None;
+        let mut doors = vec![Door {
+            scheme: Scheme::Http,
+            tls: None,
+        }];
+        if settings.tls.enabled {
+            let tls = Tls::load(&settings.tls)?;
+            // Time has passed, and nobody did anything wrong today: the rest of the daemon must
+            // start. Phones that cannot connect to 6971 ask on 6970.
+            if tls.expires_by(SystemTime::now()).is_none() {
+                doors.push(Door {
+                    scheme: Scheme::Https,
+                    tls: Some(tls.acceptor()),
+                });
+            }
+            certificate = Some(tls);
+        }
+        let connections = connections_allowed(settings.max_connections);
+        let house = Arc::new(House {
+            site: Arc::new(Site {
+                settings: settings.clone(),
+                access: parts.access,
+                catalog: parts.catalog,
+                sources: parts.sources,
+                misses: parts.misses,
+                tags: Tags::default(),
+                lanes: Default::default(),
+            }),
+            admission: Admission::new(connections, settings.max_connections_per_source),
+            turning_away: Arc::new(Semaphore::new(TURNED_AWAY)),
+            dscp: parts.dscp,
+            bound: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("http")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        if let Some(certificate) = certificate {
+            certificate.tell(&parts.alarms);
+            runtime.spawn(async move {
+                loop {
+                    tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+                    certificate.tell(&parts.alarms);
+                }
+            });
+        }
+        let server = Self {
+            house,
+            runtime: Some(runtime),
+        };
+        for door in doors {
+            server.open(&door)?;
+        }
+        Ok(server)
+    }
+
+    fn open(&self, door: &Door) -> Result<(), StartError> {
+        let settings = &self.house.site.settings;
+        let (listen, key, switch) = match door.scheme {
+            Scheme::Http => (&settings.listen, "http.listen", "http.enabled"),
+            Scheme::Https => (&settings.tls.listen, "http.tls.listen", "http.tls.enabled"),
+        };
+        let runtime = self.runtime.as_ref().expect("taken when dropped");
+        for &address in listen {
+            let (house, door) = (Arc::clone(&self.house), door.clone());
+            match house.bind(&door, address, runtime) {
+                Ok(listener) => drop(runtime.spawn(house.accept(door, listener))),
+                Err(error) if crate::tftp::socket::may_come_later(&error) => {
+                    tracing::warn!(%address, "the address does not exist yet and is waited for");
+                    runtime.spawn(house.wait_for(door, address));
+                }
+                Err(source) => return Err(start_error(address, key, switch, source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses connections are taken on; those still waited for are not among them.
+    pub fn local_addrs(&self, scheme: Scheme) -> Vec<SocketAddr> {
+        self.house.bound.lock()[scheme as usize].clone()
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            bound: self.house.bound.lock().clone(),
+            traffic: Scheme::ALL.map(|scheme| self.house.site.lane(scheme).traffic()),
+            connections_limit: self.house.admission.limit() as u64,
+        }
+    }
+}
+
+impl Drop for Server {
+    /// What is under way ends without a word: phones ask again.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+fn start_error(
+    address: SocketAddr,
+    key: &'static str,
+    switch: &'static str,
+    source: io::Error,
+) -> StartError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::Taken {
+            address,
+            key,
+            switch,
+            owner: port_owner::of_tcp_port(address.port()),
+        },
+        io::ErrorKind::PermissionDenied => StartError::Permission { address, key },
+        _ => StartError::Socket {
+            address,
+            key,
+            source,
+        },
+    }
+}
+
+impl House {
+    fn bind(&self, door: &Door, address: SocketAddr, runtime: &Runtime) -> io::Result<TcpListener> {
+        let _context = runtime.enter();
+        self.listen(door, address)
+    }
+
+    /// Must be called inside a tokio runtime.
+    fn listen(&self, door: &Door, address: SocketAddr) -> io::Result<TcpListener> {
+        let unread_after = self.site.settings.write_timeout();
+        let listener = TcpListener::from_std(socket::listen(address, self.dscp, unread_after)?)?;
+        let address = listener.local_addr()?;
+        self.bound.lock()[door.scheme as usize].push(address);
+        Ok(listener)
+    }
+
+    async fn wait_for(self: Arc<Self>, door: Door, address: SocketAddr) {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match self.listen(&door, address) {
+                Ok(listener) => {
+                    tracing::info!(%address, "the address is there now");
+                    return self.accept(door, listener).await;
+                }
+                Err(error) if crate::tftp::socket::may_come_later(&error) => {}
+                Err(error) => {
+                    // Somebody was quicker, and may go away again.
+                    tracing::debug!(%address, %error, "still cannot listen");
+                }
+            }
+        }
+    }
+
+    async fn accept(self: Arc<Self>, door: Door, listener: TcpListener) {
+        let mut told = false;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.enter(&door, stream, peer),
+                // The client has gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Once: a flood of connections must not become one of log lines.
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(%error, "a connection cannot be taken; trying on");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Must be called inside a tokio runtime.
+    fn enter(self: &Arc<Self>, door: &Door, stream: TcpStream, peer: SocketAddr) {
+        let client = peer.ip();
+        let lane = self.site.lane(door.scheme);
+        if !self.site.access.allows(client) {
+            return lane.refuse(Refusal::Denied);
+        }
+        match self.admission.take(client) {
+            Ok(place) => {
+                let link = Link::new(Arc::clone(&self.site), door.scheme, client);
+                tokio::spawn(attend(stream, link, door.tls.clone(), place));
+            }
+            Err(refusal) => {
+                lane.refuse(refusal);
+                // Without a session there are no words over TLS.
+                if door.tls.is_none()
+                    && let Ok(turn) = Arc::clone(&self.turning_away).try_acquire_owned()
+                {
+                    tokio::spawn(async move {
+                        let _turn = turn;
+                        let _ = tokio::time::timeout(FAREWELL, turn_away(stream)).await;
+                    });
+                }
+            }
+        }
+    }
+}
+
+async fn attend(stream: TcpStream, link: Arc<Link>, tls: Option<TlsAcceptor>, place: Place) {
+    let _place = place;
+    let Some(tls) = tls else {
+        return serve(stream, link).await;
+    };
+    let limit = link.site.settings.request_timeout();
+    match tokio::time::timeout(limit, tls.accept(stream)).await {
+        Ok(Ok(session)) => serve(session, link).await,
+        Ok(Err(error)) => {
+            link.lane().refuse(Refusal::Handshake);
+            tracing::debug!(client = %link.client, %error, "no TLS session");
+        }
+        Err(_) => link.lane().refuse(Refusal::Handshake),
+    }
+}
+
+/// Says 503 and lets the client read it: closing with its request unread would reset the
+/// connection, and the answer with it.
+async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(OVERLOADED).await?;
+    stream.shutdown().await?;
+    let mut request = [0; 1024];
+    while stream.read(&mut request).await? > 0 {}
+    Ok(())
+}
+
+/// As many connections as are wanted, if the system has descriptors for them beside what the rest
+/// of the daemon needs: reading files, and TFTP's sockets, must go on whatever happens here.
+fn connections_allowed(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    let needed = wanted as u64 + TURNED_AWAY as u64 + DESCRIPTORS_KEPT;
+    let limit = match soft < needed {
+        true => {
+            let raised = needed.min(hard);
+            setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised)
+        }
+        false => soft,
+    };
+    let left = limit.saturating_sub(TURNED_AWAY as u64 + DESCRIPTORS_KEPT);
+    // A quarter, where the limit is so low that less than that would be left.
+    let allowed = left.max(limit / 4).min(wanted as u64) as usize;
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "fewer HTTP connections than http.max_connections: the system allows {hard} open \
+             files; raise LimitNOFILE to {needed}"
+        );
+    }
+    allowed.max(1)
+}
