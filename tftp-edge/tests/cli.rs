@@ -3,8 +3,8 @@
 // Clippy's leave for tests does not reach helpers of an integration test.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Read;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -483,6 +483,69 @@ fn fetch_first_block(server: &str, name: &str) -> Vec<u8> {
     socket.send_to(b"\0\x05\0\0\0", from).unwrap();
     assert_eq!(&packet[..4], b"\0\x03\0\x01");
     packet[4..len].to_vec()
+}
+
+#[test]
+fn a_daemon_serves_http_and_tells_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    std::fs::write(directory.path().join("files/dialplan.xml"), "<x/>").unwrap();
+    let daemon = Daemon::start(&file);
+    let status: serde_json::Value =
+        serde_json::from_slice(&daemon.status(&["--json"]).stdout).unwrap();
+    let address = status["http"]["http"][0].as_str().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /DialPlan.xml HTTP/1.0\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n<x/>"), "{answer}");
+    let status: serde_json::Value =
+        serde_json::from_slice(&daemon.status(&["--json"]).stdout).unwrap();
+    assert_eq!(status["rungs"][3]["path"], "http");
+    assert_eq!(status["rungs"][3]["requests"], 1);
+    let text = stdout(&daemon.status(&[]));
+    assert!(text.contains(&format!("\nHTTP: {address}\n")), "{text}");
+}
+
+#[test]
+fn an_http_port_that_is_taken_ends_with_69_and_names_the_setting() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let listen = format!("http.listen = [\"{address}\"]");
+    let text = text.replace("http.listen = [\"127.0.0.1:0\"]", &listen);
+    std::fs::write(&file, text).unwrap();
+    let output = tftp_edge(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 69);
+    let told = stderr(&output);
+    assert!(
+        told.contains(&format!("TCP {address} is taken by ")),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("choose another address in http.listen, or set http.enabled = false\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_ends_with_78_and_names_the_setting() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text += "http.tls = { enabled = true, listen = [\"127.0.0.1:0\"], key = \"key.pem\", \
+             certificate = \"none.pem\" }\n";
+    std::fs::write(&file, text).unwrap();
+    let output = tftp_edge(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 78);
+    let path = directory.path().join("none.pem");
+    let told = format!("http.tls.certificate {}: cannot read it: ", path.display());
+    assert!(stderr(&output).contains(&told), "{}", stderr(&output));
 }
 
 #[test]

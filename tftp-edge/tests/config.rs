@@ -180,6 +180,17 @@ fn a_value_out_of_its_range_is_told_with_its_place() {
             file.display()
         )
     );
+    let http = "[http]\n[http.tls]\nenabled = true\nlisten = [\"0.0.0.0:6970\"]\n";
+    std::fs::write(&file, http).unwrap();
+    let told = Config::load(&file).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!(
+            "{}:4:1: http.tls.listen: 0.0.0.0:6970 is in http.listen too: HTTPS needs a port of \
+             its own",
+            file.display()
+        )
+    );
     std::fs::write(&file, "[tftp]\ndscp = 63\nresend.max_ms = 1\n").unwrap();
     let told = Config::load(&file).unwrap_err().to_string();
     assert_eq!(
