@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tftp_ebpf::verdict::{Reason, Rung};
 
-use crate::client::{Exchange, Fetched, Outcome, Request, Retry, get};
+use crate::client::{Exchange, Fetched, Outcome, Request, Retry, get, http_get};
 use crate::demo::{Edge, Metrics, Mode};
 use crate::lab::{
     Attached, CLIENT_IF, CLIENT_V4, CLIENT_V6, Lab, LabOptions, LabPrograms, Process, SERVER_V4,
@@ -26,6 +26,10 @@ const DAEMON_VARIABLE: &str = "TFTP_EDGE_DAEMON";
 /// The server's request port over IPv4 and over IPv6.
 pub const OVER_V4: SocketAddr = SocketAddr::new(IpAddr::V4(SERVER_V4), 69);
 pub const OVER_V6: SocketAddr = SocketAddr::new(IpAddr::V6(SERVER_V6), 69);
+
+/// Where the server takes HTTP, over IPv4 and over IPv6.
+pub const HTTP_V4: SocketAddr = SocketAddr::new(IpAddr::V4(SERVER_V4), 6970);
+pub const HTTP_V6: SocketAddr = SocketAddr::new(IpAddr::V6(SERVER_V6), 6970);
 
 /// A lab with a daemon that serves on one rung. It is made with the daemon not started, so that
 /// the case can lay out what is served.
@@ -176,6 +180,15 @@ impl<'lab> Rig<'lab> {
             SocketAddr::V6(_) => CLIENT_V6.into(),
         };
         self.as_client(|| get(from, server, request, Retry::default()))
+    }
+
+    /// Fetches a file over HTTP. None: the server sends us elsewhere.
+    pub fn http_get(&self, server: SocketAddr, name: &str) -> Result<Option<(Outcome, Vec<u8>)>> {
+        let from = match server {
+            SocketAddr::V4(_) => CLIENT_V4.into(),
+            SocketAddr::V6(_) => CLIENT_V6.into(),
+        };
+        self.as_client(|| http_get(from, server, name))
     }
 
     /// Fetches a file without options; anything but the whole file is a failure.

@@ -2,7 +2,7 @@
 //!
 //! The same options give the same site, byte for byte.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -173,6 +173,13 @@ impl Site {
             fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
         }
         fs::write(csv, &self.csv).with_context(|| format!("writing {}", csv.display()))
+    }
+
+    /// Every name a phone asks for or the site has, present or not, each once.
+    pub fn names(&self) -> BTreeSet<String> {
+        let asked = self.phones.iter().flat_map(|phone| &phone.files);
+        let files = self.tree.iter().map(|(name, _)| name.clone());
+        asked.map(|name| name.to_string()).chain(files).collect()
     }
 
     /// The same phones, fetching nothing but their configuration.

@@ -59,15 +59,28 @@ impl<'lab> Edge<'lab> {
         mode: Mode,
         max_transfers: usize,
     ) -> Result<Self> {
-        let (listen, port, mode) = match place {
-            Place::Namespace(_) => (r#"["0.0.0.0:69", "[::]:69"]"#, 69, mode),
-            Place::Loopback => (r#"["127.0.0.1:6969"]"#, 6969, Mode::Off),
+        let (listen, port, http, mode) = match place {
+            Place::Namespace(_) => (
+                r#"["0.0.0.0:69", "[::]:69"]"#,
+                69,
+                r#"["0.0.0.0:6970", "[::]:6970"]"#,
+                mode,
+            ),
+            Place::Loopback => (
+                r#"["127.0.0.1:6969"]"#,
+                6969,
+                r#"["127.0.0.1:6970"]"#,
+                Mode::Off,
+            ),
         };
         let mode = mode.as_str();
         let config = format!(
             r#"[tftp]
 listen = {listen}
 max_transfers = {max_transfers}
+
+[http]
+listen = {http}
 
 [access]
 allow = ["10.0.0.0/8", "127.0.0.0/8", "fd00::/8", "::1/128"]
@@ -111,6 +124,18 @@ socket = "control.sock"
 
     pub fn config(&self) -> PathBuf {
         self.folder.join("tftp-edge.toml")
+    }
+
+    /// Puts more lines behind the header of a section that the configuration has.
+    pub fn configure(&self, section: &str, lines: &str) -> Result<()> {
+        let (header, config) = (format!("[{section}]\n"), self.config());
+        let text = fs::read_to_string(&config)?;
+        ensure!(text.contains(&header), "the configuration has no {header}");
+        fs::write(
+            &config,
+            text.replace(&header, &format!("{header}{lines}\n")),
+        )
+        .with_context(|| format!("writing {}", config.display()))
     }
 
     /// The folder whose files are served.

@@ -96,6 +96,14 @@ impl Family {
         names.into_iter().map(Into::into).collect()
     }
 
+    /// Whether it asks over HTTP first: enterprise firmware from about 9 on.
+    pub const fn knows_http(self) -> bool {
+        match self {
+            Self::Sccp7940 | Self::Sccp7960Old => false,
+            Self::Sip7961 | Self::Sip8851 => true,
+        }
+    }
+
     /// The request this family sends for a file.
     pub fn request(self, name: Arc<str>) -> Request {
         let mut request = Request::plain(name);

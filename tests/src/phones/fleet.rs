@@ -1,4 +1,5 @@
-//! Thousands of phones on a few threads: one epoll loop each, one socket for each file under way.
+//! Thousands of phones on a few threads: one epoll loop each, one socket for each file under way, or
+//! one connection for each phone.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,6 +15,7 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeVal;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::connection::Connection;
 use super::{Action, Oracle, Phone, PhoneSpec, Progress, Report};
 use crate::client::Retry;
 use crate::lab::interrupted;
@@ -23,6 +25,8 @@ use crate::server::Place;
 #[derive(Clone, Copy, Debug)]
 pub struct FleetOptions {
     pub server: SocketAddr,
+    /// Where phones of newer families ask first, over HTTP.
+    pub http: Option<SocketAddr>,
     pub retry: Retry,
     /// Files that time out may be asked for again so often in a boot.
     pub second_tries: u32,
@@ -38,6 +42,7 @@ impl FleetOptions {
     pub fn new(server: SocketAddr) -> Self {
         Self {
             server,
+            http: None,
             retry: Retry::default(),
             second_tries: 3,
             ramp: Duration::ZERO,
@@ -46,6 +51,9 @@ impl FleetOptions {
         }
     }
 }
+
+/// Marks an event of a connection; without it, it is one of a socket.
+const CONNECTION: u64 = 1 << 63;
 
 /// Phones that will boot.
 #[derive(Clone, Copy)]
@@ -59,7 +67,8 @@ impl Fleet<'_> {
     /// Boots all of them from `place`, and returns when the last one is done, the limit has passed,
     /// or the run was interrupted.
     pub fn boot(&self, place: Place<'_>, progress: &Progress) -> Result<Report> {
-        raise_open_files(self.phones.len() as u64 + 256)?;
+        // A phone that falls back has a socket beside its connection.
+        raise_open_files(self.phones.len() as u64 * 2 + 256)?;
         let started = Instant::now();
         let share = self
             .phones
@@ -100,6 +109,7 @@ impl Fleet<'_> {
 struct Slot<'site> {
     phone: Phone<'site>,
     socket: Option<UdpSocket>,
+    connection: Option<Connection>,
     power_on: Instant,
     failure: Option<String>,
     /// The earliest entry of this phone in the timer heap.
@@ -144,8 +154,10 @@ impl<'site, 'run> Loop<'site, 'run> {
                         options.server,
                         options.retry,
                         options.second_tries,
-                    ),
+                    )
+                    .with_http(options.http),
                     socket: None,
+                    connection: None,
                     power_on,
                     failure: None,
                     timer: Some(power_on),
@@ -192,7 +204,11 @@ impl<'site, 'run> Loop<'site, 'run> {
                 Err(error) => return Err(error).context("waiting for datagrams"),
             };
             for event in &events[..ready] {
-                self.receive(event.data() as usize, &mut incoming)?;
+                let index = (event.data() & !CONNECTION) as usize;
+                match event.data() & CONNECTION {
+                    0 => self.receive(index, &mut incoming)?,
+                    _ => self.read(index, &mut incoming)?,
+                }
             }
         }
         for slot in self.slots.iter().filter(|slot| !slot.done) {
@@ -258,6 +274,10 @@ impl<'site, 'run> Loop<'site, 'run> {
                 return self.file_ended(index, now);
             }
             Action::Next => return self.file_ended(index, now),
+            Action::FallBack => {
+                self.slots[index].connection = None;
+                return self.begin(index, now);
+            }
         }
         self.schedule(index);
         Ok(())
@@ -296,7 +316,28 @@ impl<'site, 'run> Loop<'site, 'run> {
             }
             return Ok(());
         }
+        self.begin(index, now)
+    }
+
+    /// Asks for the file that has just begun.
+    fn begin(&mut self, index: usize, now: Instant) -> Result<()> {
+        let slot = &mut self.slots[index];
         let address = slot.phone.spec().address;
+        if let Some((server, request)) = slot.phone.http_request() {
+            let asked = match &mut slot.connection {
+                Some(connection) => connection.ask(&request),
+                none => {
+                    let data = index as u64 | CONNECTION;
+                    Connection::open(address, server, &self.epoll, data)
+                        .and_then(|connection| none.insert(connection).ask(&request))
+                }
+            };
+            if asked.is_err() {
+                return self.connection_ended(index, now);
+            }
+            self.schedule(index);
+            return Ok(());
+        }
         let socket = bind(address).with_context(|| format!("binding a phone to {address}"))?;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
         self.epoll
@@ -306,6 +347,42 @@ impl<'site, 'run> Loop<'site, 'run> {
         self.send(index)?;
         self.schedule(index);
         Ok(())
+    }
+
+    /// Reads what has come over a phone's connection, which may be more than one answer.
+    fn read(&mut self, index: usize, incoming: &mut [u8]) -> Result<()> {
+        loop {
+            let slot = &mut self.slots[index];
+            let Some(connection) = &mut slot.connection else {
+                return Ok(());
+            };
+            let come = connection.flush().and_then(|()| connection.read(incoming));
+            let now = Instant::now();
+            let action = match come {
+                Ok(None) => return Ok(()),
+                Ok(Some(bytes)) if !bytes.is_empty() => slot.phone.on_http_bytes(now, bytes),
+                Ok(Some(_)) | Err(_) => return self.connection_ended(index, now),
+            };
+            if action == Action::Next {
+                connection.answers += 1;
+                if !slot.phone.keeps_connection() {
+                    slot.connection = None;
+                }
+            }
+            self.act(index, action, now)?;
+        }
+    }
+
+    /// A connection has ended or could not be made. One that was kept open may end at any time: a
+    /// phone that has asked just then makes a new one.
+    fn connection_ended(&mut self, index: usize, now: Instant) -> Result<()> {
+        let slot = &mut self.slots[index];
+        let was_kept = slot.connection.take().is_some_and(|it| it.answers > 0);
+        if was_kept && slot.phone.is_http_untouched() {
+            return self.begin(index, now);
+        }
+        let action = slot.phone.on_http_end(now);
+        self.act(index, action, now)
     }
 
     fn send(&mut self, index: usize) -> Result<()> {

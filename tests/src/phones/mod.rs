@@ -2,8 +2,9 @@
 //!
 //! [`Phone`] is sans-IO on top of [`crate::client::Fetch`]. [`Fleet`] runs thousands of them on a
 //! few threads, each phone with its own address and each file with its own port, and gives a
-//! [`Report`].
+//! [`Report`]. Where they are told of an HTTP server, phones of newer families ask there first.
 
+mod connection;
 mod family;
 mod fleet;
 mod oracle;

@@ -10,7 +10,8 @@ use tftp_ebpf::wire::tftp::ErrorCode;
 
 use super::{Expected, Family, Oracle};
 use crate::client::{
-    Collect, Expect, Failure, Fetch, Mismatch, Outcome, Reaction, Retry, Sink, Tally,
+    Collect, Expect, Failure, Fetch, HttpFetch, HttpReaction, Mismatch, Outcome, Reaction, Retry,
+    Sink, Tally,
 };
 
 /// What a phone is.
@@ -35,6 +36,8 @@ pub enum Action {
     SendThenNext,
     /// Call [`Phone::next_file`].
     Next,
+    /// The same file over TFTP: take a new port and send [`Phone::transmit`].
+    FallBack,
 }
 
 /// How one file went.
@@ -45,6 +48,7 @@ pub struct FileResult {
     /// From the first request to the first answer.
     pub first_answer: Option<Duration>,
     pub tally: Tally,
+    pub over_http: bool,
     /// Why the file is not what it must be, if it is not.
     pub failure: Option<String>,
 }
@@ -72,18 +76,77 @@ impl Sink for PhoneSink {
     }
 }
 
+/// A file under way.
+enum Asked {
+    Tftp(Fetch<PhoneSink>),
+    Http(HttpFetch<PhoneSink>),
+}
+
+impl Asked {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Tftp(fetch) => &fetch.request().name,
+            Self::Http(fetch) => fetch.name(),
+        }
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Tftp(fetch) => fetch.outcome(),
+            Self::Http(fetch) => fetch.outcome(),
+        }
+    }
+
+    fn started(&self) -> Instant {
+        match self {
+            Self::Tftp(fetch) => fetch.started(),
+            Self::Http(fetch) => fetch.started(),
+        }
+    }
+
+    fn first_answer(&self) -> Option<Instant> {
+        match self {
+            Self::Tftp(fetch) => fetch.first_answer(),
+            Self::Http(fetch) => fetch.first_answer(),
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        match self {
+            Self::Tftp(fetch) => fetch.tally(),
+            Self::Http(fetch) => fetch.tally(),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        match self {
+            Self::Tftp(fetch) => fetch.deadline(),
+            Self::Http(fetch) => fetch.deadline(),
+        }
+    }
+
+    fn into_sink(self) -> PhoneSink {
+        match self {
+            Self::Tftp(fetch) => fetch.into_sink(),
+            Self::Http(fetch) => fetch.into_sink(),
+        }
+    }
+}
+
 /// A phone that boots.
 pub struct Phone<'site> {
     spec: &'site PhoneSpec,
     oracle: &'site dyn Oracle,
     server: SocketAddr,
+    /// Asked first, if the family knows HTTP.
+    http: Option<SocketAddr>,
     retry: Retry,
     files: VecDeque<Arc<str>>,
     /// Files that timed out, or whose transfer the server forgot, may be asked for again, as phones
     /// do; so often in a boot.
     second_tries: u32,
     expected: Expected,
-    fetch: Option<Fetch<PhoneSink>>,
+    fetch: Option<Asked>,
 }
 
 impl<'site> Phone<'site> {
@@ -98,6 +161,7 @@ impl<'site> Phone<'site> {
             spec,
             oracle,
             server,
+            http: None,
             retry,
             files: spec.files.iter().cloned().collect(),
             second_tries,
@@ -106,57 +170,130 @@ impl<'site> Phone<'site> {
         }
     }
 
+    /// Has files asked for over HTTP first, if the phone's family does that.
+    pub fn with_http(mut self, server: Option<SocketAddr>) -> Self {
+        self.http = server.filter(|_| self.spec.family.knows_http());
+        self
+    }
+
     pub fn spec(&self) -> &'site PhoneSpec {
         self.spec
     }
 
     /// The file under way.
     pub fn file(&self) -> Option<&str> {
-        self.fetch.as_ref().map(|fetch| &*fetch.request().name)
+        self.fetch.as_ref().map(|fetch| &**fetch.name())
     }
 
-    /// Begins the next file: the caller takes a new port and sends [`Phone::transmit`]. False when
-    /// the boot is over.
+    /// Begins the next file: the caller sends [`Phone::http_request`] if there is one, else takes a
+    /// new port and sends [`Phone::transmit`]. False when the boot is over.
     pub fn next_file(&mut self, now: Instant) -> bool {
         let Some(name) = self.files.pop_front() else {
             self.fetch = None;
             return false;
         };
         self.expected = self.oracle.expected(&name);
-        let sink = match &self.expected {
+        self.fetch = Some(match self.http {
+            Some(server) => Asked::Http(HttpFetch::new(server, name, self.sink(), now)),
+            None => self.ask_over_tftp(name, now),
+        });
+        true
+    }
+
+    fn sink(&self) -> PhoneSink {
+        match &self.expected {
             Expected::Bytes(bytes) => PhoneSink::Compare(Expect::new(bytes.clone())),
             Expected::Absent | Expected::Judged => PhoneSink::Keep(Collect::default()),
-        };
+        }
+    }
+
+    fn ask_over_tftp(&self, name: Arc<str>, now: Instant) -> Asked {
         let request = self.spec.family.request(name);
-        self.fetch = Some(Fetch::new(self.server, request, self.retry, sink, now));
-        true
+        Asked::Tftp(Fetch::new(
+            self.server,
+            request,
+            self.retry,
+            self.sink(),
+            now,
+        ))
+    }
+
+    /// Where a connection has to lead, and what is sent over it; none while TFTP is asked.
+    pub fn http_request(&self) -> Option<(SocketAddr, String)> {
+        match &self.fetch {
+            Some(Asked::Http(fetch)) => Some((fetch.server(), fetch.request())),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing of an answer over HTTP has come.
+    pub fn is_http_untouched(&self) -> bool {
+        matches!(&self.fetch, Some(Asked::Http(fetch)) if fetch.is_untouched())
+    }
+
+    /// Whether the connection that gave the last answer can be asked again.
+    pub fn keeps_connection(&self) -> bool {
+        matches!(&self.fetch, Some(Asked::Http(fetch)) if fetch.keeps_open())
+    }
+
+    pub fn on_http_bytes(&mut self, now: Instant, bytes: &[u8]) -> Action {
+        self.on_http(now, |fetch| fetch.on_bytes(now, bytes))
+    }
+
+    /// The connection has ended, or could not be made.
+    pub fn on_http_end(&mut self, now: Instant) -> Action {
+        self.on_http(now, HttpFetch::on_end)
+    }
+
+    fn on_http(
+        &mut self,
+        now: Instant,
+        event: impl FnOnce(&mut HttpFetch<PhoneSink>) -> HttpReaction,
+    ) -> Action {
+        let Some(Asked::Http(fetch)) = &mut self.fetch else {
+            return Action::Wait;
+        };
+        match event(fetch) {
+            HttpReaction::Wait => Action::Wait,
+            HttpReaction::End => Action::Next,
+            HttpReaction::Elsewhere => {
+                let name = fetch.name().clone();
+                self.fetch = Some(self.ask_over_tftp(name, now));
+                Action::FallBack
+            }
+        }
     }
 
     /// Writes what is to be sent, and says where to.
     pub fn transmit(&self, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        self.fetch.as_ref().map(|fetch| fetch.transmit(out))
+        match &self.fetch {
+            Some(Asked::Tftp(fetch)) => Some(fetch.transmit(out)),
+            _ => None,
+        }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        self.fetch.as_ref().map(Fetch::deadline)
+        self.fetch.as_ref().map(Asked::deadline)
     }
 
     pub fn on_datagram(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Action {
-        self.fetch.as_mut().map_or(Action::Wait, |fetch| {
-            fetch.on_datagram(now, from, packet).into()
-        })
+        match &mut self.fetch {
+            Some(Asked::Tftp(fetch)) => fetch.on_datagram(now, from, packet).into(),
+            _ => Action::Wait,
+        }
     }
 
     pub fn on_deadline(&mut self, now: Instant) -> Action {
-        self.fetch
-            .as_mut()
-            .map_or(Action::Wait, |fetch| fetch.on_deadline(now).into())
+        match &mut self.fetch {
+            Some(Asked::Tftp(fetch)) => fetch.on_deadline(now).into(),
+            _ => self.on_http(now, |fetch| fetch.on_deadline(now)),
+        }
     }
 
     /// Takes the result of the file that has just ended.
     pub fn take_result(&mut self, now: Instant) -> Option<FileResult> {
         let fetch = self.fetch.take()?;
-        let name = fetch.request().name.clone();
+        let name = fetch.name().clone();
         let outcome = fetch.outcome().cloned();
         let mut result = FileResult {
             stage: Stage::of_name(name.to_ascii_lowercase().as_bytes()),
@@ -165,6 +302,7 @@ impl<'site> Phone<'site> {
                 .first_answer()
                 .map(|first| first.saturating_duration_since(fetch.started())),
             tally: fetch.tally(),
+            over_http: matches!(fetch, Asked::Http(_)),
             failure: None,
         };
         // ERROR 5: the server has forgotten the transfer, or was another one before.
@@ -296,6 +434,36 @@ mod tests {
             result.failure.as_deref(),
             Some("f: came, but must be absent")
         );
+    }
+
+    #[test]
+    fn a_phone_that_gets_no_answer_over_http_asks_over_tftp() {
+        let (oracle, now) = (FileOracle::default(), Instant::now());
+        let mut spec = spec(&["f"]);
+        spec.family = Family::Sip8851;
+        let http = SocketAddr::new(SERVER.ip(), 6970);
+        let phone = Phone::new(&spec, &oracle, SERVER, Retry::default(), 0);
+        let mut phone = phone.with_http(Some(http));
+        assert!(phone.next_file(now));
+        assert_eq!(phone.transmit(&mut Vec::new()), None);
+        assert_eq!(phone.http_request().map(|(server, _)| server), Some(http));
+        assert_eq!(phone.on_http_end(now), Action::FallBack);
+        assert_eq!(phone.transmit(&mut Vec::new()), Some(SERVER));
+        assert_eq!(
+            phone.on_datagram(now, TID, b"\0\x05\0\x01no\0"),
+            Action::Next
+        );
+        let result = phone.take_result(now).expect("it has ended");
+        assert_eq!((result.failure, result.over_http), (None, false));
+    }
+
+    #[test]
+    fn old_families_never_ask_over_http() {
+        let (oracle, spec, now) = (FileOracle::default(), spec(&["f"]), Instant::now());
+        let phone = Phone::new(&spec, &oracle, SERVER, Retry::default(), 0);
+        let mut phone = phone.with_http(Some(SERVER));
+        assert!(phone.next_file(now));
+        assert_eq!(phone.http_request(), None);
     }
 
     #[test]

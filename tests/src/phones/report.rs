@@ -14,6 +14,8 @@ const TOLD: usize = 20;
 #[derive(Clone, Debug)]
 pub struct StageReport {
     pub files: u64,
+    /// Of these, those that came over HTTP.
+    pub over_http: u64,
     pub bytes: u64,
     pub blocks: u64,
     /// Packets the phones sent again.
@@ -65,6 +67,7 @@ impl Report {
     pub(super) fn new() -> Self {
         let stage = || StageReport {
             files: 0,
+            over_http: 0,
             bytes: 0,
             blocks: 0,
             resends: 0,
@@ -92,6 +95,11 @@ impl Report {
         self.stages.iter().map(|stage| stage.files).sum()
     }
 
+    /// Files that came over HTTP, or were told absent over it.
+    pub fn files_over_http(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.over_http).sum()
+    }
+
     pub fn bytes(&self) -> u64 {
         self.stages.iter().map(|stage| stage.bytes).sum()
     }
@@ -103,6 +111,7 @@ impl Report {
     pub(super) fn file(&mut self, result: &FileResult) {
         let stage = &mut self.stages[result.stage as usize];
         stage.files += 1;
+        stage.over_http += u64::from(result.over_http);
         stage.bytes += result.tally.bytes;
         stage.blocks += result.tally.blocks;
         stage.resends += u64::from(result.tally.resends);
@@ -137,6 +146,7 @@ impl Report {
         self.took = self.took.max(other.took);
         for (mine, theirs) in self.stages.iter_mut().zip(other.stages) {
             mine.files += theirs.files;
+            mine.over_http += theirs.over_http;
             mine.bytes += theirs.bytes;
             mine.blocks += theirs.blocks;
             mine.resends += theirs.resends;

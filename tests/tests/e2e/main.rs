@@ -27,6 +27,7 @@ mod absence;
 mod clients;
 mod dhcp;
 mod hostile;
+mod http;
 mod lldp;
 mod neighbours;
 mod outage;
