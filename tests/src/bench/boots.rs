@@ -29,7 +29,7 @@ use crate::site::{self, Site, SiteOptions};
 
 /// The configuration every phone fetches in the second load: 12 blocks of 512 bytes and an empty
 /// one.
-const CONFIG_LEN: usize = 6 * 1024;
+pub(super) const CONFIG_LEN: usize = 6 * 1024;
 
 /// Where the phones of the second load are, behind those of the first.
 const FETCHERS: Ipv4Addr = Ipv4Addr::new(10, 84, 0, 0);
@@ -202,7 +202,7 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Vec
 }
 
 /// Phones that want nothing but a configuration, in blocks of 512 bytes.
-fn fetchers(count: usize) -> Vec<PhoneSpec> {
+pub(super) fn fetchers(count: usize) -> Vec<PhoneSpec> {
     (0..count)
         .map(|index| {
             let device: std::sync::Arc<str> = format!("SEP00BE00{index:06X}").into();
@@ -217,7 +217,7 @@ fn fetchers(count: usize) -> Vec<PhoneSpec> {
 }
 
 /// The first of them, each with the configurations of many.
-fn few(fetchers: &[PhoneSpec]) -> Vec<PhoneSpec> {
+pub(super) fn few(fetchers: &[PhoneSpec]) -> Vec<PhoneSpec> {
     let mut names = fetchers.iter().map(|phone| phone.files[0].clone()).cycle();
     fetchers
         .iter()
@@ -229,12 +229,12 @@ fn few(fetchers: &[PhoneSpec]) -> Vec<PhoneSpec> {
         .collect()
 }
 
-fn configuration(device: &str) -> Bytes {
+pub(super) fn configuration(device: &str) -> Bytes {
     let line = format!("<device>{device}</device>\n");
     line.bytes().cycle().take(CONFIG_LEN).collect()
 }
 
-fn write_configurations(root: &Path, phones: &[PhoneSpec]) -> Result<()> {
+pub(super) fn write_configurations(root: &Path, phones: &[PhoneSpec]) -> Result<()> {
     for phone in phones {
         let path = root.join(&*phone.files[0]);
         fs::write(&path, configuration(&phone.device))

@@ -3,6 +3,7 @@
 
 mod answers;
 mod boots;
+mod http;
 mod load;
 mod memory;
 mod napi;
@@ -33,6 +34,8 @@ pub enum Part {
     C,
     /// Kernel memory against content
     D,
+    /// Configurations per second over HTTP and over TFTP sockets
+    E,
 }
 
 /// What can be chosen about a run.
@@ -92,6 +95,7 @@ pub fn run(
             Part::B => boots::measure(options, &mut say)?,
             Part::C => vec![republish::measure(options, &mut say)?],
             Part::D => vec![memory::measure(options, &mut say)?],
+            Part::E => vec![http::measure(options, &mut say)?],
         };
         for table in tables {
             show(&table);

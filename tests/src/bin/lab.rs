@@ -49,12 +49,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Measure the kernel path, the daemon and regeneration
+    /// Measure the kernel path, the daemon, regeneration and HTTP
     ///
     /// Needs root, and takes some minutes; a machine that does nothing else gives better figures.
     Bench {
         /// Parts to measure, as in a,c
-        #[arg(long, value_enum, value_delimiter = ',', default_value = "a,b,c,d")]
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "a,b,c,d,e")]
         only: Vec<Part>,
         /// Small and short: shows that it works, and measures little
         #[arg(long)]
@@ -62,7 +62,7 @@ enum Command {
         /// Rounds of what is compared [default: 7, with --quick 2]
         #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
         rounds: Option<u8>,
-        /// Phones that fetch a configuration at once in part b [default: 2000, with --quick 200]
+        /// Phones that fetch a configuration at once in parts b and e [default: 2000, with --quick 200]
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
         phones: Option<u32>,
         /// The tftp-edge to start [default: the one beside this program]

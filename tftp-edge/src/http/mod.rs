@@ -9,14 +9,15 @@
 //! the same file, byte for byte. A name that must not be served looks like one that is absent.
 //!
 //! Nothing here can hold up TFTP: it runs on threads of its own, and its connections, their
-//! buffers and their time are bounded. [`admission`] counts connections, [`watched`] ends those who
+//! buffers and their time are bounded. `admission` counts connections, `watched` ends those who
 //! read too slowly, hyper's own timer those who send too slowly. The metrics server's listener
 //! ([`crate::ops`]) keeps a connection over its bound waiting, and ends each after a lifetime; a
 //! phone that waits would not turn to TFTP, and firmware over a slow line takes as long as it takes.
 //!
 //! On port 6971 a phone adds `.sgn` to each name, as it does where files are signed, and expects
-//! the file without a signature: TLS vouches for it. TLS is rustls', 1.2 and 1.3: 78xx and 88xx
-//! speak 1.2 with ECDHE. The 7900 series speaks TLS 1.0 only and cannot be served over HTTPS.
+//! the file without a signature: TLS vouches for it. TLS is rustls', 1.3, and 1.2 with ECDHE
+//! and an AEAD: for 78xx and 88xx. The 7900 series speaks TLS 1.0 only and cannot be served over
+//! HTTPS. A phone that cannot connect asks on 6970.
 //!
 //! Sources: RFC 9110 (semantics, conditions, ranges) and 9112 (HTTP/1.1); Cisco's CME SIP guide and
 //! document 214535 for what phones do.
@@ -39,3 +40,4 @@ mod watched;
 pub use counters::{Refusal, Scheme, Snapshot, Traffic};
 pub use server::{Parts, Server, StartError};
 pub use settings::{Settings, SettingsError, TlsSettings};
+pub use tls::TlsError;

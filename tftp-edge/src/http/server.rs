@@ -130,12 +130,12 @@ impl Site {
 
 /// The running server. Dropping it stops it.
 pub struct Server {
-    house: Arc<House>,
+    shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
 
 /// What all listeners share.
-struct House {
+struct Shared {
     site: Arc<Site>,
     admission: Arc<Admission>,
     turning_away: Arc<Semaphore>,
@@ -143,9 +143,9 @@ struct House {
     bound: Mutex<[Vec<SocketAddr>; Scheme::COUNT]>,
 }
 
-/// One of the two ways in.
+/// One of the two ways to ask.
 #[derive(Clone)]
-struct Door {
+struct Endpoint {
     scheme: Scheme,
     tls: Option<TlsAcceptor>,
 }
@@ -156,7 +156,7 @@ impl Server {
     pub fn start(settings: &Settings, parts: Parts) -> Result<Self, StartError> {
         settings.validate()?;
         let mut certificate = None;
-        let mut doors = vec![Door {
+        let mut endpoints = vec![Endpoint {
             scheme: Scheme::Http,
             tls: None,
         }];
@@ -165,7 +165,7 @@ impl Server {
             // Time has passed, and nobody did anything wrong today: the rest of the daemon must
             // start. Phones that cannot connect to 6971 ask on 6970.
             if tls.expires_by(SystemTime::now()).is_none() {
-                doors.push(Door {
+                endpoints.push(Endpoint {
                     scheme: Scheme::Https,
                     tls: Some(tls.acceptor()),
                 });
@@ -173,7 +173,7 @@ impl Server {
             certificate = Some(tls);
         }
         let connections = connections_allowed(settings.max_connections);
-        let house = Arc::new(House {
+        let shared = Arc::new(Shared {
             site: Arc::new(Site {
                 settings: settings.clone(),
                 access: parts.access,
@@ -203,29 +203,29 @@ impl Server {
             });
         }
         let server = Self {
-            house,
+            shared,
             runtime: Some(runtime),
         };
-        for door in doors {
-            server.open(&door)?;
+        for endpoint in endpoints {
+            server.open(&endpoint)?;
         }
         Ok(server)
     }
 
-    fn open(&self, door: &Door) -> Result<(), StartError> {
-        let settings = &self.house.site.settings;
-        let (listen, key, switch) = match door.scheme {
+    fn open(&self, endpoint: &Endpoint) -> Result<(), StartError> {
+        let settings = &self.shared.site.settings;
+        let (listen, key, switch) = match endpoint.scheme {
             Scheme::Http => (&settings.listen, "http.listen", "http.enabled"),
             Scheme::Https => (&settings.tls.listen, "http.tls.listen", "http.tls.enabled"),
         };
         let runtime = self.runtime.as_ref().expect("taken when dropped");
         for &address in listen {
-            let (house, door) = (Arc::clone(&self.house), door.clone());
-            match house.bind(&door, address, runtime) {
-                Ok(listener) => drop(runtime.spawn(house.accept(door, listener))),
+            let (shared, endpoint) = (Arc::clone(&self.shared), endpoint.clone());
+            match shared.bind(&endpoint, address, runtime) {
+                Ok(listener) => drop(runtime.spawn(shared.accept(endpoint, listener))),
                 Err(error) if crate::tftp::socket::may_come_later(&error) => {
                     tracing::warn!(%address, "the address does not exist yet and is waited for");
-                    runtime.spawn(house.wait_for(door, address));
+                    runtime.spawn(shared.wait_for(endpoint, address));
                 }
                 Err(source) => return Err(start_error(address, key, switch, source)),
             }
@@ -235,14 +235,14 @@ impl Server {
 
     /// The addresses connections are taken on; those still waited for are not among them.
     pub fn local_addrs(&self, scheme: Scheme) -> Vec<SocketAddr> {
-        self.house.bound.lock()[scheme as usize].clone()
+        self.shared.bound.lock()[scheme as usize].clone()
     }
 
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            bound: self.house.bound.lock().clone(),
-            traffic: Scheme::ALL.map(|scheme| self.house.site.lane(scheme).traffic()),
-            connections_limit: self.house.admission.limit() as u64,
+            bound: self.shared.bound.lock().clone(),
+            traffic: Scheme::ALL.map(|scheme| self.shared.site.lane(scheme).traffic()),
+            connections_limit: self.shared.admission.limit() as u64,
         }
     }
 }
@@ -278,28 +278,33 @@ fn start_error(
     }
 }
 
-impl House {
-    fn bind(&self, door: &Door, address: SocketAddr, runtime: &Runtime) -> io::Result<TcpListener> {
+impl Shared {
+    fn bind(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        runtime: &Runtime,
+    ) -> io::Result<TcpListener> {
         let _context = runtime.enter();
-        self.listen(door, address)
+        self.listen(endpoint, address)
     }
 
     /// Must be called inside a tokio runtime.
-    fn listen(&self, door: &Door, address: SocketAddr) -> io::Result<TcpListener> {
+    fn listen(&self, endpoint: &Endpoint, address: SocketAddr) -> io::Result<TcpListener> {
         let unread_after = self.site.settings.write_timeout();
         let listener = TcpListener::from_std(socket::listen(address, self.dscp, unread_after)?)?;
         let address = listener.local_addr()?;
-        self.bound.lock()[door.scheme as usize].push(address);
+        self.bound.lock()[endpoint.scheme as usize].push(address);
         Ok(listener)
     }
 
-    async fn wait_for(self: Arc<Self>, door: Door, address: SocketAddr) {
+    async fn wait_for(self: Arc<Self>, endpoint: Endpoint, address: SocketAddr) {
         loop {
             tokio::time::sleep(RETRY).await;
-            match self.listen(&door, address) {
+            match self.listen(&endpoint, address) {
                 Ok(listener) => {
                     tracing::info!(%address, "the address is there now");
-                    return self.accept(door, listener).await;
+                    return self.accept(endpoint, listener).await;
                 }
                 Err(error) if crate::tftp::socket::may_come_later(&error) => {}
                 Err(error) => {
@@ -310,11 +315,11 @@ impl House {
         }
     }
 
-    async fn accept(self: Arc<Self>, door: Door, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, endpoint: Endpoint, listener: TcpListener) {
         let mut told = false;
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => self.enter(&door, stream, peer),
+                Ok((stream, peer)) => self.admit(&endpoint, stream, peer),
                 // The client has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -329,21 +334,21 @@ impl House {
     }
 
     /// Must be called inside a tokio runtime.
-    fn enter(self: &Arc<Self>, door: &Door, stream: TcpStream, peer: SocketAddr) {
+    fn admit(self: &Arc<Self>, endpoint: &Endpoint, stream: TcpStream, peer: SocketAddr) {
         let client = peer.ip();
-        let lane = self.site.lane(door.scheme);
+        let lane = self.site.lane(endpoint.scheme);
         if !self.site.access.allows(client) {
             return lane.refuse(Refusal::Denied);
         }
         match self.admission.take(client) {
             Ok(place) => {
-                let link = Link::new(Arc::clone(&self.site), door.scheme, client);
-                tokio::spawn(attend(stream, link, door.tls.clone(), place));
+                let link = Link::new(Arc::clone(&self.site), endpoint.scheme, client);
+                tokio::spawn(handle(stream, link, endpoint.tls.clone(), place));
             }
             Err(refusal) => {
                 lane.refuse(refusal);
                 // Without a session there are no words over TLS.
-                if door.tls.is_none()
+                if endpoint.tls.is_none()
                     && let Ok(turn) = Arc::clone(&self.turning_away).try_acquire_owned()
                 {
                     tokio::spawn(async move {
@@ -356,7 +361,7 @@ impl House {
     }
 }
 
-async fn attend(stream: TcpStream, link: Arc<Link>, tls: Option<TlsAcceptor>, place: Place) {
+async fn handle(stream: TcpStream, link: Arc<Link>, tls: Option<TlsAcceptor>, place: Place) {
     let _place = place;
     let Some(tls) = tls else {
         return serve(stream, link).await;

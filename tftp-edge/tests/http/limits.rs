@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tftp_ebpf::stage::Stage;
 use tftp_edge::http::{Parts, Refusal, Server, Settings};
 use tftp_edge::misses::Miss;
+use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings};
 use tftp_edge::stats::StageCounter;
 
 use crate::site::{Choice, Site, content, networks};
@@ -265,4 +266,15 @@ fn a_port_in_use_is_told_with_its_holder_and_its_setting() {
         told.ends_with("choose another address in http.listen, or set http.enabled = false"),
         "{told}"
     );
+}
+
+#[test]
+fn an_address_that_does_not_exist_yet_is_no_error() {
+    let site = Site::with(&[("a.xml", b"<a/>")], |choice| {
+        // TEST-NET-3 (RFC 5737): on no interface.
+        let later = "203.0.113.9:0".parse().unwrap();
+        choice.settings.listen.push(later);
+    });
+    assert_eq!(site.server.local_addrs(Scheme::Http).len(), 2);
+    assert_eq!(site.get("/a.xml").status, 200);
 }
