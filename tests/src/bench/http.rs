@@ -46,7 +46,7 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
     let few = few(&at_once);
     write_configurations(&edge.root(), &at_once)?;
     // Of one's own, so that nobody is sent away: what is measured is serving.
-    edge.configure("http", "max_connections = 20000")?;
+    edge.amend("http", "max_connections = 20000")?;
     let daemon = edge.start()?;
     let mut oracle = FileOracle::default();
     for phone in &at_once {

@@ -127,7 +127,7 @@ socket = "control.sock"
     }
 
     /// Puts more lines behind the header of a section that the configuration has.
-    pub fn configure(&self, section: &str, lines: &str) -> Result<()> {
+    pub fn amend(&self, section: &str, lines: &str) -> Result<()> {
         let (header, config) = (format!("[{section}]\n"), self.config());
         let text = fs::read_to_string(&config)?;
         ensure!(text.contains(&header), "the configuration has no {header}");

@@ -174,7 +174,7 @@ fn phones_fall_back_to_tftp_while_http_is_held_by_others() {
         let mut site = site(60);
         rig.host(&mut site)?;
         rig.edge
-            .configure("http", "max_connections = 20\nrequest_timeout_s = 60")?;
+            .amend("http", "max_connections = 20\nrequest_timeout_s = 60")?;
         rig.start()?;
         let held = rig.as_client(|| {
             (0..20)
@@ -220,7 +220,7 @@ fn phones_boot_over_tftp_where_there_is_no_http() {
     run(Rung::Tc, |rig| {
         let mut site = site(40);
         rig.host(&mut site)?;
-        rig.edge.configure("http", "enabled = false")?;
+        rig.edge.amend("http", "enabled = false")?;
         rig.start()?;
         let report = rig.boot(&site, &site.phones, &Progress::default(), |options| {
             options.http = Some(HTTP_V4);

@@ -19,13 +19,17 @@ use super::conditional::{Selection, select};
 use super::config_list;
 use super::counters::{Refusal, Scheme};
 use super::link::Link;
-use crate::content::{Lookup, Query, Version};
+use crate::content::upstream::MARK;
+use crate::content::{Catalog, Lookup, Query, Version};
 use crate::misses::Miss;
 use crate::stats::StageCounter;
 
 /// How long a file is waited for that is not in memory. A phone that is sent away asks over TFTP,
 /// which waits for the same file.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What another edge says who asks for a client of its own.
+const FORWARDED: HeaderName = HeaderName::from_static(MARK);
 
 /// What a signature adds to a name.
 const SIGNED: &[u8] = b".sgn";
@@ -58,7 +62,10 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
         let list = config_list::write(&link.site.catalog).await;
         return Ok(file(link, request, Stage::Other, list, None, since));
     }
-    match find(link, &name).await {
+    let marks = request.headers().get_all(FORWARDED);
+    let marks = marks.iter().map(HeaderValue::as_bytes);
+    let forwarded = link.site.catalog.forwarders().http(link.client, marks);
+    match find(link, &name, forwarded).await {
         Found::File(version) => {
             let stage = version.stage;
             let bytes = version.bytes.clone();
@@ -109,13 +116,14 @@ fn stage_of(raw: &[u8]) -> Stage {
 /// The file of a name. On the port of HTTPS the file itself goes before its signed form: the
 /// signature of a `.sgn` is what TLS is there instead of. Names that end so by themselves (images
 /// of firmware) are found as they are.
-async fn find(link: &Link, name: &[u8]) -> Found {
+async fn find(link: &Link, name: &[u8], forwarded: bool) -> Found {
     let unsigned = match link.scheme {
         Scheme::Https => without_signature(name),
         Scheme::Http => None,
     };
     for name in unsigned.into_iter().chain([name]) {
-        match look_up(link, name).await {
+        let query = Query::new(name, link.client).forwarded(forwarded);
+        match look_up(&link.site.catalog, query).await {
             Found::Nothing => {}
             found => return found,
         }
@@ -128,9 +136,7 @@ fn without_signature(name: &[u8]) -> Option<&[u8]> {
     suffix.eq_ignore_ascii_case(SIGNED).then_some(name)
 }
 
-async fn look_up(link: &Link, name: &[u8]) -> Found {
-    let catalog = &link.site.catalog;
-    let query = Query::new(name, link.client);
+async fn look_up(catalog: &Arc<dyn Catalog>, query: Query<'_>) -> Found {
     let mut lookup = catalog.lookup(query);
     if matches!(lookup, Lookup::Loading) {
         let (wake, ready) = tokio::sync::oneshot::channel();

@@ -197,6 +197,20 @@ fn a_file_there_is_no_room_for_sends_the_phone_to_tftp() {
 }
 
 #[test]
+fn what_may_be_upstream_sends_a_phone_to_tftp_and_tells_another_edge_at_once() {
+    let site = Site::with(&[], |choice| {
+        // Nobody is there.
+        choice.upstream.servers = vec!["http://127.0.0.1:1".parse().unwrap()];
+    });
+    let path = format!("/{CONFIG}");
+    let phone = site.connect_from([127, 0, 0, 2], None).get(&path);
+    assert_eq!(phone.status, 503);
+    let mark = ["CDN-Loop: other.example, tftp-edge"];
+    let mut edge = site.connect_from([127, 0, 0, 2], None);
+    assert_eq!(edge.ask("GET", &path, &mark).status, 404);
+}
+
+#[test]
 fn configurations_are_listed_to_whom_the_settings_name_and_to_nobody_else() {
     let files: [(&str, &[u8]); 3] = [
         (CONFIG, b"<device/>"),

@@ -5,9 +5,8 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use tftp_ebpf::stage::Stage;
-use tftp_edge::http::{Parts, Refusal, Server, Settings};
-use tftp_edge::misses::Miss;
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings};
+use tftp_edge::misses::Miss;
 use tftp_edge::stats::StageCounter;
 
 use crate::site::{Choice, Site, content, networks};

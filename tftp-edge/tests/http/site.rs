@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tftp_ebpf::stage::Stage;
 use tftp_edge::access::Access;
 use tftp_edge::alarms::Alarms;
-use tftp_edge::content::{self, Library};
+use tftp_edge::content::{self, Library, upstream};
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings, Snapshot};
 use tftp_edge::inventory::{self, Inventory};
 use tftp_edge::misses::Misses;
@@ -28,6 +28,7 @@ pub(crate) struct Choice {
     pub(crate) access: Access,
     pub(crate) budget: BudgetSettings,
     pub(crate) content: content::Settings,
+    pub(crate) upstream: upstream::Settings,
 }
 
 impl Default for Choice {
@@ -40,6 +41,7 @@ impl Default for Choice {
             access: Access::default(),
             budget: BudgetSettings::default(),
             content: content::Settings::default(),
+            upstream: upstream::Settings::default(),
         }
     }
 }
@@ -77,6 +79,7 @@ impl Site {
         let alarms = Arc::new(Alarms::default());
         let library = Library::start(
             &choice.content,
+            &choice.upstream,
             inventory.unwrap(),
             Arc::clone(&alarms),
             Vec::new(),

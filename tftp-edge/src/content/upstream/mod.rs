@@ -50,7 +50,7 @@ use outcome::{Failure, Outcome};
 use room::{Room, Rooms};
 
 pub(super) use cache::{Cache, Miss, Missing};
-pub use forwarded::Forwarders;
+pub use forwarded::{Forwarders, MARK};
 pub use health::ServerSnapshot;
 pub use names::Names;
 pub(super) use outcome::Answer;
