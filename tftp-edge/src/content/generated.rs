@@ -84,7 +84,7 @@ impl GeneratedFiles {
             self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
         }
         let mut renderer = Renderer::default();
-        let xml_default = renderer.xml_default(&snapshot);
+        let xml_default = renderer.xml_default("default", &snapshot);
         self.take(
             XML_DEFAULT.to_owned(),
             XML_DEFAULT.to_ascii_lowercase(),

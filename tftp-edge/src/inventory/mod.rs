@@ -24,7 +24,11 @@ pub use import::{ImportError, RowError, parse_csv};
 pub use line_key::{FEATURES, KeyAction, LineKey};
 pub use models::{MODELS, Model, ModelKind, Models};
 pub use names::{DeviceName, Mac, NameError, NameKind};
-pub use objects::{AppDialRule, DialPlan, DialRule, FeaturePolicy, PhoneService, SoftKeySet};
+pub(crate) use objects::nearest;
+pub use objects::{
+    AppDialRule, CALL_STATES, CallState, DialPlan, DialRule, FeaturePolicy, POLICY_FEATURES,
+    PhoneService, PolicyFeature, SOFT_KEYS, SoftKey, SoftKeySet, TONES, check_object_name,
+};
 pub use settings::{
     AutoRegistration, DEFAULT_SITE, KEYS, Locale, PhoneSettings, SITE_KEYS, Server, SettingError,
     Site, Transport,

@@ -1,62 +1,58 @@
 //! What devices refer to by name: groups of servers, soft keys, dial plans, policies, services.
 
+mod dial_plan;
+mod feature_policy;
+mod soft_keys;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The soft keys below the display, for each state of a call; the file `SK<name>.xml`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SoftKeySet {
-    /// Names of keys from left to right, by the name of the state.
-    pub states: BTreeMap<String, Vec<String>>,
+pub use dial_plan::{AppDialRule, DialPlan, DialRule, TONES};
+pub use feature_policy::{FeaturePolicy, POLICY_FEATURES, PolicyFeature};
+pub use soft_keys::{CALL_STATES, CallState, SOFT_KEYS, SoftKey, SoftKeySet};
+
+use super::text;
+
+/// Longest name of an object that becomes part of a file's name.
+const MAX_NAME: usize = 40;
+
+/// Checks the name of a soft key set, a dial plan or a feature policy: it becomes part of the name
+/// of a file.
+pub fn check_object_name(name: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(known) {
+        return Err(format!(
+            "{name:?} cannot be part of a file's name: expected 1 to {MAX_NAME} letters, digits, \
+             - and _"
+        ));
+    }
+    Ok(())
 }
 
-/// When what was dialled is complete; the file `DR<name>.xml`, and `dialplan.xml` if the plan is
-/// called `default`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DialPlan {
-    /// The first that matches best holds.
-    pub rules: Vec<DialRule>,
+/// The known name nearest to one that is not known, if any is near.
+pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let folded = name.to_ascii_lowercase();
+    let distance = |known: &str| strsim::osa_distance(&folded, &known.to_ascii_lowercase());
+    let near = known.into_iter().map(|known| (distance(known), known));
+    // A third of the letters may be wrong: beyond that it is another word.
+    near.filter(|&(distance, known)| distance * 3 <= known.len().max(folded.len()))
+        .min()
+        .map(|(_, known)| known)
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DialRule {
-    /// Digits, `.` for any one, `*` for any number of them, `,` for a second dial tone.
-    pub pattern: String,
-    /// Seconds until a number that matches is dialled.
-    #[serde(default)]
-    pub timeout_s: u32,
-    /// On this line button alone.
-    #[serde(default)]
-    pub line: Option<u16>,
-    /// What is dialled instead; `%1` and so on stand for what matched.
-    #[serde(default)]
-    pub rewrite: String,
-    /// The tone played at a `,`.
-    #[serde(default)]
-    pub tone: String,
-}
-
-/// How numbers from directories and applications become numbers to dial: a row of
-/// `AppDialRules.xml`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AppDialRule {
-    pub begins_with: String,
-    pub digits: u8,
-    pub remove: u8,
-    pub prefix: String,
-}
-
-/// Which features phones offer; the file `FP<name>.xml`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FeaturePolicy {
-    /// On or off by the feature's name; what is not named is the phone's own default.
-    pub features: BTreeMap<String, bool>,
+/// Says that a name is not known, and which one may be meant.
+fn unknown<'n>(kind: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("there is no {kind} {name:?}; is {near:?} meant?"),
+        None => {
+            let names: Vec<_> = known.into_iter().collect();
+            format!(
+                "there is no {kind} {name:?}; there are: {}",
+                names.join(", ")
+            )
+        }
+    }
 }
 
 /// A page behind the services button.
@@ -74,4 +70,85 @@ pub struct PhoneService {
     pub vendor: String,
     #[serde(default)]
     pub version: String,
+}
+
+impl PhoneService {
+    /// What is wrong with it, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        if self.url.is_empty() {
+            return Err("it has no url".into());
+        }
+        text::url(&self.url, 255)?;
+        if self.kind > 2 {
+            return Err(format!("kind {} is none of 0, 1 and 2", self.kind));
+        }
+        if self.category > 1 {
+            return Err(format!("category {} is neither 0 nor 1", self.category));
+        }
+        text::value(&self.vendor, 50)?;
+        text::value(&self.version, 50).map(|_| ())
+    }
+}
+
+/// The names of a table that are used and not in it are told with the nearest that is.
+fn check_names<'n, V>(
+    kind: &str,
+    used: &BTreeMap<String, V>,
+    known: impl IntoIterator<Item = &'n str> + Clone,
+) -> Result<(), String> {
+    let stray = used
+        .keys()
+        .find(|name| !known.clone().into_iter().any(|known| known == *name));
+    match stray {
+        Some(name) => Err(unknown(kind, name, known)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_becomes_part_of_a_file_name_is_kept_simple() {
+        for name in [
+            "default",
+            "office-2",
+            "A_b",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ] {
+            assert_eq!(check_object_name(name), Ok(()), "{name}");
+        }
+        for name in ["", "a b", "a/b", "a.xml", "ä", &"x".repeat(41)] {
+            assert!(check_object_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_service_has_a_url_that_phones_can_open() {
+        let service = |url: &str, kind| PhoneService {
+            url: url.into(),
+            kind,
+            category: 0,
+            vendor: String::new(),
+            version: String::new(),
+        };
+        assert_eq!(service("http://10.0.0.1/menu", 0).check(), Ok(()));
+        for (url, kind, part) in [
+            ("", 0, "no url"),
+            ("ftp://10.0.0.1", 0, "no URL with http"),
+            ("http://10.0.0.1", 3, "kind 3"),
+        ] {
+            let problem = service(url, kind).check().unwrap_err();
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_typing_mistake_is_told_with_the_name_that_is_meant() {
+        let known = ["On Hook", "Off Hook", "Connected"];
+        assert_eq!(nearest("onhook", known), Some("On Hook"));
+        assert_eq!(nearest("Conected", known), Some("Connected"));
+        assert_eq!(nearest("Parked", known), None);
+    }
 }

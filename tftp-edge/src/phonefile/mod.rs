@@ -4,17 +4,23 @@
 //! The same input gives the same bytes: a phone that finds its file unchanged does not restart.
 
 mod common;
+mod dial_rules;
+mod feature_policy;
 mod lists;
 mod sep_sccp;
 mod sep_sip;
+mod shared;
+mod soft_keys;
 mod xml;
 mod xml_default;
 
 use crate::inventory::{Device, Fault, Model, PhoneSettings, Protocol, Snapshot};
+pub use dial_rules::{MAX_DIAL_PLAN_BYTES, dial_plan_problem};
 pub use lists::{
     MAX_ENTRIES, MAX_RING_NAME, Ring, RingFormat, Wallpaper, distinctive_ring_list, ring_list,
     wallpaper_list,
 };
+pub use shared::SharedFile;
 use xml::Xml;
 
 /// The file of phones that are not in the inventory, as they spell it.
@@ -35,6 +41,10 @@ struct Phone<'a> {
 pub enum RenderError {
     #[error(transparent)]
     Settings(#[from] Fault),
+    #[error("there is no {kind} {name:?}")]
+    NotThere { kind: &'static str, name: String },
+    #[error("{0}")]
+    DialPlan(String),
 }
 
 /// Renders files one after the other into the same buffer.
@@ -62,12 +72,18 @@ impl Renderer {
         Ok(&self.buffer)
     }
 
-    /// `XMLDefault.cnf.xml`.
-    pub fn xml_default(&mut self, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
-        let site = snapshot.default_site().map_err(Clone::clone)?;
+    /// `XMLDefault.cnf.xml` for phones of a site that are not in the inventory.
+    pub fn xml_default(&mut self, site: &str, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
+        let site = snapshot.site(site).map_err(Clone::clone)?;
         let mut xml = Xml::new(&mut self.buffer);
         xml_default::write(&mut xml, &site.phone, snapshot);
         xml.finish();
+        Ok(&self.buffer)
+    }
+
+    /// A file that many phones read.
+    pub fn shared(&mut self, file: &SharedFile, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
+        file.write(self, snapshot)?;
         Ok(&self.buffer)
     }
 }
