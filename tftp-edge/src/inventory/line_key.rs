@@ -30,15 +30,14 @@ pub enum KeyAction {
     },
 }
 
-/// Features a button can have, with the number SIP phones know them by.
+/// Features a button can have, with the number SIP phones know them by. Those that need a number of
+/// their own (22 a parking place, 23 an intercom line) are none of them.
 pub const FEATURES: &[(&str, u16)] = &[
     ("redial", 1),
     ("hold", 3),
     ("transfer", 4),
     ("forward", 5),
     ("settings", 18),
-    ("blf_park", 22),
-    ("intercom", 23),
     ("malicious_call", 27),
     ("conference", 102),
     ("meet_me", 123),
@@ -62,3 +61,9 @@ pub const FEATURES: &[(&str, u16)] = &[
     ("applications", 197),
     ("headset", 198),
 ];
+
+/// The number of a feature; none if there is no such feature.
+pub fn feature_id(name: &str) -> Option<u16> {
+    let feature = FEATURES.iter().find(|(known, _)| *known == name);
+    feature.map(|&(_, id)| id)
+}

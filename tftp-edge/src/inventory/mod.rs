@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 pub use device::{Device, Line, LineOptions, Protocol};
 pub use import::{ImportError, RowError, parse_csv};
-pub use line_key::{FEATURES, KeyAction, LineKey};
+pub use line_key::{FEATURES, KeyAction, LineKey, feature_id};
 pub use models::{MODELS, Model, ModelKind, Models};
 pub use names::{DeviceName, Mac, NameError, NameKind};
 pub(crate) use objects::nearest;
@@ -30,10 +30,11 @@ pub use objects::{
     PhoneService, PolicyFeature, SOFT_KEYS, SoftKey, SoftKeySet, TONES, check_object_name,
 };
 pub use settings::{
-    AutoRegistration, DEFAULT_SITE, KEYS, Locale, PhoneSettings, SITE_KEYS, Server, SettingError,
-    Site, Transport,
+    AutoRegistration, CapfAuth, DEFAULT_SITE, Element, HostPort, KEYS, Locale, PhoneSettings,
+    SITE_KEYS, Section, Server, SettingError, Site, Transport, VENDOR_ELEMENTS, Value,
+    VendorElement, Vpn, VpnAuth, xml_elements,
 };
-pub use snapshot::{Fault, Snapshot};
+pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
 pub use sqlite::SqliteStore;
 pub use store::{Contents, ImportMode, Objects, Store, StoreError, Summary};
 pub use watch::Watch;

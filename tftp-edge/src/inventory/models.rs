@@ -141,11 +141,6 @@ const fn sip(name: &'static str, type_id: u32, lines: u16, max_calls: u32) -> Mo
     model
 }
 
-const fn without_id(mut model: Model) -> Model {
-    model.type_id = None;
-    model
-}
-
 const fn of_kind(kind: ModelKind, mut model: Model) -> Model {
     model.kind = kind;
     model
@@ -156,7 +151,8 @@ const fn module(name: &'static str, type_id: u32, keys: u16) -> Model {
     of_kind(ModelKind::Module, both(name, type_id, keys, 0))
 }
 
-/// By name. With SIP firmware a 7940 or 7960 is a device `SIP<MAC>` and reads another format.
+/// By name. The ids are those of the call manager's own table of models, as two or more public
+/// listings of it have them. With SIP firmware a 7940 or 7960 is a device `SIP<MAC>` and reads another format.
 pub static MODELS: &[Model] = &[
     sip("3905", 592, 1, 12),
     sip("3911", 446, 1, 12),
@@ -167,9 +163,9 @@ pub static MODELS: &[Model] = &[
     both("6941", 496, 4, 24),
     both("6945", 564, 4, 24),
     both("6961", 497, 12, 72),
-    without_id(sip("7811", 0, 1, 12)),
+    sip("7811", 36_213, 1, 12),
     sip("7821", 621, 2, 12),
-    without_id(sip("7832", 0, 1, 12)),
+    sip("7832", 36_247, 1, 12),
     sip("7841", 622, 4, 24),
     sip("7861", 623, 16, 72),
     sccp("7902", 30008, 1),
@@ -205,15 +201,19 @@ pub static MODELS: &[Model] = &[
     both("7971", 119, 8, 50),
     both("7975", 437, 8, 50),
     sccp("7985", 302, 1),
-    without_id(sip("8811", 0, 10, 200)),
-    without_id(sip("8821", 0, 6, 24)),
+    module("8800-Audio", 36_257, 28),
+    module("8800-Video", 36_256, 28),
+    sip("8811", 36_217, 10, 200),
+    sip("8821", 36_216, 6, 24),
     sip("8831", 659, 1, 6),
-    without_id(sip("8832", 0, 1, 12)),
+    sip("8832", 36_258, 1, 12),
     sip("8841", 683, 10, 200),
-    without_id(sip("8845", 0, 10, 200)),
+    sip("8845", 36_224, 10, 200),
     sip("8851", 684, 10, 200),
+    sip("8851NR", 36_232, 10, 200),
     sip("8861", 685, 10, 200),
-    without_id(sip("8865", 0, 10, 200)),
+    sip("8865", 36_225, 10, 200),
+    sip("8865NR", 36_248, 10, 200),
     both("8941", 586, 4, 24),
     both("8945", 585, 4, 24),
     sip("8961", 540, 5, 200),
@@ -222,8 +222,12 @@ pub static MODELS: &[Model] = &[
     of_kind(ModelKind::Ata, sccp("ATA186", 12, 2)),
     of_kind(ModelKind::Ata, sip("ATA187", 550, 2, 12)),
     of_kind(ModelKind::Ata, sccp("ATA188", 13, 2)),
+    of_kind(ModelKind::Ata, sip("ATA190", 681, 2, 12)),
+    of_kind(ModelKind::Ata, sip("ATA191", 36_262, 2, 12)),
+    module("BEKEM", 36_049, 36),
     of_kind(ModelKind::SoftPhone, sip("BOT", 575, 1, 12)),
     of_kind(ModelKind::SoftPhone, both("CIPC", 30016, 8, 50)),
+    module("CKEM", 232, 36),
     of_kind(ModelKind::SoftPhone, sip("CSF", 503, 8, 12)),
     of_kind(ModelKind::SoftPhone, sip("TCT", 562, 1, 12)),
 ];
@@ -250,11 +254,11 @@ mod tests {
     #[test]
     fn what_the_operator_adds_goes_before_the_table() {
         let added = Model {
-            type_id: Some(36_224),
-            ..Models::default().find("8845").unwrap().clone()
+            type_id: Some(36_999),
+            ..Models::default().find("ATA191").unwrap().clone()
         };
         let models = Models::new([added]);
-        assert_eq!(models.find("CP-8845").unwrap().type_id, Some(36_224));
+        assert_eq!(models.find("ata191").unwrap().type_id, Some(36_999));
         assert_eq!(models.iter().count(), MODELS.len());
     }
 

@@ -1,8 +1,12 @@
-//! The parts that SIP and SCCP phones share.
+//! The parts that SIP and SCCP phones share, in the order of the file.
+
+use std::borrow::Cow;
 
 use super::Phone;
 use super::xml::Xml;
-use crate::inventory::{Device, PhoneSettings, Protocol, Server, Transport};
+use crate::inventory::{
+    Model, PhoneSettings, Protocol, Section, Server, Transport, VENDOR_ELEMENTS,
+};
 
 /// What stands before the device pool.
 pub(super) fn head(xml: &mut Xml<'_>, phone: Phone<'_>) {
@@ -14,17 +18,13 @@ pub(super) fn head(xml: &mut Xml<'_>, phone: Phone<'_>) {
             Protocol::Sccp => "SCCP",
         },
     );
-    xml.text("sshUserId", &phone.settings.ssh_user);
-    xml.text("sshPassword", &phone.settings.ssh_password);
-    xml.texts(&[
-        ("ipAddressMode", "2"),
-        ("allowAutoConfig", "true"),
-        ("dadEnable", "true"),
-        ("redirectEnable", "false"),
-        ("echoMultiEnable", "false"),
-        ("ipPreferenceModeControl", "0"),
-        ("ipMediaAddressFamilyPreference", "0"),
-    ]);
+    xml.section(Section::Head, |name| {
+        Cow::Borrowed(match name {
+            "sshUserId" => phone.settings.ssh_user.as_str(),
+            "sshPassword" => phone.settings.ssh_password.as_str(),
+            _ => "",
+        })
+    });
 }
 
 pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
@@ -42,7 +42,7 @@ pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
                 for host in &settings.ntp {
                     xml.nest("ntp", |xml| {
                         xml.text("name", host);
-                        xml.text("ntpMode", "unicast");
+                        xml.settable("ntpMode", "unicast");
                     });
                 }
             });
@@ -52,13 +52,8 @@ pub(super) fn device_pool(xml: &mut Xml<'_>, phone: Phone<'_>) {
             xml.flag("tftpDefault", true);
             members(xml, settings);
         });
-        srst(xml, settings);
-        xml.texts(&[
-            ("mlppDomainId", "-1"),
-            ("mlppIndicationStatus", "Default"),
-            ("preemption", "Default"),
-            ("connectionMonitorDuration", "120"),
-        ]);
+        srst(xml, &settings.srst);
+        xml.fixed_section(Section::DevicePool);
     });
 }
 
@@ -85,32 +80,39 @@ pub(super) fn members(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     });
 }
 
-fn srst(xml: &mut Xml<'_>, settings: &PhoneSettings) {
-    let srst = settings.srst.as_ref();
-    let or = |port: fn(&Server) -> u16, default| srst.map_or(default, port);
-    let host = srst.map_or("", |server| server.host.as_str());
+/// The routers that take over when no server answers; one place at least is written, empty.
+fn srst(xml: &mut Xml<'_>, routers: &[Server]) {
+    let option = match routers {
+        [] => "Disable",
+        _ => "Enable",
+    };
     xml.nest("srstInfo", |xml| {
-        xml.text("name", if srst.is_some() { "Enable" } else { "Disable" });
-        xml.text(
-            "srstOption",
-            if srst.is_some() { "Enable" } else { "Disable" },
-        );
-        xml.flag("userModifiable", false);
-        xml.text("ipAddr1", host);
-        xml.number("port1", or(|server| server.sccp_port, 2000));
-        xml.text("sipIpAddr1", host);
-        xml.number("sipPort1", or(|server| server.sip_port, 5060));
-        xml.flag("isSecure", false);
+        xml.texts(&[("name", option), ("srstOption", option)]);
+        xml.settable("userModifiable", "false");
+        let places: Vec<_> = match routers {
+            [] => vec![None],
+            routers => routers.iter().map(Some).collect(),
+        };
+        let host = |router: &Option<&Server>| router.map_or("", |router| &router.host).to_owned();
+        for (index, router) in places.iter().enumerate() {
+            xml.text(&format!("ipAddr{}", index + 1), &host(router));
+            let port = router.map_or(2000, |router| router.sccp_port);
+            xml.number(&format!("port{}", index + 1), port);
+        }
+        for (index, router) in places.iter().enumerate() {
+            xml.text(&format!("sipIpAddr{}", index + 1), &host(router));
+            let port = router.map_or(5060, |router| router.sip_port);
+            xml.number(&format!("sipPort{}", index + 1), port);
+        }
+        xml.settable("isSecure", "false");
     });
 }
 
 pub(super) fn common_profile(xml: &mut Xml<'_>, settings: &PhoneSettings) {
     xml.nest("commonProfile", |xml| {
-        xml.text("phonePassword", &settings.phone_password);
-        xml.texts(&[
-            ("backgroundImageAccess", "true"),
-            ("callLogBlfEnabled", "2"),
-        ]);
+        xml.section(Section::CommonProfile, |_| {
+            Cow::Borrowed(&settings.phone_password)
+        });
     });
 }
 
@@ -120,42 +122,63 @@ pub(super) fn load(xml: &mut Xml<'_>, phone: Phone<'_>) {
     if let Some(load) = phone.load {
         xml.text("loadInformation", load);
     }
+    xml.if_set("inactiveLoadInformation");
 }
 
+/// What the settings have for an element goes before ours. Names no table has follow in their
+/// order: new firmware brings new ones.
 pub(super) fn vendor_config(xml: &mut Xml<'_>, settings: &PhoneSettings) {
-    let off_is_one = |on: bool| if on { "0" } else { "1" };
+    let on_is_zero = |on: bool| if on { "0" } else { "1" };
     xml.nest("vendorConfig", |xml| {
-        xml.text("webAccess", off_is_one(settings.web_access));
-        xml.text("sshAccess", off_is_one(!settings.ssh_user.is_empty()));
-        xml.texts(&[
-            ("settingsAccess", "1"),
-            ("pcPort", "0"),
-            ("spanToPCPort", "1"),
-            ("voiceVlanAccess", "0"),
-            ("garp", "1"),
-            ("enableCdpSwPort", "1"),
-            ("enableCdpPcPort", "1"),
-            ("enableLldpSwPort", "1"),
-            ("enableLldpPcPort", "1"),
-        ]);
-        xml.text(
-            "peerFirmwareSharing",
-            if settings.peer_firmware_sharing {
-                "1"
-            } else {
-                "0"
-            },
-        );
-        xml.text("loadServer", &settings.load_server);
-        xml.texts(&[
-            ("detectCMConnectionFailure", "0"),
-            ("g722CodecSupport", "0"),
-            ("autoSelectLineEnable", "1"),
-            ("displayOnTime", "08:00"),
-            ("displayOnDuration", "12:00"),
-            ("displayIdleTimeout", "01:00"),
-        ]);
+        for element in VENDOR_ELEMENTS {
+            let ours = match element.name {
+                "webAccess" => Some(on_is_zero(settings.web_access)),
+                "sshAccess" => Some(on_is_zero(!settings.ssh_user.is_empty())),
+                "peerFirmwareSharing" => Some(on_is_zero(!settings.peer_firmware_sharing)),
+                "loadServer" => Some(settings.load_server.as_str()),
+                _ => element.default,
+            };
+            let set = settings.vendor.get(element.name);
+            if let Some(value) = set.map(String::as_str).or(ours) {
+                xml.text(element.name, value);
+            }
+        }
+        for (name, value) in &settings.vendor {
+            if !VENDOR_ELEMENTS.iter().any(|known| known.name == name) {
+                xml.text(name, value);
+            }
+        }
     });
+}
+
+/// Key expansion modules, counted from the phone on.
+pub(super) fn add_on_modules(xml: &mut Xml<'_>, phone: Phone<'_>) {
+    if phone.modules.is_empty() {
+        return;
+    }
+    xml.nest("addOnModules", |xml| {
+        for (index, module) in phone.modules.iter().enumerate() {
+            xml.nest_with("addOnModule", &[("idx", &(index + 1).to_string())], |xml| {
+                xml.text("deviceType", device_type(module.model));
+                xml.number("deviceLine", module.model.lines);
+                if let Some(load) = module.load {
+                    xml.text("loadInformation", load);
+                }
+            });
+        }
+    });
+}
+
+/// As phones call a module: those of 12 and of 24 keys are one type, and `deviceLine` tells them
+/// apart.
+fn device_type(module: &Model) -> &str {
+    match &*module.name {
+        "7915-12" | "7915-24" => "7915",
+        "7916-12" | "7916-24" => "7916",
+        "8800-Audio" => "CP-8800-Audio",
+        "8800-Video" => "CP-8800-Video",
+        name => name,
+    }
 }
 
 pub(super) fn locales(xml: &mut Xml<'_>, settings: &PhoneSettings) {
@@ -165,7 +188,7 @@ pub(super) fn locales(xml: &mut Xml<'_>, settings: &PhoneSettings) {
         xml.text("uid", "");
         xml.text("langCode", &user.lang_code);
         xml.text("version", &user.version);
-        xml.text("winCharSet", "utf-8");
+        xml.settable("winCharSet", "utf-8");
     });
     xml.text("networkLocale", &network.name);
     xml.nest("networkLocaleInfo", |xml| {
@@ -179,7 +202,7 @@ pub(super) fn locales(xml: &mut Xml<'_>, settings: &PhoneSettings) {
 pub(super) fn security_mode(xml: &mut Xml<'_>, phone: Phone<'_>) {
     let tls =
         phone.device.protocol == Protocol::Sip && phone.settings.sip_transport == Transport::Tls;
-    xml.text("deviceSecurityMode", if tls { "3" } else { "1" });
+    xml.settable("deviceSecurityMode", if tls { "3" } else { "1" });
 }
 
 pub(super) fn urls(xml: &mut Xml<'_>, settings: &PhoneSettings) {
@@ -212,70 +235,29 @@ pub(super) fn urls(xml: &mut Xml<'_>, settings: &PhoneSettings) {
         }
     }
     xml.number("idleTimeout", settings.idle_timeout_s);
-    xml.text("proxyServerURL", "");
-}
-
-/// The call lists that phones have built in; without them the directories key shows nothing.
-pub(super) fn phone_services(xml: &mut Xml<'_>) {
-    const SERVICES: [(&str, &str, &str, &str); 5] = [
-        ("1", "0", "Missed Calls", "Application:Cisco/MissedCalls"),
-        (
-            "1",
-            "0",
-            "Received Calls",
-            "Application:Cisco/ReceivedCalls",
-        ),
-        ("1", "0", "Placed Calls", "Application:Cisco/PlacedCalls"),
-        (
-            "1",
-            "0",
-            "Personal Directory",
-            "Application:Cisco/PersonalDirectory",
-        ),
-        ("2", "0", "Voicemail", "Application:Cisco/Voicemail"),
-    ];
-    xml.nest_with("phoneServices", &[("useHTTPS", "false")], |xml| {
-        xml.text("provisioning", "2");
-        for (kind, category, name, url) in SERVICES {
-            xml.nest_with(
-                "phoneService",
-                &[("type", kind), ("category", category)],
-                |xml| {
-                    xml.text("name", name);
-                    xml.text("url", url);
-                    xml.texts(&[("vendor", ""), ("version", "")]);
-                },
-            );
-        }
-    });
+    xml.settable("proxyServerURL", "");
 }
 
 /// What stands at the end.
-pub(super) fn tail(xml: &mut Xml<'_>, device: &Device, settings: &PhoneSettings) {
-    xml.texts(&[
-        ("TLSResumptionTimer", "3600"),
-        ("phonePersonalization", "1"),
-        ("autoCallPickupEnable", "false"),
-        ("blfAudibleAlertSettingOfIdleStation", "0"),
-        ("blfAudibleAlertSettingOfBusyStation", "0"),
-        ("dndCallAlert", "1"),
-        ("dndReminderTimer", "5"),
-        ("advertiseG722Codec", "1"),
-        ("rollover", "0"),
-        ("joinAcrossLines", "0"),
-        ("singleButtonBarge", "0"),
-        ("capfAuthMode", "0"),
-    ]);
+pub(super) fn tail(xml: &mut Xml<'_>, phone: Phone<'_>) {
+    let settings = phone.settings;
+    xml.section(Section::Tail, |_| {
+        Cow::Borrowed(settings.capf_auth.number())
+    });
     xml.nest("capfList", |xml| {
-        if let Some(server) = settings.servers.first() {
+        let first_server = settings.servers.first().map(|server| (&server.host, 3804));
+        let capf = settings.capf.as_ref().map(|capf| (&capf.host, capf.port));
+        if let Some((host, port)) = capf.or(first_server) {
             xml.nest("capf", |xml| {
-                xml.text("phonePort", "3804");
-                xml.text("processNodeName", &server.host);
+                xml.number("phonePort", port);
+                xml.text("processNodeName", host);
             });
         }
     });
-    xml.texts(&[("certHash", ""), ("encrConfig", "false")]);
-    if device.protocol == Protocol::Sip {
-        xml.texts(&[("userId", ""), ("ownerId", "")]);
+    xml.text("certHash", "");
+    xml.settable("encrConfig", "false");
+    if phone.device.protocol == Protocol::Sip {
+        let owner = &phone.device.owner;
+        xml.texts(&[("userId", owner), ("ownerId", owner)]);
     }
 }

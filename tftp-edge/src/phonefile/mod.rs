@@ -7,34 +7,29 @@ mod common;
 mod dial_rules;
 mod feature_policy;
 mod lists;
+mod phone;
+mod remote;
 mod sep_sccp;
 mod sep_sip;
+mod services;
 mod shared;
+mod sip_lines;
 mod soft_keys;
 mod xml;
 mod xml_default;
 
-use crate::inventory::{Device, Fault, Model, PhoneSettings, Protocol, Snapshot};
+use crate::inventory::{Device, Fault, Protocol, Snapshot};
 pub use dial_rules::{MAX_DIAL_PLAN_BYTES, dial_plan_problem};
 pub use lists::{
     MAX_ENTRIES, MAX_RING_NAME, Ring, RingFormat, Wallpaper, distinctive_ring_list, ring_list,
     wallpaper_list,
 };
+use phone::{LookedUp, Phone};
 pub use shared::SharedFile;
 use xml::Xml;
 
 /// The file of phones that are not in the inventory, as they spell it.
 pub const XML_DEFAULT: &str = "XMLDefault.cnf.xml";
-
-/// What goes into the configuration of one phone.
-#[derive(Clone, Copy)]
-struct Phone<'a> {
-    device: &'a Device,
-    /// None if the database names a model that this version does not know.
-    model: Option<&'a Model>,
-    settings: &'a PhoneSettings,
-    load: Option<&'a str>,
-}
 
 /// Why a file cannot be generated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,13 +52,9 @@ impl Renderer {
     /// `SEP<MAC>.cnf.xml`.
     pub fn device(&mut self, device: &Device, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
         let settings = snapshot.settings(device)?;
-        let phone = Phone {
-            device,
-            model: snapshot.models.find(&device.model),
-            settings: &settings.phone,
-            load: snapshot.load(device),
-        };
-        let mut xml = Xml::new(&mut self.buffer);
+        let looked_up = LookedUp::new(device, &settings, snapshot)?;
+        let phone = looked_up.phone();
+        let mut xml = Xml::with_set(&mut self.buffer, &phone.settings.elements);
         match device.protocol {
             Protocol::Sip => sep_sip::write(&mut xml, phone),
             Protocol::Sccp => sep_sccp::write(&mut xml, phone),

@@ -1,28 +1,41 @@
 //! A document written top down into memory.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use twox_hash::XxHash3_128;
+
+use crate::inventory::{Section, Value};
 
 /// Stands where the version stamp will be, until all other bytes are known.
 const NO_STAMP: &str = "00000000-0000-0000-0000-000000000000";
 
 const IN_MEMORY: &str = "writing to memory cannot fail";
 
+static NOTHING_SET: BTreeMap<String, String> = BTreeMap::new();
+
 pub(super) struct Xml<'b> {
     writer: Writer<&'b mut Vec<u8>>,
+    /// What `xml.NAME` sets, by the element's name.
+    set: &'b BTreeMap<String, String>,
     stamp_at: Option<usize>,
 }
 
 impl<'b> Xml<'b> {
     /// Begins a document in place of what the buffer holds.
     pub(super) fn new(buffer: &'b mut Vec<u8>) -> Self {
+        Self::with_set(buffer, &NOTHING_SET)
+    }
+
+    /// The same, with elements that settings name.
+    pub(super) fn with_set(buffer: &'b mut Vec<u8>, set: &'b BTreeMap<String, String>) -> Self {
         buffer.clear();
         let mut xml = Self {
             // One element a line, and no indentation: every 512 bytes are a round trip.
             writer: Writer::new_with_indent(buffer, b' ', 0),
+            set,
             stamp_at: None,
         };
         xml.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
@@ -71,6 +84,40 @@ impl<'b> Xml<'b> {
 
     pub(super) fn flag(&mut self, name: &str, value: bool) {
         self.text(name, if value { "true" } else { "false" });
+    }
+
+    /// The elements of a section, in their order: as the settings have them, else as their table
+    /// says, else as `derived` gives their value.
+    pub(super) fn section<'v>(&mut self, section: Section, derived: impl Fn(&str) -> Cow<'v, str>) {
+        for element in section.elements() {
+            match (self.set.get(element.name), element.value) {
+                (Some(set), _) => self.text(element.name, set),
+                (None, Value::Text(text)) => self.text(element.name, text),
+                (None, Value::Derived | Value::Key(_)) => {
+                    self.text(element.name, &derived(element.name));
+                }
+                (None, Value::LeftOut) => {}
+            }
+        }
+    }
+
+    /// A section of which nothing is derived.
+    pub(super) fn fixed_section(&mut self, section: Section) {
+        self.section(section, |_| Cow::Borrowed(""));
+    }
+
+    /// An element outside of the sections that settings can name.
+    pub(super) fn settable(&mut self, name: &str, value: &str) {
+        let set = self.set;
+        self.text(name, set.get(name).map_or(value, String::as_str));
+    }
+
+    /// The same, left out unless it is set.
+    pub(super) fn if_set(&mut self, name: &str) {
+        let set = self.set;
+        if let Some(value) = set.get(name) {
+            self.text(name, value);
+        }
     }
 
     /// Elements with fixed text.

@@ -4,6 +4,8 @@
 //! Settings lie in layers: the configuration file, the site `default`, the device's site, its
 //! profile, the device itself. Each layer sets what it wants and leaves the rest to those below.
 
+mod elements;
+mod security;
 mod server;
 mod site;
 
@@ -14,6 +16,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use super::text;
+pub use elements::{Element, Section, VENDOR_ELEMENTS, Value, VendorElement, xml_elements};
+pub use security::{CapfAuth, HostPort, Vpn, VpnAuth};
 pub use server::Server;
 pub use site::{AutoRegistration, SITE_KEYS, Site};
 
@@ -22,6 +26,13 @@ pub const DEFAULT_SITE: &str = "default";
 
 /// How many call managers a configuration can name.
 const MAX_SERVERS: usize = 5;
+
+/// How many routers a phone can fall back to when no server answers.
+const MAX_SRST: usize = 3;
+
+/// The port of the trust verification service, and of the CA's proxy function.
+const TVS_PORT: u16 = 2445;
+const CAPF_PORT: u16 = 3804;
 
 /// The most services a phone shows.
 const MAX_SERVICES: usize = 50;
@@ -59,8 +70,14 @@ pub struct PhoneSettings {
     pub servers: Vec<Server>,
     /// A group of the inventory; empty if the servers are named one by one.
     pub server_group: String,
-    /// Takes over when no server answers.
-    pub srst: Option<Server>,
+    /// Take over when no server answers, in this order.
+    pub srst: Vec<Server>,
+    /// Where phones ask whether to trust a certificate.
+    pub tvs: Vec<HostPort>,
+    /// Where phones get certificates of their own; the first server if there is none.
+    pub capf: Option<HostPort>,
+    pub capf_auth: CapfAuth,
+    pub vpn: Vpn,
     pub ntp: Vec<String>,
     /// A Windows-style name, such as `W. Europe Standard/Daylight Time`.
     pub time_zone: String,
@@ -102,12 +119,26 @@ pub struct PhoneSettings {
     pub elements: BTreeMap<String, String>,
 }
 
+impl Transport {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 impl Default for PhoneSettings {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
             server_group: String::new(),
-            srst: None,
+            srst: Vec::new(),
+            tvs: Vec::new(),
+            capf: None,
+            capf_auth: CapfAuth::default(),
+            vpn: Vpn::default(),
             ntp: Vec::new(),
             time_zone: "Greenwich Standard Time".into(),
             date_template: "D/M/Y".into(),
@@ -151,7 +182,39 @@ pub const KEYS: &[(&str, &str)] = &[
         "server_group",
         "the name of a server group, in place of servers",
     ),
-    ("srst", "HOST[/sccp=2000][/sip=5060]  empty for none"),
+    (
+        "srst",
+        "HOST[/sccp=2000][/sip=5060];…  up to 3, empty for none",
+    ),
+    (
+        "tvs",
+        "HOST[/port=2445];…  up to 5 trust verification servers",
+    ),
+    (
+        "capf",
+        "HOST[/port=3804]  certificates for phones; the first server if empty",
+    ),
+    ("capf_auth", "off, password, null, lsc or mic"),
+    ("vpn_urls", "https://…;…  up to 3 gateways, empty for none"),
+    (
+        "vpn_cert_hashes",
+        "BASE64;…  SHA-1 of their certificates, up to 10",
+    ),
+    ("vpn_auth", "user, password or certificate"),
+    ("vpn_mtu", "256 to 1406 bytes"),
+    ("vpn_connect_timeout_s", "1 to 600 seconds"),
+    (
+        "vpn_keep_password",
+        "true or false: whether the phone keeps it",
+    ),
+    (
+        "vpn_auto_detect",
+        "true or false: whether phones try without a VPN first",
+    ),
+    (
+        "vpn_check_host",
+        "true or false: whether the certificate must name the host",
+    ),
     ("ntp", "HOST;…  up to 5"),
     ("time_zone", "W. Europe Standard/Daylight Time"),
     ("date_template", "D/M/Y, M/D/YA, D.M.Y …"),
@@ -272,11 +335,17 @@ impl PhoneSettings {
                 self.servers.clear();
             }
             "srst" => {
-                self.srst = match value {
+                self.srst = list_of(value, MAX_SRST, Server::parse)?;
+            }
+            "tvs" => self.tvs = list(value, |host| HostPort::parse(host, TVS_PORT))?,
+            "capf" => {
+                self.capf = match value {
                     "" => None,
-                    value => Some(Server::parse(value)?),
+                    value => Some(HostPort::parse(value, CAPF_PORT)?),
                 }
             }
+            "capf_auth" => self.capf_auth = CapfAuth::parse(value)?,
+            key if key.starts_with("vpn_") => self.vpn.apply(key, value)?,
             "ntp" => self.ntp = list(value, |host| text::host(host, MAX_NAME))?,
             "time_zone" => self.time_zone = required(text::value(value, MAX_NAME)?)?,
             "date_template" => self.date_template = date_template(value)?,
@@ -316,11 +385,13 @@ impl PhoneSettings {
             "load_server" => self.load_server = text::value(value, MAX_NAME)?,
             "peer_firmware_sharing" => self.peer_firmware_sharing = flag(value)?,
             "vendor.NAME" => {
-                let name = element_name(element.unwrap_or_default())?;
+                let name = element.unwrap_or_default();
+                elements::check_vendor(name)?;
                 put(&mut self.vendor, name, text::value(value, MAX_URL)?);
             }
             "xml.NAME" => {
-                let name = element_name(element.unwrap_or_default())?;
+                let name = element.unwrap_or_default();
+                elements::check_xml(name)?;
                 put(&mut self.elements, name, text::value(value, MAX_URL)?);
             }
             _ => unreachable!("every key in KEYS has an arm; a test holds this"),
@@ -329,20 +400,80 @@ impl PhoneSettings {
     }
 }
 
-/// Nothing goes back to what the configuration has by itself.
-fn put(elements: &mut BTreeMap<String, String>, name: String, value: String) {
-    match value.is_empty() {
-        true => elements.remove(&name),
-        false => elements.insert(name, value),
-    };
+impl PhoneSettings {
+    /// Every key with its value, as [`Self::set`] takes it.
+    pub fn pairs(&self) -> BTreeMap<String, String> {
+        let grouped = |group: &str, elements: &BTreeMap<String, String>| -> Vec<_> {
+            let of = |(name, value): (&String, &String)| (format!("{group}.{name}"), value.clone());
+            elements.iter().map(of).collect()
+        };
+        KEYS.iter()
+            .filter(|(key, _)| !key.contains('.'))
+            .map(|(key, _)| ((*key).to_owned(), self.get(key)))
+            .chain(grouped("vendor", &self.vendor))
+            .chain(grouped("xml", &self.elements))
+            .collect()
+    }
+
+    fn get(&self, key: &str) -> String {
+        let servers = |servers: &[Server]| -> String {
+            let texts: Vec<_> = servers.iter().map(Server::to_string).collect();
+            texts.join(";")
+        };
+        match key {
+            "servers" => servers(&self.servers),
+            "server_group" => self.server_group.clone(),
+            "srst" => servers(&self.srst),
+            "tvs" => {
+                let texts: Vec<_> = self.tvs.iter().map(|tvs| tvs.to_text(TVS_PORT)).collect();
+                texts.join(";")
+            }
+            "capf" => self
+                .capf
+                .as_ref()
+                .map_or_else(String::new, |capf| capf.to_text(CAPF_PORT)),
+            "capf_auth" => self.capf_auth.as_str().to_owned(),
+            key if key.starts_with("vpn_") => self.vpn.get(key),
+            "ntp" => self.ntp.join(";"),
+            "time_zone" => self.time_zone.clone(),
+            "date_template" => self.date_template.clone(),
+            "user_locale" => self.user_locale.name.clone(),
+            "user_locale_code" => self.user_locale.lang_code.clone(),
+            "user_locale_version" => self.user_locale.version.clone(),
+            "network_locale" => self.network_locale.name.clone(),
+            "network_locale_version" => self.network_locale.version.clone(),
+            "sip_transport" => self.sip_transport.as_str().to_owned(),
+            "sip_proxy" => self.sip_proxy.clone(),
+            "register_expires_s" => self.register_expires_s.to_string(),
+            "dial_template" => self.dial_template.clone(),
+            "soft_keys" => self.soft_keys.clone(),
+            "feature_policy" => self.feature_policy.clone(),
+            "services" => self.services.join(";"),
+            "voicemail" => self.voicemail.clone(),
+            "services_url" => self.services_url.clone(),
+            "directory_url" => self.directory_url.clone(),
+            "authentication_url" => self.authentication_url.clone(),
+            "information_url" => self.information_url.clone(),
+            "messages_url" => self.messages_url.clone(),
+            "idle_url" => self.idle_url.clone(),
+            "idle_timeout_s" => self.idle_timeout_s.to_string(),
+            "phone_password" => self.phone_password.clone(),
+            "ssh_user" => self.ssh_user.clone(),
+            "ssh_password" => self.ssh_password.clone(),
+            "web_access" => self.web_access.to_string(),
+            "load_server" => self.load_server.clone(),
+            "peer_firmware_sharing" => self.peer_firmware_sharing.to_string(),
+            _ => unreachable!("every key in KEYS has an arm; a test holds this"),
+        }
+    }
 }
 
-fn element_name(name: &str) -> Result<String, String> {
-    let begins = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
-    if !begins || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Err(format!("{name:?} is no name of an element"));
-    }
-    Ok(name.to_owned())
+/// Nothing goes back to what the configuration has by itself.
+fn put(elements: &mut BTreeMap<String, String>, name: &str, value: String) {
+    match value.is_empty() {
+        true => elements.remove(name),
+        false => elements.insert(name.to_owned(), value),
+    };
 }
 
 fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
@@ -448,8 +579,14 @@ mod tests {
         for (key, _) in KEYS {
             let value = match *key {
                 "servers" => "cm1;cm2/sccp=2001/sip=5070/sips=5071",
-                "srst" => "10.0.0.9",
-                "vendor.NAME" | "xml.NAME" => "1",
+                "srst" => "10.0.0.9;10.0.0.8/sip=5070",
+                "tvs" => "10.0.0.9;10.0.0.8/port=2446",
+                "capf_auth" => "lsc",
+                "vpn_urls" => "https://vpn.example.com/svc",
+                "vpn_cert_hashes" => "s4U4A2DqXtupmzGuEGm2NCjxW/Y=",
+                "vpn_auth" => "certificate",
+                "vpn_mtu" | "vpn_connect_timeout_s" => "300",
+                "vpn_keep_password" | "vpn_auto_detect" | "vpn_check_host" => "true",
                 "date_template" => "M/D/YA",
                 "sip_transport" => "tcp",
                 "register_expires_s" | "idle_timeout_s" => "120",
@@ -457,8 +594,22 @@ mod tests {
                 key if key.ends_with("_url") => "http://10.0.0.1/x?a=b&c=d",
                 _ => "word",
             };
+            let key = match *key {
+                "vendor.NAME" => "vendor.webAccess",
+                "xml.NAME" => "xml.timerT1",
+                key => key,
+            };
             let mut settings = PhoneSettings::default();
             assert_eq!(settings.set(key, value), Ok(()), "{key}");
+            assert_eq!(settings.pairs()[key], value, "{key}");
+            let mut again = PhoneSettings::default();
+            for (key, value) in settings.pairs() {
+                // Of the two ways to name servers one is always empty.
+                if !key.starts_with("server") || !value.is_empty() {
+                    assert_eq!(again.set(&key, &value), Ok(()), "{key}={value}");
+                }
+            }
+            assert_eq!(again, settings, "{key}");
         }
     }
 
@@ -493,6 +644,15 @@ mod tests {
             ("web_access", "yes", "neither true nor false"),
             ("subnets", "10.0.0.0/8", "a site's"),
             ("vendor.a/b", "1", "no name of an element"),
+            ("vendor.webaccess", "1", "is \"webAccess\" meant?"),
+            ("xml.timerRegisterExpires", "1", "register_expires_s"),
+            ("xml.a/b", "1", "there is no element"),
+            ("srst", "a;b;c;d", "4 entries are more than 3"),
+            ("tvs", "a/sccp=1", "more than /port="),
+            ("capf_auth", "always", "no way to authenticate"),
+            ("vpn_urls", "http://a", "https://"),
+            ("vpn_cert_hashes", "abc", "base64"),
+            ("vpn_mtu", "9000", "range"),
             ("colour.red", "1", "there is no setting"),
         ] {
             let error = site.set(key, value).unwrap_err().to_string();
