@@ -6,6 +6,8 @@
 mod common;
 mod dial_rules;
 mod feature_policy;
+mod legacy_clock;
+mod legacy_sip;
 mod lists;
 mod phone;
 mod remote;
@@ -18,13 +20,13 @@ mod soft_keys;
 mod xml;
 mod xml_default;
 
-use crate::inventory::{Device, Fault, Protocol, Snapshot};
+use crate::inventory::{Device, Fault, NameKind, Protocol, Snapshot};
 pub use dial_rules::{MAX_DIAL_PLAN_BYTES, dial_plan_problem};
 pub use lists::{
     MAX_ENTRIES, MAX_RING_NAME, Ring, RingFormat, Wallpaper, distinctive_ring_list, ring_list,
     wallpaper_list,
 };
-use phone::{LookedUp, Phone};
+use phone::{Files, LookedUp, Phone};
 pub use shared::SharedFile;
 use xml::Xml;
 
@@ -49,11 +51,16 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// `SEP<MAC>.cnf.xml`.
+    /// The configuration of a device: `SEP<MAC>.cnf.xml`, `ATA<MAC>.cnf.xml`, `SIP<MAC>.cnf`, or
+    /// that of a soft phone by its name.
     pub fn device(&mut self, device: &Device, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
         let settings = snapshot.settings(device)?;
         let looked_up = LookedUp::new(device, &settings, snapshot)?;
         let phone = looked_up.phone();
+        if device.name.kind() == NameKind::Sip {
+            legacy_sip::device_file(&mut self.buffer, phone);
+            return Ok(&self.buffer);
+        }
         let mut xml = Xml::with_set(&mut self.buffer, &phone.settings.elements);
         match device.protocol {
             Protocol::Sip => sep_sip::write(&mut xml, phone),

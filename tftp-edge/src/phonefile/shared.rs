@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use super::{RenderError, Renderer, XML_DEFAULT, dial_rules, feature_policy, soft_keys};
-use crate::inventory::{DEFAULT_SITE, Snapshot};
+use super::xml::Xml;
+use super::{
+    RenderError, Renderer, XML_DEFAULT, dial_rules, feature_policy, legacy_sip, soft_keys,
+    xml_default,
+};
+use crate::inventory::{DEFAULT_SITE, Protocol, Snapshot};
 
 /// The plan that is served as `dialplan.xml` too: the name that many configurations have.
 const DEFAULT_PLAN: &str = "default";
@@ -13,6 +17,12 @@ const DEFAULT_PLAN: &str = "default";
 pub enum SharedFile {
     /// `XMLDefault.cnf.xml` as phones outside of all sites get it.
     XmlDefault,
+    /// `ATADefault.cnf.xml`.
+    AtaDefault,
+    /// `SIPDefault.cnf`.
+    SipDefault,
+    /// `OS79XX.TXT`.
+    LegacyImage,
     /// `AppDialRules.xml`.
     AppDialRules,
     /// `dialplan.xml`: the plan called `default`.
@@ -29,6 +39,9 @@ impl fmt::Display for SharedFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::XmlDefault => formatter.write_str(XML_DEFAULT),
+            Self::AtaDefault => formatter.write_str("ATADefault.cnf.xml"),
+            Self::SipDefault => formatter.write_str("SIPDefault.cnf"),
+            Self::LegacyImage => formatter.write_str("OS79XX.TXT"),
             Self::AppDialRules => formatter.write_str("AppDialRules.xml"),
             Self::DefaultDialPlan => formatter.write_str("dialplan.xml"),
             Self::DialPlan(name) => write!(formatter, "DR{name}.xml"),
@@ -42,7 +55,10 @@ impl SharedFile {
     /// Every one that the inventory has something for.
     pub fn all(snapshot: &Snapshot) -> Vec<Self> {
         let objects = &snapshot.objects;
-        let mut files = vec![Self::XmlDefault];
+        let mut files = vec![Self::XmlDefault, Self::AtaDefault, Self::SipDefault];
+        if legacy_load(snapshot).is_some() {
+            files.push(Self::LegacyImage);
+        }
         if !objects.app_dial_rules.is_empty() {
             files.push(Self::AppDialRules);
         }
@@ -76,6 +92,19 @@ impl SharedFile {
             Self::XmlDefault => {
                 renderer.xml_default(DEFAULT_SITE, snapshot)?;
             }
+            Self::AtaDefault => {
+                let site = snapshot.default_site().map_err(Clone::clone)?;
+                let mut xml = Xml::new(buffer);
+                xml_default::write_for_adapters(&mut xml, &site.phone, snapshot);
+                xml.finish();
+            }
+            Self::SipDefault => {
+                let site = snapshot.default_site().map_err(Clone::clone)?;
+                legacy_sip::default_file(buffer, &site.phone, legacy_load(snapshot));
+            }
+            Self::LegacyImage => {
+                legacy_sip::image_name(buffer, legacy_load(snapshot).unwrap_or_default());
+            }
             Self::AppDialRules => dial_rules::app_dial_rules(buffer, &objects.app_dial_rules),
             Self::DefaultDialPlan => {
                 return Self::DialPlan(DEFAULT_PLAN.to_owned()).write(renderer, snapshot);
@@ -100,4 +129,10 @@ impl SharedFile {
         }
         Ok(())
     }
+}
+
+/// What 7960s with SIP firmware are to run, and 7940s: one image serves both.
+fn legacy_load(snapshot: &Snapshot) -> Option<&str> {
+    let load = |model: &str| snapshot.loads.get(&(model.to_owned(), Protocol::Sip));
+    load("7960").or_else(|| load("7940")).map(String::as_str)
 }
