@@ -17,6 +17,7 @@ mod services;
 mod shared;
 mod sip_lines;
 mod soft_keys;
+mod templates;
 mod xml;
 mod xml_default;
 
@@ -28,6 +29,7 @@ pub use lists::{
 };
 use phone::{Files, LookedUp, Phone};
 pub use shared::SharedFile;
+pub use templates::{TemplateError, Templates};
 use xml::Xml;
 
 /// The file of phones that are not in the inventory, as they spell it.
@@ -42,6 +44,8 @@ pub enum RenderError {
     NotThere { kind: &'static str, name: String },
     #[error("{0}")]
     DialPlan(String),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 /// Renders files one after the other into the same buffer.

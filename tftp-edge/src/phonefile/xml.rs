@@ -150,6 +150,28 @@ impl<'b> Xml<'b> {
     }
 }
 
+/// Gives a document that somebody else has written a stamp that stands for its other bytes, in
+/// place of the text of its first `versionStamp`.
+pub(super) fn restamp(document: &mut Vec<u8>) {
+    const TAG: &[u8] = b"<versionStamp>";
+    let find =
+        |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).position(|at| at == wanted);
+    let Some(start) = find(document, TAG).map(|at| at + TAG.len()) else {
+        return;
+    };
+    let Some(len) = find(&document[start..], b"<") else {
+        return;
+    };
+    document.splice(start..start + len, NO_STAMP.bytes());
+    let stamp = stamp(document);
+    document[start..start + NO_STAMP.len()].copy_from_slice(stamp.as_bytes());
+}
+
+/// Text as it stands in a document or in an attribute.
+pub(super) fn escaped(text: &str) -> String {
+    quick_xml::escape::escape(without_forbidden(text)).into_owned()
+}
+
 /// A hash of the content in the form of a UUID. It tells versions of one file apart and guards
 /// nothing, so a fast hash that never changes between builds is right.
 fn stamp(content: &[u8]) -> String {
