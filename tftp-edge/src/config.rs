@@ -106,6 +106,7 @@ impl Config {
     fn resolve_paths(&mut self, directory: &Path) {
         for path in [
             &mut self.content.root,
+            &mut self.content.templates,
             &mut self.inventory.database,
             &mut self.control.socket,
             &mut self.http.tls.certificate,

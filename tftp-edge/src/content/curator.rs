@@ -24,6 +24,7 @@ use super::upstream::{Answer, Cache, Order as Fetch, Upstream};
 use super::{Change, Listener, Settings};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::Snapshot;
+use crate::phonefile::Templates;
 use publish::rank;
 
 /// From the first sign of a change on disk to looking: one change is often several events.
@@ -42,6 +43,8 @@ pub(super) enum Message {
     /// Something was written in the tree.
     Disk,
     Inventory(Snapshot),
+    /// The folder of templates is another one.
+    Templates(Box<Templates>),
     /// A large file was asked for.
     Want(Arc<str>),
     Loaded(Order, Loaded),
@@ -130,6 +133,7 @@ impl Curator {
     ) -> Self {
         let upstream = shared.upstream.as_ref();
         let upstream = upstream.map(Upstream::cache).unwrap_or_default();
+        let templates = Templates::load(&settings.templates);
         Self {
             settings,
             root,
@@ -138,7 +142,7 @@ impl Curator {
             alarms,
             listeners,
             disk: HashMap::new(),
-            generated: GeneratedFiles::default(),
+            generated: GeneratedFiles::new(templates),
             upstream,
             media: Media::default(),
             heads: Heads::default(),
@@ -189,6 +193,7 @@ impl Curator {
             match message {
                 Ok(Message::Disk) => self.scan_within(DISK_SETTLES),
                 Ok(Message::Inventory(snapshot)) => self.regenerate(snapshot),
+                Ok(Message::Templates(templates)) => self.use_templates(*templates),
                 Ok(Message::Want(name)) => self.want(name),
                 Ok(Message::Loaded(order, loaded)) => self.loaded(order, loaded),
                 Ok(Message::Fetched(order, answer)) => self.fetched(order, answer),
@@ -211,18 +216,40 @@ impl Curator {
             listener.inventory_changed(&snapshot);
         }
         let names = self.generated.update(snapshot);
-        let faults = self.generated.faults.iter();
-        let problems = faults.map(|(name, problem)| {
-            let told = format!("cannot be generated: {problem}; its last good version is served");
-            (name.clone(), told)
-        });
-        self.alarms.set(AlarmKind::Generation, problems);
+        self.tell_failures();
         names
+    }
+
+    fn tell_failures(&self) {
+        let failures = self.generated.failures();
+        let problems = failures.map(|(subject, failure)| (subject.into(), failure.to_string()));
+        self.alarms.set(AlarmKind::Generation, problems);
     }
 
     fn regenerate(&mut self, snapshot: Snapshot) {
         let began = Instant::now();
         let names = self.generate(snapshot);
+        self.publish_generated(&names, began);
+        tracing::info!(
+            files = names.len(),
+            took = ?self.last_regeneration.took,
+            "regenerated after a change of the inventory"
+        );
+    }
+
+    fn use_templates(&mut self, templates: Templates) {
+        let began = Instant::now();
+        let names = self.generated.use_templates(templates);
+        self.tell_failures();
+        self.publish_generated(&names, began);
+        tracing::info!(
+            files = names.len(),
+            took = ?self.last_regeneration.took,
+            "regenerated after a change of the templates"
+        );
+    }
+
+    fn publish_generated(&mut self, names: &[Arc<str>], began: Instant) {
         names.iter().for_each(|name| self.publish(name));
         self.hand_out();
         self.last_regeneration = Regeneration {
@@ -230,11 +257,6 @@ impl Curator {
             took: began.elapsed(),
         };
         self.count();
-        tracing::info!(
-            files = names.len(),
-            took = ?self.last_regeneration.took,
-            "regenerated after a change of the inventory"
-        );
     }
 
     fn scan_within(&mut self, delay: Duration) {

@@ -1,18 +1,19 @@
-//! The files that come out of the inventory, and which of them a change of it touches.
+//! The files that come out of the inventory: what there is under which name.
 
-use std::collections::{BTreeMap, HashMap};
-use std::num::NonZero;
+mod render;
+mod touched;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
-use std::thread;
 
 use bytes::Bytes;
 use tftp_ebpf::name::PATTERNS;
 
 use crate::inventory::{Device, Protocol, Snapshot};
-use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
-
-/// Fewer devices than this are not worth another thread.
-const DEVICES_A_THREAD: usize = 128;
+use crate::phonefile::{RenderError, Renderer, SharedFile, Templates};
+use render::render;
+use touched::touched;
 
 /// What all phones of some family ask for at every boot, and get on well without: trust lists, and
 /// the rules, rings and tones that a site may have or not. Worth an ERROR 1 from the kernel, unless
@@ -38,19 +39,53 @@ pub(super) enum Generated {
     Absent,
 }
 
+/// Why there is no new version of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    reason: String,
+    /// Whether there is an earlier one.
+    is_served: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instead = match self.is_served {
+            true => "its last good version is served",
+            false => "there is no earlier version, and phones are told that there is no such file",
+        };
+        write!(formatter, "cannot be generated: {}; {instead}", self.reason)
+    }
+}
+
 /// All generated names.
 #[derive(Default)]
 pub(super) struct GeneratedFiles {
     files: HashMap<Arc<str>, Generated>,
     snapshot: Option<Snapshot>,
-    /// What cannot be generated, and why. Its last good version stays.
-    pub(super) faults: BTreeMap<String, String>,
+    templates: Templates,
+    /// Those of the snapshot.
+    shared: BTreeSet<SharedFile>,
+    /// By device or file as people call it.
+    failures: BTreeMap<String, Failure>,
     /// Bytes of all files.
     pub(super) bytes: u64,
     pub(super) contents: u64,
 }
 
 impl GeneratedFiles {
+    pub(super) fn new(templates: Templates) -> Self {
+        Self {
+            templates,
+            ..Self::default()
+        }
+    }
+
+    /// What cannot be generated, and why. Its last good version stays.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &Failure)> {
+        let failures = self.failures.iter();
+        failures.map(|(subject, failure)| (subject.as_str(), failure))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Generated> {
         self.files.get(name)
     }
@@ -72,37 +107,88 @@ impl GeneratedFiles {
             None => snapshot.devices.values().map(AsRef::as_ref).collect(),
         };
         let mut changed = Vec::new();
-        for (device, content) in render(&touched, &snapshot) {
-            self.take(
-                device.name.to_string(),
-                device.name.config_file(),
-                content,
-                &mut changed,
-            );
-        }
+        self.take_devices(render(&touched, &snapshot, &self.templates), &mut changed);
+        self.take_shared(&snapshot, &mut changed);
         for name in OPTIONAL.into_iter().chain(PATTERNS) {
-            self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
+            if !self.is_shared(name) {
+                self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
+            }
         }
-        let mut renderer = Renderer::default();
-        let xml_default = renderer.xml_default("default", &snapshot);
-        self.take(
-            XML_DEFAULT.to_owned(),
-            XML_DEFAULT.to_ascii_lowercase(),
-            xml_default.map(Bytes::copy_from_slice),
-            &mut changed,
-        );
 
         let gone = before
             .iter()
             .flat_map(|before| before.devices.keys())
             .filter(|name| !snapshot.devices.contains_key(name));
         for name in gone {
-            self.faults.remove(name.as_str());
+            self.failures.remove(name.as_str());
             // Nothing stays of it, so that nobody can tell it from a device that never was.
             self.put(name.config_file(), None, &mut changed);
         }
         self.snapshot = Some(snapshot);
         changed
+    }
+
+    /// Takes over other templates; gives back the names whose content is another one.
+    pub(super) fn use_templates(&mut self, templates: Templates) -> Vec<Arc<str>> {
+        let before = std::mem::replace(&mut self.templates, templates);
+        let mut changed = Vec::new();
+        let Some(snapshot) = self.snapshot.take() else {
+            return changed;
+        };
+        // A template may include others, so every file that has or had one may be another.
+        let has_one = |device: &&Device| {
+            before.of_device(device).is_some() || self.templates.of_device(device).is_some()
+        };
+        let devices = snapshot.devices.values().map(AsRef::as_ref);
+        let touched: Vec<&Device> = devices.filter(has_one).collect();
+        self.take_devices(render(&touched, &snapshot, &self.templates), &mut changed);
+        self.take_shared(&snapshot, &mut changed);
+        self.snapshot = Some(snapshot);
+        changed
+    }
+
+    fn take_devices(
+        &mut self,
+        rendered: Vec<(&Device, Result<Bytes, RenderError>)>,
+        changed: &mut Vec<Arc<str>>,
+    ) {
+        for (device, content) in rendered {
+            let subject = device.name.to_string();
+            self.take(subject, device.name.config_file(), content, changed);
+        }
+    }
+
+    /// They are few and small, so all of them are written anew, and compared.
+    fn take_shared(&mut self, snapshot: &Snapshot, changed: &mut Vec<Arc<str>>) {
+        let files: BTreeSet<_> = SharedFile::all(snapshot).into_iter().collect();
+        let before = std::mem::take(&mut self.shared);
+        for gone in before.difference(&files) {
+            let subject = gone.to_string();
+            self.failures.remove(&subject);
+            let name = subject.to_ascii_lowercase();
+            // Those become absent.
+            if !OPTIONAL.contains(&&*name) {
+                self.put(name, None, changed);
+            }
+        }
+        let mut renderer = Renderer::default();
+        for file in &files {
+            let content = self.templates.shared(&mut renderer, file, snapshot);
+            let content = content.map(|bytes| Bytes::copy_from_slice(&bytes));
+            let subject = file.to_string();
+            self.take(
+                subject.clone(),
+                subject.to_ascii_lowercase(),
+                content,
+                changed,
+            );
+        }
+        self.shared = files;
+    }
+
+    fn is_shared(&self, name: &str) -> bool {
+        let mut shared = self.shared.iter();
+        shared.any(|file| file.to_string().eq_ignore_ascii_case(name))
     }
 
     /// A file, or why there is no new version of it; `subject` is what people call it.
@@ -115,11 +201,15 @@ impl GeneratedFiles {
     ) {
         match content {
             Ok(content) => {
-                self.faults.remove(&subject);
+                self.failures.remove(&subject);
                 self.put(name, Some(Generated::Content(content)), changed);
             }
             Err(error) => {
-                self.faults.insert(subject, error.to_string());
+                let failure = Failure {
+                    reason: error.to_string(),
+                    is_served: matches!(self.get(&name), Some(Generated::Content(_))),
+                };
+                self.failures.insert(subject, failure);
             }
         }
     }
@@ -145,61 +235,5 @@ impl GeneratedFiles {
     }
 }
 
-/// The devices that are new or different, by themselves or by their site or their firmware.
-fn touched<'s>(before: &Snapshot, now: &'s Snapshot) -> Vec<&'s Device> {
-    let same_models = before.models == now.models;
-    // Each pair of site and profile is compared once, not once for each of its devices.
-    let mut same_settings: HashMap<(&str, Option<&str>), bool> = HashMap::new();
-    now.devices
-        .values()
-        .map(AsRef::as_ref)
-        .filter(|device: &&Device| {
-            let layers = (device.site.as_str(), device.profile.as_deref());
-            let same = before
-                .devices
-                .get(&device.name)
-                .is_some_and(|old| old.as_ref() == *device && before.load(old) == now.load(device));
-            let compare = || before.settings(device) == now.settings(device);
-            // Settings of its own are laid over the others: then the pair says nothing.
-            let same_settings = match device.settings.is_empty() {
-                true => *same_settings.entry(layers).or_insert_with(compare),
-                false => compare(),
-            };
-            !(same && same_settings && same_models)
-        })
-        .collect()
-}
-
-/// Renders on all cores.
-fn render<'s>(
-    devices: &[&'s Device],
-    snapshot: &Snapshot,
-) -> Vec<(&'s Device, Result<Bytes, RenderError>)> {
-    let render_some = |devices: &[&'s Device]| -> Vec<_> {
-        let mut renderer = Renderer::default();
-        devices
-            .iter()
-            .map(|device| {
-                let content = renderer.device(device, snapshot);
-                (*device, content.map(Bytes::copy_from_slice))
-            })
-            .collect()
-    };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = devices.len().div_ceil(cores).max(DEVICES_A_THREAD);
-    let mut shares = devices.chunks(share);
-    let mine = shares.next().unwrap_or_default();
-    thread::scope(|scope| {
-        let others: Vec<_> = shares
-            .map(|devices| scope.spawn(move || render_some(devices)))
-            .collect();
-        let mut rendered = render_some(mine);
-        for other in others {
-            match other.join() {
-                Ok(more) => rendered.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        rendered
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::RecommendedWatcher;
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tftp_ebpf::name::{NameError, normalise, respell};
@@ -23,6 +22,7 @@ use super::root::Root;
 use super::table::{Entry, Table};
 use super::tree::MAX_NAME;
 use super::upstream::{Forwarders, Settings as UpstreamSettings, Snapshot, Upstream};
+use super::watch::{TemplateWatch, watch_folder};
 use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::alarms::Alarms;
 use crate::inventory::{Inventory, Watch};
@@ -94,6 +94,7 @@ pub struct Library {
 /// What goes on until [`Library::shutdown`]; the watches end when dropped.
 struct Running {
     _watcher: Option<RecommendedWatcher>,
+    _templates: TemplateWatch,
     watch: Watch,
     curator: JoinHandle<()>,
 }
@@ -137,6 +138,14 @@ impl Library {
             };
             Loader::start(root.clone(), done).map_err(ContentError::Thread)?
         };
+        // Before they are read for the first time, for the same reason.
+        let templates = {
+            let messages = messages.clone();
+            TemplateWatch::start(&settings.templates, move |templates| {
+                let _ = messages.send(Message::Templates(Box::new(templates)));
+            })
+            .map_err(ContentError::Thread)?
+        };
         let curator = Curator::new(
             settings.clone(),
             root,
@@ -159,6 +168,7 @@ impl Library {
             forwarders: Forwarders::new(&upstream.servers),
             running: Mutex::new(Some(Running {
                 _watcher: watcher,
+                _templates: templates,
                 watch,
                 curator,
             })),
@@ -308,24 +318,10 @@ fn spawn_curator(
 
 /// Tells the curator when something in the tree was written; none if the system does not let us.
 fn watch_tree(root: &Path, messages: Messages) -> Option<RecommendedWatcher> {
-    let tell = move |event: notify::Result<notify::Event>| {
-        let is_written = |kind| match kind {
-            // Our own reading is an access too.
-            EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-            _ => true,
-        };
-        // An error is a change that was missed.
-        if event.is_ok_and(|event| !is_written(event.kind)) {
-            return;
-        }
+    let tell = move || {
         let _ = messages.send(Message::Disk);
     };
-    let config = Config::default().with_follow_symlinks(false);
-    let watcher = RecommendedWatcher::new(tell, config).and_then(|mut watcher| {
-        watcher.watch(root, RecursiveMode::Recursive)?;
-        Ok(watcher)
-    });
-    watcher
+    watch_folder(root, tell)
         .inspect_err(|error| {
             tracing::warn!(
                 %error,

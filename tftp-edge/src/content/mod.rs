@@ -3,8 +3,9 @@
 //! [`Library`] is the catalog of a site. What it says to a name, in this order:
 //! 1. a file beneath the root, by its exact spelling if several differ only in case, else the
 //!    first of them in byte order. So an operator overrides any generated file;
-//! 2. a file generated from the inventory: `SEP<MAC>.cnf.xml` and `XMLDefault.cnf.xml`, or a list
-//!    of the rings and pictures that lie on disk ([`Media`]);
+//! 2. a file generated from the inventory, laid out by a template if there is one for it (the
+//!    configuration of a device, the defaults, dial plans, soft keys and feature policies), or a
+//!    list of the rings and pictures that lie on disk ([`Media`]);
 //! 3. refused, if there is something that must not be served;
 //! 4. what an [`upstream`] server has under that name, if there are any;
 //! 5. absent. Of some names that is known beforehand, since phones ask for them in vain: optional
@@ -26,6 +27,7 @@ mod survey;
 mod table;
 mod tree;
 pub mod upstream;
+mod watch;
 
 use std::fmt;
 use std::net::IpAddr;

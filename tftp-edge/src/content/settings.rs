@@ -16,6 +16,8 @@ pub struct Settings {
     /// before a generated one of the same name, and appears whole only if it is renamed into
     /// place: one that is written in place may be served half in a pause of the writer.
     pub root: PathBuf,
+    /// The operator's templates, laid over generated files; there need not be such a folder.
+    pub templates: PathBuf,
     /// The most memory for content. Generated files always have theirs; transfers under way keep
     /// theirs to their end.
     pub memory_limit: ByteSize,
@@ -27,6 +29,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             root: "/srv/tftp".into(),
+            templates: "/etc/tftp-edge/templates".into(),
             memory_limit: ByteSize(1 << 30),
             preload_limit: ByteSize(1 << 20),
         }

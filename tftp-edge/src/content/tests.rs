@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tftp_ebpf::name::PATTERNS;
 
 use super::*;
+use crate::alarms::Alarms;
 use crate::inventory::{self, Device, ImportMode, Inventory, SqliteStore, Store, parse_csv};
 
 fn query(name: &[u8]) -> Query<'_> {
@@ -69,6 +70,7 @@ impl Listener for Breaking {
 struct Site {
     folder: TempDir,
     heard: Arc<Recorder>,
+    alarms: Arc<Alarms>,
     library: Option<Arc<Library>>,
 }
 
@@ -79,6 +81,7 @@ impl Site {
         Self {
             folder,
             heard: Arc::default(),
+            alarms: Arc::default(),
             library: None,
         }
     }
@@ -131,7 +134,7 @@ impl Site {
             &settings,
             &upstream::Settings::default(),
             inventory.unwrap(),
-            Arc::default(),
+            self.alarms.clone(),
             vec![listener],
         )
         .unwrap();
@@ -349,7 +352,7 @@ fn devices_have_a_configuration_and_no_trust_lists() {
         assert!(matches!(told[name], State::Absent), "{name}");
         assert!(matches!(site.lookup(name), Lookup::Absent), "{name}");
     }
-    assert_eq!(told.len(), 14, "{told:?}");
+    assert_eq!(told.len(), 16, "{told:?}");
 }
 
 #[test]
@@ -463,6 +466,77 @@ fn the_ip_communicator_gets_what_others_get() {
         site.found("Ringlist.xml").bytes,
         site.found("RINGLIST.XML").bytes
     );
+}
+
+/// A root without files of its own, and a folder of templates.
+fn with_templates(site: &Site) -> Settings {
+    let templates = site.folder.path().join("templates");
+    fs::create_dir(&templates).unwrap();
+    Settings {
+        templates,
+        ..Settings::default()
+    }
+}
+
+fn text(site: &Site, name: &str) -> String {
+    String::from_utf8(site.found(name).bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn a_template_lays_out_what_it_fits_and_takes_effect_at_once() {
+    let mut site = Site::new();
+    site.import(&devices(
+        "SEP000000000001,8845,sip,1001,hq,Desk\nSEP000000000002,8851,sip,1002,hq,Desk\n",
+    ));
+    let settings = with_templates(&site);
+    let template = settings.templates.join("model/8845/SEP.cnf.xml");
+    site.start_with(settings);
+    let plain = text(&site, "SEP000000000001.cnf.xml");
+    site.heard.clear();
+
+    fs::create_dir_all(template.parent().unwrap()).unwrap();
+    fs::write(
+        &template,
+        "{{ generated | set_element('vendorConfig/x', 1) }}",
+    )
+    .unwrap();
+    site.until("it is used", |site| {
+        text(site, "SEP000000000001.cnf.xml").contains("<x>1</x>")
+    });
+    assert!(!text(&site, "SEP000000000002.cnf.xml").contains("<x>1</x>"));
+    assert_eq!(
+        site.heard.names(),
+        BTreeSet::from(["sep000000000001.cnf.xml".to_owned()])
+    );
+
+    // One that is broken leaves what it was.
+    fs::write(&template, "{{ generated | set_element('vendorConfig/x', ").unwrap();
+    let alarms = &site.alarms;
+    site.until("the alarm", |_| !alarms.list().is_empty());
+    let alarm = alarms.list().remove(0);
+    assert_eq!(alarm.subject, "SEP000000000001");
+    let told = "cannot be generated: template model/8845/SEP.cnf.xml, line 1: ";
+    assert!(alarm.problem.starts_with(told), "{}", alarm.problem);
+    assert!(alarm.problem.ends_with("its last good version is served"));
+    assert!(text(&site, "SEP000000000001.cnf.xml").contains("<x>1</x>"));
+
+    fs::remove_file(&template).unwrap();
+    site.until("ours is back", |site| {
+        text(site, "SEP000000000001.cnf.xml") == plain
+    });
+    site.until("the alarm is gone", |_| alarms.list().is_empty());
+}
+
+#[test]
+fn a_folder_of_templates_that_is_made_later_is_found() {
+    let mut site = Site::new();
+    let settings = with_templates(&site);
+    let folder = settings.templates.clone();
+    fs::remove_dir(&folder).unwrap();
+    site.start_with(settings);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("XMLDefault.cnf.xml"), "<mine/>").unwrap();
+    site.until_found("XMLDefault.cnf.xml", b"<mine/>");
 }
 
 #[test]
@@ -663,8 +737,9 @@ fn a_large_file_in_use_is_served_until_its_next_version_is_there() {
         matches!(site.lookup("image.bin"), Lookup::Absent)
     });
     site.until("its memory is given back", |site| {
-        let generated = site.found("xmldefault.cnf.xml").bytes.len() as u64;
-        site.library.as_ref().unwrap().counts().bytes == generated
+        let names = ["xmldefault.cnf.xml", "atadefault.cnf.xml", "sipdefault.cnf"];
+        let generated = names.map(|name| site.found(name).bytes.len() as u64);
+        site.library.as_ref().unwrap().counts().bytes == generated.iter().sum::<u64>()
     });
 }
 
