@@ -11,10 +11,11 @@ use tftp_edge::audit::command::{FilesCommand, FirmwareCommand};
 use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
-use tftp_edge::inventory::command::{CommandError, InventoryCommand, RenderArgs};
+use tftp_edge::inventory::command::{CommandError, InventoryCommand};
 use tftp_edge::ops::control::{self, ClientError};
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
+use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
 #[derive(Parser)]
@@ -192,9 +193,20 @@ fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
 fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
     log::init(&config.log);
+    let (root, templates) = (&config.content.root, &config.content.templates);
     arguments
-        .run(&config.inventory, &config.content.root, &mut io::stdout())
-        .map_err(|error| Failure::new(command_exit(&error), error))?;
+        .run(&config.inventory, root, templates, &mut io::stdout())
+        .map_err(|error| {
+            let exit = match &error {
+                RenderCommandError::Store(error) => error.into(),
+                RenderCommandError::Output(_) => Exit::Io,
+                RenderCommandError::NoSite(_) => Exit::Usage,
+                RenderCommandError::NoDevice { .. }
+                | RenderCommandError::NoFile { .. }
+                | RenderCommandError::Render { .. } => Exit::Data,
+            };
+            Failure::new(exit, error)
+        })?;
     Ok(Exit::Ok)
 }
 
@@ -235,10 +247,7 @@ fn audit(
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::File { source, .. } => Exit::of_io(source),
-        CommandError::Import { .. }
-        | CommandError::Render(_)
-        | CommandError::NoSuchFile { .. }
-        | CommandError::NotThere(_) => Exit::Data,
+        CommandError::Import { .. } | CommandError::NotThere(_) => Exit::Data,
         CommandError::Setting { .. }
         | CommandError::SiteName(..)
         | CommandError::UnknownModel(_)

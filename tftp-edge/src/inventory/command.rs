@@ -1,8 +1,8 @@
-//! `tftp-edge inventory …` and `tftp-edge render …`.
+//! `tftp-edge inventory …`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -10,7 +10,6 @@ use super::{
     DeviceName, ImportError, ImportMode, Inventory, KEYS, Models, Protocol, SettingError, Settings,
     Site, Snapshot, StoreError, Summary, import, parse_csv, settings, text,
 };
-use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
 
 #[derive(Debug, Subcommand)]
 pub enum InventoryCommand {
@@ -80,12 +79,6 @@ pub enum ModelCommand {
     List,
 }
 
-#[derive(Debug, Args)]
-pub struct RenderArgs {
-    /// A device name, or XMLDefault.cnf.xml
-    pub name: String,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     #[error("{path}: {source}", path = path.display())]
@@ -104,12 +97,8 @@ pub enum CommandError {
     Load(String),
     #[error("a {0} reads no {1} configuration")]
     WrongProtocol(String, Protocol),
-    #[error("{name}: {problem}; expected a device name such as SEP001122334455, or {XML_DEFAULT}")]
-    NoSuchFile { name: String, problem: &'static str },
     #[error("not in the inventory: {}; the others were removed", names(.0))]
     NotThere(Vec<DeviceName>),
-    #[error("it cannot be generated: {0}")]
-    Render(#[from] RenderError),
     #[error("output: {0}")]
     Output(#[from] io::Error),
 }
@@ -325,57 +314,6 @@ impl ModelCommand {
     }
 }
 
-impl RenderArgs {
-    /// Writes the file as phones get it, unless `root` has one of the same name: that one wins
-    /// when it is served, and is told on standard error.
-    pub fn run(
-        &self,
-        settings: &Settings,
-        root: &Path,
-        out: &mut dyn Write,
-    ) -> Result<(), CommandError> {
-        let snapshot = Inventory::open(settings)?.snapshot()?;
-        let no_such_file = |problem| CommandError::NoSuchFile {
-            name: self.name.clone(),
-            problem,
-        };
-        let mut renderer = Renderer::default();
-        let bytes = if self.name.eq_ignore_ascii_case(XML_DEFAULT) {
-            renderer.xml_default("default", &snapshot)?
-        } else {
-            let device = strip_suffix_ignore_case(&self.name, ".cnf.xml");
-            let name: DeviceName = device
-                .parse()
-                .map_err(|_| no_such_file("it is no file that is generated"))?;
-            let device = snapshot
-                .devices
-                .get(&name)
-                .ok_or_else(|| no_such_file("it is not in the inventory"))?;
-            renderer.device(device, &snapshot)?
-        };
-        let on_disk = root.join(match self.name.eq_ignore_ascii_case(XML_DEFAULT) {
-            true => XML_DEFAULT.to_owned(),
-            false => format!(
-                "{}.cnf.xml",
-                strip_suffix_ignore_case(&self.name, ".cnf.xml")
-            ),
-        });
-        if on_disk.exists() {
-            tracing::warn!(file = %on_disk.display(), "this file is served instead of the generated one");
-        }
-        Ok(out.write_all(bytes)?)
-    }
-}
-
-fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> &'a str {
-    match text.len().checked_sub(suffix.len()) {
-        Some(at) if text.is_char_boundary(at) && text[at..].eq_ignore_ascii_case(suffix) => {
-            &text[..at]
-        }
-        _ => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -384,6 +322,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::phonefile::command::RenderArgs;
 
     #[derive(Debug, Parser)]
     enum Cli {
@@ -411,10 +350,15 @@ mod tests {
             let mut out = Vec::new();
             let arguments = std::iter::once("tftp-edge").chain(arguments.iter().copied());
             match Cli::try_parse_from(arguments).map_err(|error| error.to_string())? {
-                Cli::Inventory(command) => command.run(&self.settings, &mut out),
-                Cli::Render(args) => args.run(&self.settings, self.folder.path(), &mut out),
+                Cli::Inventory(command) => command
+                    .run(&self.settings, &mut out)
+                    .map_err(|error| error.to_string())?,
+                Cli::Render(args) => {
+                    let folder = self.folder.path();
+                    args.run(&self.settings, folder, &folder.join("none"), &mut out)
+                        .map_err(|error| error.to_string())?
+                }
             }
-            .map_err(|error| error.to_string())?;
             Ok(String::from_utf8(out).unwrap())
         }
 

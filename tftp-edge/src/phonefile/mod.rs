@@ -3,6 +3,7 @@
 //! There is no schema for them; order and names follow the samples that phones are known to take.
 //! The same input gives the same bytes: a phone that finds its file unchanged does not restart.
 
+pub mod command;
 mod common;
 mod dial_rules;
 mod feature_policy;

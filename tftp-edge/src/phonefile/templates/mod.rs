@@ -167,6 +167,11 @@ impl Templates {
         self.of_file(&file.to_string(), DEFAULT_SITE)
     }
 
+    /// The template of `XMLDefault.cnf.xml` in a site, if it has one.
+    pub fn of_xml_default(&self, site: &str) -> Option<&str> {
+        self.of_file(super::XML_DEFAULT, site)
+    }
+
     fn of_file(&self, file: &str, site: &str) -> Option<&str> {
         self.find(&format!("site/{site}/{file}"))
             .or_else(|| self.find(file))
@@ -215,7 +220,7 @@ impl Templates {
         snapshot: &Snapshot,
     ) -> Result<Cow<'r, [u8]>, RenderError> {
         let generated = renderer.xml_default(site, snapshot)?;
-        let Some(template) = self.of_file(super::XML_DEFAULT, site) else {
+        let Some(template) = self.of_xml_default(site) else {
             return Ok(Cow::Borrowed(generated));
         };
         let context = context::of_site(site, snapshot, text(generated))?;
