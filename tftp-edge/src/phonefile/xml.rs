@@ -54,10 +54,7 @@ impl<'b> Xml<'b> {
         attributes: &[(&str, &str)],
         content: impl FnOnce(&mut Self),
     ) {
-        let attributes = attributes.iter().copied();
-        self.event(Event::Start(
-            BytesStart::new(name).with_attributes(attributes),
-        ));
+        self.event(Event::Start(start(name, attributes)));
         content(self);
         self.event(Event::End(BytesEnd::new(name)));
     }
@@ -68,7 +65,7 @@ impl<'b> Xml<'b> {
     }
 
     pub(super) fn text_with(&mut self, name: &str, attributes: &[(&str, &str)], value: &str) {
-        let start = BytesStart::new(name).with_attributes(attributes.iter().copied());
+        let start = start(name, attributes);
         let value = without_forbidden(value);
         if value.is_empty() {
             return self.event(Event::Empty(start));
@@ -148,6 +145,14 @@ impl<'b> Xml<'b> {
     fn event(&mut self, event: Event<'_>) {
         self.writer.write_event(event).expect(IN_MEMORY);
     }
+}
+
+fn start<'n>(name: &'n str, attributes: &[(&str, &str)]) -> BytesStart<'n> {
+    let mut start = BytesStart::new(name);
+    for (name, value) in attributes {
+        start.push_attribute((*name, &*without_forbidden(value)));
+    }
+    start
 }
 
 /// Gives a document that somebody else has written a stamp that stands for its other bytes, in
