@@ -148,6 +148,11 @@ impl Snapshot {
         self.look_up(phone)
     }
 
+    /// What holds for a phone of a site that is not in the inventory.
+    pub fn site_settings(&self, site: &str) -> Result<Arc<Settings>, Fault> {
+        self.join(&(site.to_owned(), None))
+    }
+
     fn join(&self, (site, profile): &Layers) -> Result<Arc<Settings>, Fault> {
         let mut phone = self.site(site).map_err(Clone::clone)?.phone.clone();
         if let Some(profile) = profile {

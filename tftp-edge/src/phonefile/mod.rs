@@ -77,7 +77,7 @@ impl Renderer {
 
     /// `XMLDefault.cnf.xml` for phones of a site that are not in the inventory.
     pub fn xml_default(&mut self, site: &str, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
-        let site = snapshot.site(site).map_err(Clone::clone)?;
+        let site = snapshot.site_settings(site)?;
         let mut xml = Xml::new(&mut self.buffer);
         xml_default::write(&mut xml, &site.phone, snapshot);
         xml.finish();

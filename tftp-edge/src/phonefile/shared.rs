@@ -93,13 +93,13 @@ impl SharedFile {
                 renderer.xml_default(DEFAULT_SITE, snapshot)?;
             }
             Self::AtaDefault => {
-                let site = snapshot.default_site().map_err(Clone::clone)?;
+                let site = snapshot.site_settings(DEFAULT_SITE)?;
                 let mut xml = Xml::new(buffer);
                 xml_default::write_for_adapters(&mut xml, &site.phone, snapshot);
                 xml.finish();
             }
             Self::SipDefault => {
-                let site = snapshot.default_site().map_err(Clone::clone)?;
+                let site = snapshot.site_settings(DEFAULT_SITE)?;
                 legacy_sip::default_file(buffer, &site.phone, legacy_load(snapshot));
             }
             Self::LegacyImage => {

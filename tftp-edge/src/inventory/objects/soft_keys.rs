@@ -16,7 +16,8 @@ const MAX_KEYS: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftKeySet {
-    /// Names of keys from left to right, by the name of the state.
+    /// Names of keys from left to right, by the name of the state. A state that is not named has
+    /// the usual ones; one with none shows none.
     pub states: BTreeMap<String, Vec<String>>,
 }
 
@@ -91,17 +92,21 @@ pub struct CallState {
     pub required: Option<&'static str>,
     /// The other keys; `Undefined` holds a place in any state.
     pub keys: &'static [&'static str],
+    /// What is shown if a set does not name the state: nobody is to be stuck in a call.
+    pub usual: &'static [&'static str],
 }
 
 const fn state(
     name: &'static str,
     required: Option<&'static str>,
     keys: &'static [&'static str],
+    usual: &'static [&'static str],
 ) -> CallState {
     CallState {
         name,
         required,
         keys,
+        usual,
     }
 }
 
@@ -114,6 +119,7 @@ pub static CALL_STATES: &[CallState] = &[
             "Redial", "DND", "CFwdAll", "HLog", "PickUp", "GPickUp", "OPickUp", "CallBack",
             "MeetMe", "QRT",
         ],
+        &["Redial", "NewCall", "CFwdAll"],
     ),
     state(
         "Off Hook",
@@ -122,18 +128,26 @@ pub static CALL_STATES: &[CallState] = &[
             "Redial", "EndCall", "DND", "CFwdAll", "HLog", "PickUp", "GPickUp", "OPickUp",
             "AbbrDial",
         ],
+        &["Redial", "EndCall", "PickUp"],
     ),
     state(
         "Off Hook With Feature",
         None,
         &["Redial", "EndCall", "DND", "AbbrDial"],
+        &["Redial", "EndCall"],
     ),
     state(
         "Digits After First",
         Some("<<"),
         &["EndCall", "DND", "AbbrDial"],
+        &["<<", "EndCall"],
     ),
-    state("Ring Out", None, &["EndCall", "DND", "CallBack"]),
+    state(
+        "Ring Out",
+        None,
+        &["EndCall", "DND", "CallBack"],
+        &["Undefined", "EndCall"],
+    ),
     state(
         "Connected",
         Some("EndCall"),
@@ -141,25 +155,39 @@ pub static CALL_STATES: &[CallState] = &[
             "Hold", "Transfer", "Park", "Confrn", "ConfList", "RmLstC", "Record", "iDivert", "DND",
             "HLog", "QRT", "MCID", "Select", "Join",
         ],
+        &["Hold", "EndCall", "Transfer", "Confrn", "Park"],
     ),
-    state("Connected No Feature", None, &["EndCall"]),
+    state(
+        "Connected No Feature",
+        None,
+        &["EndCall"],
+        &["Undefined", "EndCall"],
+    ),
     state(
         "Connected Transfer",
         Some("Transfer"),
         &["EndCall", "CallBack", "QRT"],
+        &["Undefined", "EndCall", "Transfer"],
     ),
     state(
         "Connected Conference",
         Some("Confrn"),
         &["EndCall", "DND", "QRT"],
+        &["Undefined", "EndCall", "Confrn"],
     ),
     state(
         "On Hold",
         Some("Resume"),
         &["NewCall", "iDivert", "DND", "Select", "Join"],
+        &["Resume", "NewCall"],
     ),
-    state("Ring In", None, &["Answer", "iDivert", "DND"]),
-    state("Remote In Use", None, &[]),
+    state(
+        "Ring In",
+        None,
+        &["Answer", "iDivert", "DND"],
+        &["Answer", "iDivert"],
+    ),
+    state("Remote In Use", None, &[], &[]),
 ];
 
 impl CallState {
@@ -234,6 +262,8 @@ mod tests {
             for key in state.keys.iter().chain(&state.required) {
                 assert!(SOFT_KEYS.iter().any(|known| known.name == *key), "{key}");
             }
+            let usual: Vec<_> = state.usual.iter().map(|key| (*key).to_owned()).collect();
+            assert_eq!(state.check(&usual), Ok(()));
         }
     }
 }

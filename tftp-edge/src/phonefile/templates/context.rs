@@ -107,7 +107,7 @@ pub(super) fn of_site(
     snapshot: &Snapshot,
     generated: String,
 ) -> Result<Value, RenderError> {
-    let settings = snapshot.site(site).map_err(Clone::clone)?;
+    let settings = snapshot.site_settings(site)?;
     Ok(context! {
         generated => Value::from_safe_string(generated),
         settings => settings.phone.pairs(),
