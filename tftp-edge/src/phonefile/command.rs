@@ -116,8 +116,7 @@ impl RenderArgs {
         if let Some(file) = file {
             return Ok(Target::Shared(file.clone()));
         }
-        if let Some(device) = without_suffix(name).parse().ok() {
-            let device: DeviceName = device;
+        if let Ok(device) = without_suffix(name).parse::<DeviceName>() {
             if let Some(device) = snapshot.devices.get(&device) {
                 return Ok(Target::Device(device));
             }
