@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     DeviceName, ImportError, ImportMode, Inventory, KEYS, Models, Protocol, SettingError, Settings,
-    Site, Snapshot, StoreError, Summary, import, parse_csv, settings, text,
+    Site, Snapshot, StoreError, Summary, element_help, import, parse_csv, settings, text,
 };
 
 #[derive(Debug, Subcommand)]
@@ -120,7 +120,7 @@ fn site_help() -> String {
     for (key, expected) in KEYS {
         help += &format!("  {key:<24} {expected}\n");
     }
-    help
+    help + &element_help()
 }
 
 impl InventoryCommand {

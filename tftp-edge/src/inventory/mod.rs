@@ -32,7 +32,7 @@ pub use objects::{
 pub use settings::{
     AutoRegistration, CapfAuth, DEFAULT_SITE, Element, HostPort, KEYS, Locale, PhoneSettings,
     SITE_KEYS, Section, Server, SettingError, Site, Transport, VENDOR_ELEMENTS, Value,
-    VendorElement, Vpn, VpnAuth, xml_elements,
+    VendorElement, Vpn, VpnAuth, element_help, xml_elements,
 };
 pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
 pub use sqlite::SqliteStore;

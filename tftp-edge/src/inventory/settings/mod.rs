@@ -5,6 +5,8 @@
 //! profile, the device itself. Each layer sets what it wants and leaves the rest to those below.
 
 mod elements;
+mod keys;
+mod pairs;
 mod security;
 mod server;
 mod site;
@@ -16,7 +18,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use super::text;
-pub use elements::{Element, Section, VENDOR_ELEMENTS, Value, VendorElement, xml_elements};
+pub use elements::{
+    Element, Section, VENDOR_ELEMENTS, Value, VendorElement, element_help, xml_elements,
+};
+pub use keys::KEYS;
 pub use security::{CapfAuth, HostPort, Vpn, VpnAuth};
 pub use server::Server;
 pub use site::{AutoRegistration, SITE_KEYS, Site};
@@ -171,95 +176,6 @@ impl Default for PhoneSettings {
     }
 }
 
-/// Every key of a phone's settings, and what its value looks like: the help of `site set`, and of
-/// its errors. A key with a dot stands for all that begin with what is before the dot.
-pub const KEYS: &[(&str, &str)] = &[
-    (
-        "servers",
-        "HOST[/sccp=2000][/sip=5060][/sips=5061];…  up to 5, first is preferred",
-    ),
-    (
-        "server_group",
-        "the name of a server group, in place of servers",
-    ),
-    (
-        "srst",
-        "HOST[/sccp=2000][/sip=5060];…  up to 3, empty for none",
-    ),
-    (
-        "tvs",
-        "HOST[/port=2445];…  up to 5 trust verification servers",
-    ),
-    (
-        "capf",
-        "HOST[/port=3804]  certificates for phones; the first server if empty",
-    ),
-    ("capf_auth", "off, password, null, lsc or mic"),
-    ("vpn_urls", "https://…;…  up to 3 gateways, empty for none"),
-    (
-        "vpn_cert_hashes",
-        "BASE64;…  SHA-1 of their certificates, up to 10",
-    ),
-    ("vpn_auth", "user, password or certificate"),
-    ("vpn_mtu", "256 to 1406 bytes"),
-    ("vpn_connect_timeout_s", "1 to 600 seconds"),
-    (
-        "vpn_keep_password",
-        "true or false: whether the phone keeps it",
-    ),
-    (
-        "vpn_auto_detect",
-        "true or false: whether phones try without a VPN first",
-    ),
-    (
-        "vpn_check_host",
-        "true or false: whether the certificate must name the host",
-    ),
-    ("ntp", "HOST;…  up to 5"),
-    ("time_zone", "W. Europe Standard/Daylight Time"),
-    ("date_template", "D/M/Y, M/D/YA, D.M.Y …"),
-    (
-        "user_locale",
-        "German_Germany  the folder of the language pack",
-    ),
-    ("user_locale_code", "de_DE"),
-    ("user_locale_version", "changes when the pack does"),
-    ("network_locale", "Germany  the folder of g3-tones.xml"),
-    ("network_locale_version", "changes when the pack does"),
-    ("sip_transport", "tcp, udp or tls"),
-    ("sip_proxy", "USECALLMANAGER, or a host"),
-    ("register_expires_s", "60 to 86400 seconds"),
-    ("dial_template", "a dial plan, or a file name: dialplan.xml"),
-    ("soft_keys", "a soft key set, or a file name: softkeys.xml"),
-    (
-        "feature_policy",
-        "a feature policy, or a file name: policy.xml",
-    ),
-    ("services", "NAME;…  phone services, in their order"),
-    ("voicemail", "the number of the messages key"),
-    ("services_url", "http://…"),
-    ("directory_url", "http://…"),
-    ("authentication_url", "http://…"),
-    ("information_url", "http://…"),
-    ("messages_url", "http://…"),
-    ("idle_url", "http://…"),
-    ("idle_timeout_s", "0 to 86400 seconds"),
-    ("phone_password", "unlocks the settings menu"),
-    ("ssh_user", "text"),
-    ("ssh_password", "text"),
-    ("web_access", "true or false"),
-    ("load_server", "a host that has the firmware"),
-    ("peer_firmware_sharing", "true or false"),
-    (
-        "vendor.NAME",
-        "the text of the element NAME of vendorConfig",
-    ),
-    (
-        "xml.NAME",
-        "the text of another element of the configuration",
-    ),
-];
-
 /// What is shown of a setting: of a password, only that there is one.
 pub(super) fn shown<'v>(key: &str, value: &'v str) -> &'v str {
     match is_secret(key) {
@@ -397,74 +313,6 @@ impl PhoneSettings {
             _ => unreachable!("every key in KEYS has an arm; a test holds this"),
         }
         Ok(())
-    }
-}
-
-impl PhoneSettings {
-    /// Every key with its value, as [`Self::set`] takes it.
-    pub fn pairs(&self) -> BTreeMap<String, String> {
-        let grouped = |group: &str, elements: &BTreeMap<String, String>| -> Vec<_> {
-            let of = |(name, value): (&String, &String)| (format!("{group}.{name}"), value.clone());
-            elements.iter().map(of).collect()
-        };
-        KEYS.iter()
-            .filter(|(key, _)| !key.contains('.'))
-            .map(|(key, _)| ((*key).to_owned(), self.get(key)))
-            .chain(grouped("vendor", &self.vendor))
-            .chain(grouped("xml", &self.elements))
-            .collect()
-    }
-
-    fn get(&self, key: &str) -> String {
-        let servers = |servers: &[Server]| -> String {
-            let texts: Vec<_> = servers.iter().map(Server::to_string).collect();
-            texts.join(";")
-        };
-        match key {
-            "servers" => servers(&self.servers),
-            "server_group" => self.server_group.clone(),
-            "srst" => servers(&self.srst),
-            "tvs" => {
-                let texts: Vec<_> = self.tvs.iter().map(|tvs| tvs.to_text(TVS_PORT)).collect();
-                texts.join(";")
-            }
-            "capf" => self
-                .capf
-                .as_ref()
-                .map_or_else(String::new, |capf| capf.to_text(CAPF_PORT)),
-            "capf_auth" => self.capf_auth.as_str().to_owned(),
-            key if key.starts_with("vpn_") => self.vpn.get(key),
-            "ntp" => self.ntp.join(";"),
-            "time_zone" => self.time_zone.clone(),
-            "date_template" => self.date_template.clone(),
-            "user_locale" => self.user_locale.name.clone(),
-            "user_locale_code" => self.user_locale.lang_code.clone(),
-            "user_locale_version" => self.user_locale.version.clone(),
-            "network_locale" => self.network_locale.name.clone(),
-            "network_locale_version" => self.network_locale.version.clone(),
-            "sip_transport" => self.sip_transport.as_str().to_owned(),
-            "sip_proxy" => self.sip_proxy.clone(),
-            "register_expires_s" => self.register_expires_s.to_string(),
-            "dial_template" => self.dial_template.clone(),
-            "soft_keys" => self.soft_keys.clone(),
-            "feature_policy" => self.feature_policy.clone(),
-            "services" => self.services.join(";"),
-            "voicemail" => self.voicemail.clone(),
-            "services_url" => self.services_url.clone(),
-            "directory_url" => self.directory_url.clone(),
-            "authentication_url" => self.authentication_url.clone(),
-            "information_url" => self.information_url.clone(),
-            "messages_url" => self.messages_url.clone(),
-            "idle_url" => self.idle_url.clone(),
-            "idle_timeout_s" => self.idle_timeout_s.to_string(),
-            "phone_password" => self.phone_password.clone(),
-            "ssh_user" => self.ssh_user.clone(),
-            "ssh_password" => self.ssh_password.clone(),
-            "web_access" => self.web_access.to_string(),
-            "load_server" => self.load_server.clone(),
-            "peer_firmware_sharing" => self.peer_firmware_sharing.to_string(),
-            _ => unreachable!("every key in KEYS has an arm; a test holds this"),
-        }
     }
 }
 
