@@ -13,7 +13,7 @@ use crate::inventory::{
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    /// A device, such as SEP001122334455, or a file: XMLDefault.cnf.xml, dialplan.xml, SK<name>.xml …
+    /// A device, such as SEP001122334455, or a file: XMLDefault.cnf.xml, dialplan.xml, AppDialRules.xml …
     pub name: String,
     /// Show what a template changes in our own file
     #[arg(long)]
