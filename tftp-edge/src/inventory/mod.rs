@@ -8,6 +8,7 @@ mod line_key;
 mod models;
 mod names;
 mod objects;
+mod record;
 mod settings;
 mod snapshot;
 mod sqlite;
@@ -25,13 +26,14 @@ pub use line_key::{FEATURES, KeyAction, LineKey};
 pub use models::{MODELS, Model, ModelKind, Models};
 pub use names::{DeviceName, Mac, NameError, NameKind};
 pub use objects::{AppDialRule, DialPlan, DialRule, FeaturePolicy, PhoneService, SoftKeySet};
+pub use record::{Change, LayerSettings, Record, Table};
 pub use settings::{
     AutoRegistration, DEFAULT_SITE, KEYS, Locale, PhoneSettings, SITE_KEYS, Server, SettingError,
     Site, Transport,
 };
 pub use snapshot::{Fault, Snapshot};
 pub use sqlite::SqliteStore;
-pub use store::{Contents, ImportMode, Objects, Store, StoreError, Summary};
+pub use store::{Contents, ImportMode, Objects, Scope, Store, StoreError, Summary};
 pub use watch::Watch;
 
 /// The `[inventory]` table of the configuration file.
