@@ -1,54 +1,58 @@
-//! `tftp-edge inventory …` and `tftp-edge render …`.
+//! `tftp-edge inventory …`, `tftp-edge phones …` and `tftp-edge render …`.
 
-use std::fs::File;
+mod history;
+mod import;
+mod print;
+mod records;
+
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::{
-    DeviceName, ImportError, ImportMode, Inventory, KEYS, Models, Protocol, SettingError, Settings,
-    Site, Snapshot, StoreError, Summary, import, parse_csv, settings, text,
+    DeviceName, Inventory, KEYS, Models, Protocol, RowErrors, SITE_KEYS, Settings, StoreError,
+    Table,
 };
 use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
+use history::{HistoryArgs, UndoArgs};
+use import::{DiffArgs, ExportArgs, ImportArgs};
+pub use records::DeviceCommand;
+use records::{ListArgs, RemoveArgs, SetArgs, ShowArgs, UnsetArgs};
 
 #[derive(Debug, Subcommand)]
 pub enum InventoryCommand {
-    /// Read devices from a CSV file; nothing is applied unless every row is right
+    /// Read records from CSV files; nothing is applied unless every row of all of them is right
+    ///
+    /// The first row names the columns, in any order. A column that is not in the file leaves what
+    /// is there as it is, an empty field clears it. `tftp-edge inventory export` writes files that
+    /// can be read again, and shows by example what they look like.
+    #[command(after_long_help = print::table_help(&Table::ALL))]
     Import(ImportArgs),
-    /// Show the devices
+    /// Write CSV files that `import` reads; they hold passwords
+    Export(ExportArgs),
+    /// Show how CSV files differ from the inventory: what `import --replace` would change
+    Diff(DiffArgs),
+    /// Show the records of a table, without passwords
     List(ListArgs),
-    /// Remove devices
-    Remove {
-        /// Device names, such as SEP001122334455
-        #[arg(required = true)]
-        names: Vec<DeviceName>,
-    },
+    /// Show one record, without passwords
+    Show(ShowArgs),
+    /// Set columns of a record, and make the record if it is not there
+    Set(SetArgs),
+    /// Clear columns of a record
+    Unset(UnsetArgs),
+    /// Remove records; refused while others refer to them
+    Remove(RemoveArgs),
+    /// Show who changed what, and when
+    History(HistoryArgs),
+    /// Take changes of the history back
+    Undo(UndoArgs),
     /// What the phones of a site have in common
     #[command(subcommand)]
     Site(SiteCommand),
     /// The phone models, and the firmware they are to run
     #[command(subcommand)]
     Model(ModelCommand),
-}
-
-#[derive(Debug, Args)]
-pub struct ImportArgs {
-    /// Columns name, model, protocol, lines; and if wanted auth_name, secret, site, load, description
-    pub file: PathBuf,
-    /// Remove the devices the file does not name
-    #[arg(long)]
-    pub replace: bool,
-    /// Check the file and say what would change
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// One JSON object for each device, one a line (secrets are left out)
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,7 +80,7 @@ pub enum ModelCommand {
         #[arg(required = true, value_parser = key_value)]
         loads: Vec<(String, String)>,
     },
-    /// Show the models
+    /// Show the models, those of the operator too
     List,
 }
 
@@ -91,32 +95,33 @@ pub enum CommandError {
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("{path}: {source}", path = path.display())]
-    Import { path: PathBuf, source: ImportError },
+    Import { path: PathBuf, source: RowErrors },
+    #[error("{path}: there is no file in it whose name ends in .csv", path = .0.display())]
+    NoFiles(PathBuf),
+    #[error("all tables do not fit into one file; name a folder, or one of them with --table")]
+    NoTable,
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("site {site}: {source}")]
-    Setting { site: String, source: SettingError },
-    #[error("{0:?} is no name for a site: {1}")]
-    SiteName(String, String),
+    /// Of values on the command line.
+    #[error("{0}")]
+    Values(RowErrors),
+    #[error("{0}")]
+    Column(String),
+    /// The command is right, but not for what there is.
+    #[error("{0}")]
+    Refused(RowErrors),
+    #[error("{0}")]
+    NotUndone(String),
+    #[error("{0}")]
+    NotThere(String),
     #[error("{0:?} is no known model; `tftp-edge inventory model list` shows them")]
     UnknownModel(String),
-    #[error("{0}; expected sip=LOAD or sccp=LOAD")]
-    Load(String),
-    #[error("a {0} reads no {1} configuration")]
-    WrongProtocol(String, Protocol),
     #[error("{name}: {problem}; expected a device name such as SEP001122334455, or {XML_DEFAULT}")]
     NoSuchFile { name: String, problem: &'static str },
-    #[error("not in the inventory: {}; the others were removed", names(.0))]
-    NotThere(Vec<DeviceName>),
     #[error("it cannot be generated: {0}")]
     Render(#[from] RenderError),
     #[error("output: {0}")]
     Output(#[from] io::Error),
-}
-
-fn names(names: &[DeviceName]) -> String {
-    let names: Vec<_> = names.iter().map(DeviceName::to_string).collect();
-    names.join(", ")
 }
 
 fn key_value(argument: &str) -> Result<(String, String), String> {
@@ -126,10 +131,18 @@ fn key_value(argument: &str) -> Result<(String, String), String> {
     }
 }
 
+fn table(argument: &str) -> Result<Table, String> {
+    argument.parse()
+}
+
+fn protocol(argument: &str) -> Result<Protocol, String> {
+    argument.parse().map_err(|()| "expected sip or sccp".into())
+}
+
 fn site_help() -> String {
     let mut help = String::from("Settings:\n");
-    for (key, expected) in KEYS {
-        help += &format!("  {key:<24} {expected}\n");
+    for (key, expected) in KEYS.iter().chain(SITE_KEYS) {
+        help += &format!("  {key:<26} {expected}\n");
     }
     help
 }
@@ -139,18 +152,16 @@ impl InventoryCommand {
     pub fn run(self, settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
         let mut out = BufWriter::new(out);
         match self {
-            Self::Import(args) => run_import(&args, settings, &mut out)?,
-            Self::List(args) => {
-                let snapshot = Inventory::open(settings)?.snapshot()?;
-                list(&snapshot, args.json, &mut out)?;
-            }
-            Self::Remove { names } => {
-                let missing = Inventory::open(settings)?.store().remove(&names)?;
-                if !missing.is_empty() {
-                    return Err(CommandError::NotThere(missing));
-                }
-                writeln!(out, "{} removed", names.len())?;
-            }
+            Self::Import(args) => args.run(settings, &mut out)?,
+            Self::Export(args) => args.run(settings, &mut out)?,
+            Self::Diff(args) => args.run(settings, &mut out)?,
+            Self::List(args) => args.run(settings, &mut out)?,
+            Self::Show(args) => args.run(settings, &mut out)?,
+            Self::Set(args) => args.run(settings, &mut out)?,
+            Self::Unset(args) => args.run(settings, &mut out)?,
+            Self::Remove(args) => args.run(settings, &mut out)?,
+            Self::History(args) => args.run(settings, &mut out)?,
+            Self::Undo(args) => args.run(settings, &mut out)?,
             Self::Site(command) => command.run(settings, &mut out)?,
             Self::Model(command) => command.run(settings, &mut out)?,
         }
@@ -158,152 +169,38 @@ impl InventoryCommand {
     }
 }
 
-fn run_import(
-    args: &ImportArgs,
-    settings: &Settings,
-    out: &mut dyn Write,
-) -> Result<(), CommandError> {
-    let file = File::open(&args.file).map_err(|source| CommandError::File {
-        path: args.file.clone(),
-        source,
-    })?;
-    let devices = parse_csv(io::BufReader::new(file)).map_err(|source| CommandError::Import {
-        path: args.file.clone(),
-        source,
-    })?;
-    let mode = match args.replace {
-        true => ImportMode::Replace,
-        false => ImportMode::Upsert,
-    };
-    let summary = Inventory::open(settings)?
-        .store()
-        .import(&devices, mode, args.dry_run)?;
-    let Summary {
-        added,
-        changed,
-        removed,
-        unchanged,
-    } = summary;
-    let tense = match args.dry_run {
-        true => " (dry run: nothing was written)",
-        false => "",
-    };
-    writeln!(
-        out,
-        "{added} added, {changed} changed, {removed} removed, {unchanged} unchanged{tense}"
-    )?;
-    Ok(())
-}
-
-fn list(snapshot: &Snapshot, json: bool, out: &mut dyn Write) -> io::Result<()> {
-    for device in snapshot.devices.values() {
-        if json {
-            serde_json::to_writer(&mut *out, device.as_ref())?;
-            writeln!(out)?;
-            continue;
-        }
-        let numbers: Vec<_> = device
-            .lines
-            .iter()
-            .map(|line| line.number.as_str())
-            .collect();
-        writeln!(
-            out,
-            "{}  {:<7} {:<4}  {:<16} {:<24} {}",
-            device.name,
-            device.model,
-            device.protocol.as_str(),
-            device.site,
-            numbers.join(";"),
-            device.description
-        )?;
-    }
-    Ok(())
-}
-
 impl SiteCommand {
     fn run(self, settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
-        let mut inventory = Inventory::open(settings)?;
+        let table = Table::Sites;
         match self {
             Self::Set {
                 name,
-                settings: pairs,
-            } => {
-                let name = name.trim().to_owned();
-                if name.is_empty() {
-                    return Err(CommandError::SiteName(name, "it is empty".into()));
-                }
-                text::value(&name, 50)
-                    .map_err(|problem| CommandError::SiteName(name.clone(), problem))?;
-                let mut site = Site::default();
-                let changes = pairs
-                    .into_iter()
-                    .map(|(key, value)| {
-                        let value = Some(value).filter(|value| !value.is_empty());
-                        // Keys are checked for removal too: with the value it has by default.
-                        match &value {
-                            Some(value) => site.set(&key, value)?,
-                            None if KEYS.iter().any(|(known, _)| *known == key) => {}
-                            None => return Err(SettingError::UnknownKey { key }),
-                        }
-                        Ok((key, value))
-                    })
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|source| CommandError::Setting {
-                        site: name.clone(),
-                        source,
-                    })?;
-                inventory.store().set_site(&name, &changes)?;
-                writeln!(out, "{name}: {} set", changes.len())?;
+                settings: values,
+            } => SetArgs {
+                table,
+                name,
+                values,
             }
-            Self::List => {
-                let contents = inventory.store().read()?;
-                for (name, settings) in &contents.sites {
-                    writeln!(out, "{name}")?;
-                    for (key, value) in settings {
-                        writeln!(out, "  {key} = {}", settings::shown(key, value))?;
-                    }
-                }
+            .run(settings, out),
+            Self::List => ListArgs {
+                table: Some(table),
+                json: false,
+                tables: false,
             }
+            .run(settings, out),
         }
-        Ok(())
     }
 }
 
 impl ModelCommand {
     fn run(self, settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
-        let mut inventory = Inventory::open(settings)?;
         match self {
-            Self::Set { model, loads } => {
-                let models = inventory.snapshot()?.models;
-                let Some(model) = models.find(&model) else {
-                    return Err(CommandError::UnknownModel(model));
-                };
-                let mut changes = Vec::new();
-                for (protocol, load) in loads {
-                    let protocol: Protocol = protocol
-                        .parse()
-                        .map_err(|()| CommandError::Load(format!("{protocol:?} is no protocol")))?;
-                    if !model.speaks(protocol) {
-                        return Err(CommandError::WrongProtocol(
-                            model.name.to_string(),
-                            protocol,
-                        ));
-                    }
-                    changes.push((protocol, import::load(&load).map_err(CommandError::Load)?));
-                }
-                for (protocol, load) in changes {
-                    inventory
-                        .store()
-                        .set_load(&model.name, protocol, load.as_deref())?;
-                }
-                writeln!(out, "{} set", model.name)?;
-            }
+            Self::Set { model, loads } => records::set_loads(settings, &model, loads, out),
             Self::List => {
-                let contents = inventory.store().read()?;
+                let contents = Inventory::open(settings)?.store().read()?;
                 writeln!(out, "model    lines  firmware")?;
                 for model in Models::new(contents.models.clone().into_values()).iter() {
-                    let loads: Vec<_> = [Protocol::Sip, Protocol::Sccp]
+                    let loads: Vec<_> = Protocol::ALL
                         .into_iter()
                         .filter(|protocol| model.speaks(*protocol))
                         .map(|protocol| {
@@ -319,9 +216,9 @@ impl ModelCommand {
                         loads.join(" ")
                     )?;
                 }
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
@@ -389,6 +286,8 @@ mod tests {
     enum Cli {
         #[command(subcommand)]
         Inventory(InventoryCommand),
+        #[command(subcommand)]
+        Phones(DeviceCommand),
         Render(RenderArgs),
     }
 
@@ -412,6 +311,7 @@ mod tests {
             let arguments = std::iter::once("tftp-edge").chain(arguments.iter().copied());
             match Cli::try_parse_from(arguments).map_err(|error| error.to_string())? {
                 Cli::Inventory(command) => command.run(&self.settings, &mut out),
+                Cli::Phones(command) => command.run(&self.settings, &mut out),
                 Cli::Render(args) => args.run(&self.settings, self.folder.path(), &mut out),
             }
             .map_err(|error| error.to_string())?;
@@ -425,19 +325,39 @@ mod tests {
         }
     }
 
+    /// A site that phones can be at.
+    fn with_site() -> Shell {
+        let shell = Shell::new();
+        shell
+            .run(&["inventory", "site", "set", "hq", "servers=10.9.8.7"])
+            .unwrap();
+        shell
+    }
+
     const PHONES: &str = "name,model,protocol,lines,secret,site\n\
                           sep00aabbccddee,8851,sip,1001:Alice,hush,hq\n\
                           SEP00AABBCCDDEF,7941,sccp,1002,,hq\n";
 
     #[test]
     fn an_import_is_listed_rendered_and_removed_again() {
-        let shell = Shell::new();
+        let shell = with_site();
         let file = shell.file(PHONES);
         let import = ["inventory", "import", &file];
         let dry = shell.run(&[&import[..], &["--dry-run"]].concat()).unwrap();
         assert_eq!(
             dry,
-            "2 added, 0 changed, 0 removed, 0 unchanged (dry run: nothing was written)\n"
+            "+ device SEP00AABBCCDDEE\n\
+             \x20   model: 8851\n\
+             \x20   protocol: sip\n\
+             \x20   lines: 1001:Alice\n\
+             \x20   secret: (changed, not shown)\n\
+             \x20   site: hq\n\
+             + device SEP00AABBCCDDEF\n\
+             \x20   model: 7941\n\
+             \x20   protocol: sccp\n\
+             \x20   lines: 1002\n\
+             \x20   site: hq\n\
+             2 added, 0 changed, 0 removed, 0 unchanged (dry run: nothing was written)\n"
         );
         assert_eq!(shell.run(&["inventory", "list"]).unwrap(), "");
         assert_eq!(
@@ -451,9 +371,6 @@ mod tests {
         assert_eq!(first["name"], "SEP00AABBCCDDEE");
         assert_eq!(first["lines"][0]["label"], "Alice");
 
-        shell
-            .run(&["inventory", "site", "set", "hq", "servers=10.9.8.7"])
-            .unwrap();
         for name in ["SEP00AABBCCDDEE", "sep00aabbccddee.cnf.xml"] {
             let file = shell.run(&["render", name]).unwrap();
             assert!(
@@ -465,9 +382,14 @@ mod tests {
         assert!(default.contains("<Default>"), "{default}");
 
         let error = shell
-            .run(&["inventory", "remove", "SEP00AABBCCDDEE", "SEP000000000000"])
+            .run(&["phones", "remove", "SEP00AABBCCDDEE", "SEP000000000000"])
             .unwrap_err();
-        assert!(error.contains("SEP000000000000"), "{error}");
+        assert_eq!(
+            error,
+            "device SEP000000000000, name: there is no device \"SEP000000000000\""
+        );
+        assert!(shell.run(&["render", "SEP00AABBCCDDEE"]).is_ok());
+        shell.run(&["phones", "remove", "SEP00AABBCCDDEE"]).unwrap();
         let error = shell.run(&["render", "SEP00AABBCCDDEE"]).unwrap_err();
         assert!(error.contains("not in the inventory"), "{error}");
     }
@@ -506,7 +428,10 @@ mod tests {
         let error = shell
             .run(&["inventory", "model", "set", "8851", "sccp=x"])
             .unwrap_err();
-        assert_eq!(error, "a 8851 reads no sccp configuration");
+        assert_eq!(
+            error,
+            "load 8851/sccp, protocol: a 8851 reads no sccp configuration"
+        );
     }
 
     #[test]
@@ -518,8 +443,8 @@ mod tests {
             .unwrap();
         assert_eq!(
             shell.run(&["inventory", "site", "list"]).unwrap(),
-            "hq\n  phone_password = (set, not shown)\n  ssh_password = (set, not shown)\n  \
-             ssh_user = admin\n"
+            "hq\n  phone_password = (set, not shown)\n  ssh_user = admin\n  \
+             ssh_password = (set, not shown)\n"
         );
     }
 
@@ -550,7 +475,7 @@ mod tests {
         assert!(
             set("colour=red")
                 .unwrap_err()
-                .contains("no setting \"colour\"")
+                .contains("sites have no column \"colour\" to be set")
         );
         assert!(
             set("web_access=perhaps")

@@ -1,18 +1,23 @@
 //! The phones of the site: devices, their lines, the sites they belong to and the firmware of
 //! their models, kept in a database that the command line writes and the daemon watches.
 
+mod bat;
+mod change;
 pub mod command;
 mod device;
-mod import;
+mod edit;
+mod history;
 mod line_key;
 mod models;
 mod names;
+mod notation;
 mod objects;
-mod record;
+mod records;
 mod settings;
 mod snapshot;
 mod sqlite;
 mod store;
+mod table_file;
 pub(crate) mod text;
 mod watch;
 
@@ -20,13 +25,15 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use change::{Change, FieldChange};
 pub use device::{Device, Line, LineOptions, Protocol};
-pub use import::{ImportError, RowError, parse_csv};
+pub use edit::{Edit, EditError, Place, Plan, Row, RowError, RowErrors, Want};
+pub use history::{Entry, HistoryQuery, HistorySettings, Origin};
 pub use line_key::{FEATURES, KeyAction, LineKey};
 pub use models::{MODELS, Model, ModelKind, Models};
 pub use names::{DeviceName, Mac, NameError, NameKind};
 pub use objects::{AppDialRule, DialPlan, DialRule, FeaturePolicy, PhoneService, SoftKeySet};
-pub use record::{Change, LayerSettings, Record, Table};
+pub use records::{Column, ColumnUse, LayerSettings, Mistake, Record, Reference, Secrets, Table};
 pub use settings::{
     AutoRegistration, DEFAULT_SITE, KEYS, Locale, PhoneSettings, SITE_KEYS, Server, SettingError,
     Site, Transport,
@@ -34,6 +41,8 @@ pub use settings::{
 pub use snapshot::{Fault, Snapshot};
 pub use sqlite::SqliteStore;
 pub use store::{Contents, ImportMode, Objects, Scope, Store, StoreError, Summary};
+#[cfg(test)]
+pub(crate) use table_file::parse_csv;
 pub use watch::Watch;
 
 /// The `[inventory]` table of the configuration file.
@@ -44,6 +53,7 @@ pub struct Settings {
     pub database: PathBuf,
     /// What holds for every site unless the inventory says otherwise.
     pub defaults: Site,
+    pub history: HistorySettings,
 }
 
 impl Default for Settings {
@@ -51,6 +61,7 @@ impl Default for Settings {
         Self {
             database: "/var/lib/tftp-edge/inventory.db".into(),
             defaults: Site::default(),
+            history: HistorySettings::default(),
         }
     }
 }
@@ -66,7 +77,7 @@ pub struct Inventory {
 impl Inventory {
     /// Opens the database of the settings, and makes it if there is none.
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let store = SqliteStore::open(&settings.database)?;
+        let store = SqliteStore::open(&settings.database)?.keeping(settings.history);
         Ok(Self::new(Box::new(store), settings.defaults.clone()))
     }
 

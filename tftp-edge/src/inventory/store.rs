@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::{
-    AppDialRule, Change, Device, DeviceName, DialPlan, FeaturePolicy, LayerSettings, Model,
-    PhoneService, Protocol, Record, Server, SoftKeySet,
+    AppDialRule, Change, Device, DeviceName, DialPlan, Entry, FeaturePolicy, HistoryQuery,
+    LayerSettings, Model, Origin, PhoneService, Protocol, Record, Server, SoftKeySet,
 };
 
 /// Everything a store holds, as of one commit.
@@ -74,13 +74,18 @@ pub trait Store: Send {
     /// to be asked ten times a second.
     fn changed(&mut self) -> Result<bool, StoreError>;
 
-    /// Shows `edit` what there is, and writes what it wants changed. Nobody else writes in
-    /// between. With no changes, nothing is written at all, and nobody is woken.
+    /// Shows `edit` what there is, writes what it wants changed, remembers it as done by `origin`,
+    /// and gives it back. Nobody else writes in between. With no changes, nothing is written at
+    /// all, and nobody is woken.
     fn edit(
         &mut self,
         scope: Scope<'_>,
+        origin: &Origin,
         edit: &mut dyn FnMut(Contents) -> Vec<Change>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<Change>, StoreError>;
+
+    /// What was done, the latest last.
+    fn history(&mut self, query: &HistoryQuery) -> Result<Vec<Entry>, StoreError>;
 
     /// Opens the provisioning window of a device until a time in Unix seconds; `None` closes it.
     fn set_window(&mut self, device: DeviceName, until: Option<u64>) -> Result<(), StoreError>;
@@ -99,7 +104,7 @@ pub trait Store: Send {
             ImportMode::Replace => Scope::Everything,
         };
         let mut summary = Summary::default();
-        self.edit(scope, &mut |contents| {
+        self.edit(scope, &Origin::of_process("import"), &mut |contents| {
             let stored = contents.devices.into_iter();
             let mut stored: HashMap<DeviceName, Device> =
                 stored.map(|device| (device.name, device)).collect();
@@ -126,13 +131,17 @@ pub trait Store: Send {
     /// Removes the devices; gives back the names that were not there.
     fn remove(&mut self, names: &[DeviceName]) -> Result<Vec<DeviceName>, StoreError> {
         let mut missing = BTreeSet::from_iter(names.iter().copied());
-        self.edit(Scope::Devices(names), &mut |contents| {
-            let removed = contents.devices.into_iter().map(|device| {
-                missing.remove(&device.name);
-                Change::Removed(Record::Device(device.into()))
-            });
-            removed.collect()
-        })?;
+        self.edit(
+            Scope::Devices(names),
+            &Origin::of_process("remove"),
+            &mut |contents| {
+                let removed = contents.devices.into_iter().map(|device| {
+                    missing.remove(&device.name);
+                    Change::Removed(Record::Device(device.into()))
+                });
+                removed.collect()
+            },
+        )?;
         Ok(missing.into_iter().collect())
     }
 
@@ -142,19 +151,24 @@ pub trait Store: Send {
         site: &str,
         settings: &[(String, Option<String>)],
     ) -> Result<(), StoreError> {
-        self.edit(Scope::Devices(&[]), &mut |contents| {
-            let before = contents.sites.get(site);
-            let mut after = before.cloned().unwrap_or_default();
-            for (key, value) in settings {
-                match value {
-                    Some(value) => after.insert(key.clone(), value.clone()),
-                    None => after.remove(key),
-                };
-            }
-            let record = |settings: &LayerSettings| Record::Site(site.into(), settings.clone());
-            let change = Change::between(before.map(record), Some(record(&after)));
-            change.into_iter().collect()
-        })
+        self.edit(
+            Scope::Devices(&[]),
+            &Origin::of_process("set"),
+            &mut |contents| {
+                let before = contents.sites.get(site);
+                let mut after = before.cloned().unwrap_or_default();
+                for (key, value) in settings {
+                    match value {
+                        Some(value) => after.insert(key.clone(), value.clone()),
+                        None => after.remove(key),
+                    };
+                }
+                let record = |settings: &LayerSettings| Record::Site(site.into(), settings.clone());
+                let change = Change::between(before.map(record), Some(record(&after)));
+                change.into_iter().collect()
+            },
+        )
+        .map(drop)
     }
 
     /// Names the firmware of a model; `None` leaves the phones what they run.
@@ -164,17 +178,22 @@ pub trait Store: Send {
         protocol: Protocol,
         load: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.edit(Scope::Devices(&[]), &mut |contents| {
-            let record = |load: &str| Record::Load {
-                model: model.into(),
-                protocol,
-                load: load.into(),
-            };
-            let before = contents.loads.get(&(model.to_owned(), protocol));
-            let before = before.map(|load| record(load));
-            let change = Change::between(before, load.map(record));
-            change.into_iter().collect()
-        })
+        self.edit(
+            Scope::Devices(&[]),
+            &Origin::of_process("set"),
+            &mut |contents| {
+                let record = |load: &str| Record::Load {
+                    model: model.into(),
+                    protocol,
+                    load: load.into(),
+                };
+                let before = contents.loads.get(&(model.to_owned(), protocol));
+                let before = before.map(|load| record(load));
+                let change = Change::between(before, load.map(record));
+                change.into_iter().collect()
+            },
+        )
+        .map(drop)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A call manager or SIP proxy.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::text;
@@ -14,15 +16,35 @@ pub struct Server {
     pub sips_port: u16,
 }
 
+const SCCP_PORT: u16 = 2000;
+const SIP_PORT: u16 = 5060;
+const SIPS_PORT: u16 = 5061;
+
+/// As [`Server::parse`] takes it; ports that everybody has are left out.
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.host)?;
+        let ports = [
+            ("sccp", self.sccp_port, SCCP_PORT),
+            ("sip", self.sip_port, SIP_PORT),
+            ("sips", self.sips_port, SIPS_PORT),
+        ];
+        ports
+            .into_iter()
+            .filter(|(_, port, usual)| port != usual)
+            .try_for_each(|(key, port, _)| write!(formatter, "/{key}={port}"))
+    }
+}
+
 impl Server {
     /// Parses `HOST[/sccp=2000][/sip=5060][/sips=5061]`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = text.split('/').map(str::trim);
         let mut server = Self {
             host: text::host(parts.next().unwrap_or_default(), MAX_NAME)?,
-            sccp_port: 2000,
-            sip_port: 5060,
-            sips_port: 5061,
+            sccp_port: SCCP_PORT,
+            sip_port: SIP_PORT,
+            sips_port: SIPS_PORT,
         };
         for part in parts {
             let (key, port) = part.split_once('=').unwrap_or((part, ""));

@@ -1,6 +1,7 @@
 //! The inventory in SQLite: WAL, so that the daemon reads while the command line writes.
 
 mod devices;
+mod history;
 mod schema;
 mod shared;
 
@@ -11,7 +12,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{Change, Contents, DeviceName, Record, Scope, Store, StoreError};
+use super::{
+    Change, Contents, DeviceName, Entry, HistoryQuery, HistorySettings, Origin, Record, Scope,
+    Store, StoreError,
+};
 use devices::DeviceWriter;
 
 /// How long a writer waits for another one.
@@ -24,6 +28,7 @@ pub struct SqliteStore {
     connection: Connection,
     /// `PRAGMA data_version` at the last look: changes with every commit of another connection.
     seen: Option<i64>,
+    history: HistorySettings,
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -77,9 +82,16 @@ impl SqliteStore {
         let mut store = Self {
             connection,
             seen: None,
+            history: HistorySettings::default(),
         };
         schema::migrate(&mut store.connection, path)?;
         Ok(store)
+    }
+
+    /// Remembers changes as these settings say.
+    pub fn keeping(mut self, history: HistorySettings) -> Self {
+        self.history = history;
+        self
     }
 
     /// A transaction that has the write lock from its beginning: what it reads stays so.
@@ -107,13 +119,21 @@ impl Store for SqliteStore {
     fn edit(
         &mut self,
         scope: Scope<'_>,
+        origin: &Origin,
         edit: &mut dyn FnMut(Contents) -> Vec<Change>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Change>, StoreError> {
+        let history = self.history;
         let transaction = self.write()?;
         let changes = edit(read(&transaction, scope)?);
         // A commit that writes nothing still wakes nobody: SQLite leaves its version as it was.
         write(&transaction, &changes)?;
-        Ok(transaction.commit()?)
+        history::write(&transaction, &changes, origin, history)?;
+        transaction.commit()?;
+        Ok(changes)
+    }
+
+    fn history(&mut self, query: &HistoryQuery) -> Result<Vec<Entry>, StoreError> {
+        history::read(&self.connection, query)
     }
 
     fn set_window(&mut self, device: DeviceName, until: Option<u64>) -> Result<(), StoreError> {
