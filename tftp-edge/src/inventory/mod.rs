@@ -72,6 +72,8 @@ pub struct Inventory {
     defaults: Site,
     /// A change was seen, but could not be read.
     unread: bool,
+    /// The last one that was given out.
+    last: Option<Snapshot>,
 }
 
 impl Inventory {
@@ -86,6 +88,7 @@ impl Inventory {
             store,
             defaults,
             unread: false,
+            last: None,
         }
     }
 
@@ -95,7 +98,10 @@ impl Inventory {
 
     /// Everything, as of one commit.
     pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::new(self.store.read()?, &self.defaults))
+        let contents = self.store.read()?;
+        let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
+        self.last = Some(snapshot.clone());
+        Ok(snapshot)
     }
 
     /// The snapshot, if anything was committed since the last call; always at the first.
