@@ -3,6 +3,7 @@
 //! A record has columns, and each column is text: the same in a CSV file, on the command line, in
 //! a diff and in the history. Reading and printing a column are each other's reverse.
 
+mod contents;
 mod device;
 mod keys;
 mod layer;
@@ -10,23 +11,22 @@ mod lines;
 mod model;
 mod name;
 mod object;
+mod table;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::{
-    AppDialRule, Contents, Device, DeviceName, DialPlan, FeaturePolicy, KeyAction, Model, Models,
+    AppDialRule, Device, DeviceName, DialPlan, FeaturePolicy, KeyAction, Model, Models,
     PhoneService, Protocol, Server, SoftKeySet,
 };
 pub(super) use keys::print as print_keys;
 use layer::Layer;
 pub(super) use layer::{hides, in_order};
 pub(super) use lines::print as print_lines;
+pub use table::{Column, ColumnUse, Table};
 
 /// Settings of a layer, by key.
 pub type LayerSettings = BTreeMap<String, String>;
@@ -36,42 +36,6 @@ pub type LayerSettings = BTreeMap<String, String>;
 pub enum Secrets {
     Told,
     Hidden,
-}
-
-/// A column of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    pub name: &'static str,
-    /// What its value looks like.
-    pub help: &'static str,
-    pub use_of: ColumnUse,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnUse {
-    /// Tells a record from the others.
-    Key,
-    /// A new record must have it.
-    Required,
-    Optional,
-}
-
-impl Column {
-    const fn key(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, ColumnUse::Key)
-    }
-
-    const fn required(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, ColumnUse::Required)
-    }
-
-    const fn optional(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, ColumnUse::Optional)
-    }
-
-    const fn new(name: &'static str, help: &'static str, use_of: ColumnUse) -> Self {
-        Self { name, help, use_of }
-    }
 }
 
 /// What is wrong with a record, and the column it is in.
@@ -96,163 +60,6 @@ pub struct Reference {
     pub column: Cow<'static, str>,
     pub table: Table,
     pub key: String,
-}
-
-/// A table of the inventory, in an order in which nothing refers to a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    Models,
-    Loads,
-    ServerGroups,
-    SoftKeys,
-    DialPlans,
-    AppDialRules,
-    FeaturePolicies,
-    Services,
-    Profiles,
-    Sites,
-    Devices,
-}
-
-impl Table {
-    pub const ALL: [Self; 11] = [
-        Self::Models,
-        Self::Loads,
-        Self::ServerGroups,
-        Self::SoftKeys,
-        Self::DialPlans,
-        Self::AppDialRules,
-        Self::FeaturePolicies,
-        Self::Services,
-        Self::Profiles,
-        Self::Sites,
-        Self::Devices,
-    ];
-
-    /// Its name on the command line and in the database; with `.csv`, that of its file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Models => "models",
-            Self::Loads => "loads",
-            Self::ServerGroups => "server_groups",
-            Self::SoftKeys => "soft_keys",
-            Self::DialPlans => "dial_plans",
-            Self::AppDialRules => "app_dial_rules",
-            Self::FeaturePolicies => "feature_policies",
-            Self::Services => "services",
-            Self::Profiles => "profiles",
-            Self::Sites => "sites",
-            Self::Devices => "devices",
-        }
-    }
-
-    /// One of its records, as people call it.
-    pub const fn noun(self) -> &'static str {
-        match self {
-            Self::Models => "model",
-            Self::Loads => "load",
-            Self::ServerGroups => "server group",
-            Self::SoftKeys => "soft key set",
-            Self::DialPlans => "dial plan",
-            Self::AppDialRules => "application dial rule",
-            Self::FeaturePolicies => "feature policy",
-            Self::Services => "phone service",
-            Self::Profiles => "profile",
-            Self::Sites => "site",
-            Self::Devices => "device",
-        }
-    }
-
-    /// Its own columns, keys first. Devices and layers have one for each setting too.
-    pub const fn columns(self) -> &'static [Column] {
-        match self {
-            Self::Models => model::COLUMNS,
-            Self::Loads => model::LOAD_COLUMNS,
-            Self::ServerGroups => object::SERVER_GROUP,
-            Self::SoftKeys => object::SOFT_KEYS,
-            Self::DialPlans => object::DIAL_PLAN,
-            Self::AppDialRules => object::APP_DIAL_RULE,
-            Self::FeaturePolicies => object::FEATURE_POLICY,
-            Self::Services => object::SERVICE,
-            Self::Profiles => layer::PROFILE,
-            Self::Sites => layer::SITE,
-            Self::Devices => device::COLUMNS,
-        }
-    }
-
-    pub fn keys(self) -> impl Iterator<Item = &'static str> {
-        let keys = self.columns().iter();
-        keys.filter(|column| column.use_of == ColumnUse::Key)
-            .map(|column| column.name)
-    }
-
-    /// The layer its settings are of, if it has columns for settings.
-    const fn layer(self) -> Option<Layer> {
-        match self {
-            Self::Sites => Some(Layer::Site),
-            Self::Profiles | Self::Devices => Some(Layer::Other),
-            _ => None,
-        }
-    }
-
-    /// The column of that name, as the table has it.
-    pub fn column(self, name: &str) -> Option<Cow<'static, str>> {
-        let own = self.columns().iter().find(|column| column.name == name);
-        match own {
-            Some(own) => Some(own.name.into()),
-            None if self.layer().is_some_and(|layer| layer.has(name)) => {
-                Some(name.to_owned().into())
-            }
-            None => None,
-        }
-    }
-
-    /// What can be a column where `name` is none, for an error.
-    pub(super) fn expected_columns(self, name: &str) -> String {
-        let own = self.columns().iter().map(|column| column.name);
-        let settings = self.layer().into_iter().flat_map(Layer::keys);
-        let nearest = own
-            .clone()
-            .chain(settings)
-            .map(|known| (strsim::jaro_winkler(known, name), known))
-            .max_by(|(one, _), (other, _)| one.total_cmp(other));
-        if let Some((likeness, nearest)) = nearest
-            && likeness > 0.85
-        {
-            return format!("did you mean {nearest}?");
-        }
-        let own = own.collect::<Vec<_>>().join(", ");
-        match self.layer() {
-            Some(_) => format!(
-                "expected {own}, or a setting (`tftp-edge inventory site set --help` shows them)"
-            ),
-            None => format!("expected {own}"),
-        }
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
-
-impl Serialize for Table {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.as_str())
-    }
-}
-
-impl FromStr for Table {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|table| table.as_str() == text);
-        known.ok_or_else(|| {
-            let names = Self::ALL.map(Self::as_str).join(", ");
-            format!("there is no table {text:?}; there are: {names}")
-        })
-    }
 }
 
 /// One row of a table.
@@ -539,61 +346,4 @@ impl Record {
             }
         }
     }
-}
-
-impl Contents {
-    /// The records of a table but devices, in their order.
-    pub fn shared(&self, table: Table) -> Vec<Record> {
-        let objects = &self.objects;
-        match table {
-            Table::Models => {
-                let models = self.models.values().cloned();
-                models.map(|model| Record::Model(model.into())).collect()
-            }
-            Table::Loads => of(&self.loads, |(model, protocol), load| Record::Load {
-                model,
-                protocol,
-                load,
-            }),
-            Table::ServerGroups => of(&objects.server_groups, Record::ServerGroup),
-            Table::SoftKeys => of(&objects.soft_keys, Record::SoftKeys),
-            Table::DialPlans => of(&objects.dial_plans, Record::DialPlan),
-            Table::AppDialRules => of(&objects.app_dial_rules, Record::AppDialRule),
-            Table::FeaturePolicies => of(&objects.feature_policies, Record::FeaturePolicy),
-            Table::Services => of(&objects.services, Record::Service),
-            Table::Profiles => of(&self.profiles, Record::Profile),
-            Table::Sites => of(&self.sites, Record::Site),
-            Table::Devices => Vec::new(),
-        }
-    }
-
-    /// Puts a record in the place of that with its key. Devices are put by the caller, who knows
-    /// where they are.
-    pub(super) fn put_shared(&mut self, record: Record) {
-        let objects = &mut self.objects;
-        match record {
-            Record::Model(model) => drop(self.models.insert(model.name.to_string(), *model)),
-            Record::Load {
-                model,
-                protocol,
-                load,
-            } => drop(self.loads.insert((model, protocol), load)),
-            Record::ServerGroup(name, value) => drop(objects.server_groups.insert(name, value)),
-            Record::SoftKeys(name, value) => drop(objects.soft_keys.insert(name, value)),
-            Record::DialPlan(name, value) => drop(objects.dial_plans.insert(name, value)),
-            Record::AppDialRule(order, value) => drop(objects.app_dial_rules.insert(order, value)),
-            Record::FeaturePolicy(name, value) => {
-                drop(objects.feature_policies.insert(name, value));
-            }
-            Record::Service(name, value) => drop(objects.services.insert(name, value)),
-            Record::Profile(name, value) => drop(self.profiles.insert(name, value)),
-            Record::Site(name, value) => drop(self.sites.insert(name, value)),
-            Record::Device(_) => {}
-        }
-    }
-}
-
-fn of<K: Clone, V: Clone>(map: &BTreeMap<K, V>, record: impl Fn(K, V) -> Record) -> Vec<Record> {
-    let pairs = map.iter().map(|(key, value)| (key.clone(), value.clone()));
-    pairs.map(|(key, value)| record(key, value)).collect()
 }

@@ -1,257 +1,17 @@
-//! What an operator wants done to records: checked as a whole against what there is, then applied
-//! as a whole or not at all.
+//! What an edit comes to: every row made into a record, and all records looked at together.
 
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
-use super::{
-    Change, Contents, DeviceName, Inventory, Mistake, Models, Origin, Protocol, Record, Scope,
-    Secrets, StoreError, Summary, Table,
-};
-
-/// How many mistakes are told at once.
-const MAX_ERRORS: usize = 50;
+use super::super::records::ColumnUse;
+use super::super::{Change, Contents, Mistake, Models, Protocol, Record, Secrets, Table};
+use super::{Edit, Place, Plan, Row, RowError, RowErrors, Want, name_of};
 
 /// How many of those that stand in the way are named.
 const MAX_NAMED: usize = 3;
 
-/// Where something to be done was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    #[default]
-    CommandLine,
-    Line {
-        /// None if it is clear which.
-        file: Option<Arc<str>>,
-        /// From 1; the header is a line too.
-        line: u64,
-    },
-}
-
-/// What is to become of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// It is to be like this, whether it is there or not.
-    Upsert,
-    /// It must not be there.
-    New,
-    /// It must be there.
-    Existing,
-    /// It must be there, and is to go.
-    Gone,
-}
-
-/// One record and the columns to set. Columns that are not named stay as they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub table: Table,
-    pub want: Want,
-    /// In the order of the table's columns.
-    pub keys: Vec<String>,
-    pub fields: Vec<(Cow<'static, str>, String)>,
-    pub place: Place,
-}
-
-/// Rows to be applied together.
-#[derive(Clone, Debug, Default)]
-pub struct Edit {
-    pub rows: Vec<Row>,
-    /// Tables that are to hold what the rows say and nothing else.
-    pub replaced: BTreeSet<Table>,
-    /// What was wrong already where the rows come from. Told with what is wrong with the rows.
-    pub(super) errors: RowErrors,
-}
-
-/// What an edit does.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    pub changes: Vec<Change>,
-    pub unchanged: usize,
-}
-
-impl Plan {
-    pub fn summary(&self) -> Summary {
-        let mut summary = Summary {
-            unchanged: self.unchanged,
-            ..Summary::default()
-        };
-        summary.count(&self.changes);
-        summary
-    }
-}
-
-/// One mistake, where it is, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowError {
-    pub place: Place,
-    /// The record, if it was not told by a line.
-    pub record: Option<String>,
-    pub column: Option<String>,
-    pub problem: String,
-}
-
-impl fmt::Display for RowError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut begin = "";
-        if let Place::Line { file, line } = &self.place {
-            if let Some(file) = file {
-                write!(formatter, "{file}, ")?;
-            }
-            write!(formatter, "line {line}")?;
-            begin = ", column ";
-        } else if let Some(record) = &self.record {
-            write!(formatter, "{record}")?;
-            begin = ", ";
-        }
-        if let Some(column) = &self.column {
-            write!(formatter, "{begin}{column}")?;
-            begin = ", ";
-        }
-        match begin {
-            "" => formatter.write_str(&self.problem),
-            _ => write!(formatter, ": {}", self.problem),
-        }
-    }
-}
-
-/// The first mistakes of many.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RowErrors {
-    pub errors: Vec<RowError>,
-    /// Mistakes beyond those told.
-    pub more: usize,
-}
-
-impl RowErrors {
-    pub(super) fn add(&mut self, error: RowError) {
-        match self.errors.len() < MAX_ERRORS {
-            true => self.errors.push(error),
-            false => self.more += 1,
-        }
-    }
-
-    pub(super) fn add_at(
-        &mut self,
-        place: &Place,
-        column: Option<&str>,
-        problem: impl Into<String>,
-    ) {
-        self.add(RowError {
-            place: place.clone(),
-            record: None,
-            column: column.map(Into::into),
-            problem: problem.into(),
-        });
-    }
-
-    /// Errors are told in the order of the files.
-    fn none_or_err(mut self) -> Result<(), Self> {
-        self.errors
-            .sort_by(|one, other| one.place.cmp(&other.place));
-        match self.errors.is_empty() {
-            true => Ok(()),
-            false => Err(self),
-        }
-    }
-}
-
-impl fmt::Display for RowErrors {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let ([only], 0) = (self.errors.as_slice(), self.more)
-            && only.place == Place::CommandLine
-        {
-            return only.fmt(formatter);
-        }
-        formatter.write_str("nothing was changed:")?;
-        for error in &self.errors {
-            write!(formatter, "\n  {error}")?;
-        }
-        match self.more {
-            0 => Ok(()),
-            more => write!(formatter, "\n  and {more} more"),
-        }
-    }
-}
-
-impl std::error::Error for RowErrors {}
-
-#[derive(Debug, thiserror::Error)]
-pub enum EditError {
-    #[error(transparent)]
-    Rows(#[from] RowErrors),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Inventory {
-    /// Applies all of an edit, or nothing. With `dry_run` nothing is written, and the plan says what
-    /// would have been.
-    pub fn apply(
-        &mut self,
-        edit: &Edit,
-        origin: &Origin,
-        dry_run: bool,
-    ) -> Result<Plan, EditError> {
-        let names = edit.devices_alone();
-        let scope = match &names {
-            Some(names) => Scope::Devices(names),
-            None => Scope::Everything,
-        };
-        let mut planned = Ok(Plan::default());
-        let written = self.store().edit(scope, origin, &mut |contents| {
-            planned = edit.plan(contents);
-            match &mut planned {
-                Ok(plan) if !dry_run => std::mem::take(&mut plan.changes),
-                _ => Vec::new(),
-            }
-        })?;
-        let mut plan = planned?;
-        if !dry_run {
-            plan.changes = written;
-        }
-        Ok(plan)
-    }
-}
-
 impl Edit {
-    /// One record to be set.
-    pub fn of_record(
-        table: Table,
-        want: Want,
-        keys: Vec<String>,
-        fields: Vec<(Cow<'static, str>, String)>,
-    ) -> Self {
-        let row = Row {
-            table,
-            want,
-            keys,
-            fields,
-            place: Place::CommandLine,
-        };
-        Self {
-            rows: vec![row],
-            ..Self::default()
-        }
-    }
-
-    /// The devices it is about, if it is about nothing else.
-    fn devices_alone(&self) -> Option<Vec<DeviceName>> {
-        if !self.replaced.is_empty() {
-            return None;
-        }
-        let name = |row: &Row| match row.table {
-            // What is no name is told when it is looked at.
-            Table::Devices => Some(row.keys.first()?.trim().parse().ok()),
-            _ => None,
-        };
-        let names = self.rows.iter().map(name).collect::<Option<Vec<_>>>()?;
-        Some(names.into_iter().flatten().collect())
-    }
-
     /// What there is to do, if nothing is wrong with it.
-    pub(super) fn plan(&self, contents: Contents) -> Result<Plan, RowErrors> {
+    pub(in super::super) fn plan(&self, contents: Contents) -> Result<Plan, RowErrors> {
         let mut planner = Planner::new(contents, self.errors.clone());
         for table in Table::ALL {
             planner.table(self, table);
@@ -455,7 +215,7 @@ impl<'e> Planner<'e> {
         for column in own {
             let is_told = mistakes.iter().any(|mistake| mistake.column == column.name);
             let is_missing = || draft.get(column.name, Secrets::Told).is_empty();
-            if column.use_of == super::ColumnUse::Required && !is_told && is_missing() {
+            if column.use_of == ColumnUse::Required && !is_told && is_missing() {
                 mistakes.push(Mistake {
                     column: column.name.into(),
                     problem: format!("it is missing; expected {}", column.help),
@@ -645,11 +405,6 @@ impl<'e> Planner<'e> {
             }
         }
     }
-}
-
-/// What kind of record it is, and its key.
-pub(super) fn name_of(record: &Record) -> String {
-    format!("{} {}", record.table().noun(), record.key())
 }
 
 fn some_of(names: &[String]) -> String {
