@@ -11,7 +11,7 @@ use tftp_edge::audit::command::{FilesCommand, FirmwareCommand};
 use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
-use tftp_edge::inventory::command::{CommandError, InventoryCommand};
+use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryCommand};
 use tftp_edge::ops::control::{self, ClientError};
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
@@ -44,9 +44,12 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
     },
-    /// Read, show and change the phones of the inventory.
+    /// Read, show and change the inventory: devices, sites, and all that they share.
     #[command(subcommand)]
     Inventory(InventoryCommand),
+    /// Add, change, remove and show the devices of the inventory.
+    #[command(subcommand)]
+    Phones(DeviceCommand),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Command::Check => check(&cli.config),
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
+        Command::Phones(command) => phones(&cli.config, command),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
@@ -190,6 +194,15 @@ fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+fn phones(file: &Path, command: DeviceCommand) -> Result<Exit, Failure> {
+    let config = Config::load(file)?;
+    log::init(&config.log);
+    command
+        .run(&config.inventory, &mut io::stdout())
+        .map_err(|error| Failure::new(command_exit(&error), error))?;
+    Ok(Exit::Ok)
+}
+
 fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
     log::init(&config.log);
@@ -247,12 +260,15 @@ fn audit(
 fn command_exit(error: &CommandError) -> Exit {
     match error {
         CommandError::File { source, .. } => Exit::of_io(source),
-        CommandError::Import { .. } | CommandError::NotThere(_) => Exit::Data,
-        CommandError::Setting { .. }
-        | CommandError::SiteName(..)
-        | CommandError::UnknownModel(_)
-        | CommandError::Load(_)
-        | CommandError::WrongProtocol(..) => Exit::Usage,
+        CommandError::NoFiles(_) => Exit::NoInput,
+        CommandError::Import { .. }
+        | CommandError::Refused(_)
+        | CommandError::NotUndone(_)
+        | CommandError::NotThere(_) => Exit::Data,
+        CommandError::Values(_)
+        | CommandError::Column(_)
+        | CommandError::NoTable
+        | CommandError::UnknownModel(_) => Exit::Usage,
         CommandError::Store(error) => error.into(),
         CommandError::Output(_) => Exit::Io,
     }

@@ -1,17 +1,23 @@
 //! The phones of the site: devices, their lines, the sites they belong to and the firmware of
 //! their models, kept in a database that the command line writes and the daemon watches.
 
+mod bat;
+mod change;
 pub mod command;
 mod device;
-mod import;
+mod edit;
+mod history;
 mod line_key;
 mod models;
 mod names;
+mod notation;
 mod objects;
+mod records;
 mod settings;
 mod snapshot;
 mod sqlite;
 mod store;
+mod table_file;
 pub(crate) mod text;
 mod watch;
 
@@ -19,8 +25,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use change::{Change, FieldChange};
 pub use device::{Device, Line, LineOptions, Protocol};
-pub use import::{ImportError, RowError, parse_csv};
+pub use edit::{Edit, EditError, Place, Plan, Row, RowError, RowErrors, Want};
+pub use history::{Entry, HistoryQuery, HistorySettings, Origin};
 pub use line_key::{FEATURES, KeyAction, LineKey, feature_id};
 pub use models::{MODELS, Model, ModelKind, Models};
 pub use names::{DeviceName, Mac, NameError, NameKind};
@@ -29,6 +37,7 @@ pub use objects::{
     AppDialRule, CALL_STATES, CallState, DialPlan, DialRule, FeaturePolicy, POLICY_FEATURES,
     PhoneService, PolicyFeature, SOFT_KEYS, SoftKey, SoftKeySet, TONES, check_object_name,
 };
+pub use records::{Column, ColumnUse, LayerSettings, Mistake, Record, Reference, Secrets, Table};
 pub use settings::{
     AutoRegistration, CapfAuth, DEFAULT_SITE, Element, HostPort, KEYS, Locale, PhoneSettings,
     SITE_KEYS, Section, Server, SettingError, Site, Transport, VENDOR_ELEMENTS, Value,
@@ -36,7 +45,9 @@ pub use settings::{
 };
 pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
 pub use sqlite::SqliteStore;
-pub use store::{Contents, ImportMode, Objects, Store, StoreError, Summary};
+pub use store::{Contents, ImportMode, Objects, Scope, Store, StoreError, Summary};
+#[cfg(test)]
+pub(crate) use table_file::parse_csv;
 pub use watch::Watch;
 
 /// The `[inventory]` table of the configuration file.
@@ -47,6 +58,7 @@ pub struct Settings {
     pub database: PathBuf,
     /// What holds for every site unless the inventory says otherwise.
     pub defaults: Site,
+    pub history: HistorySettings,
 }
 
 impl Default for Settings {
@@ -54,6 +66,7 @@ impl Default for Settings {
         Self {
             database: "/var/lib/tftp-edge/inventory.db".into(),
             defaults: Site::default(),
+            history: HistorySettings::default(),
         }
     }
 }
@@ -64,12 +77,14 @@ pub struct Inventory {
     defaults: Site,
     /// A change was seen, but could not be read.
     unread: bool,
+    /// The last one that was given out.
+    last: Option<Snapshot>,
 }
 
 impl Inventory {
     /// Opens the database of the settings, and makes it if there is none.
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let store = SqliteStore::open(&settings.database)?;
+        let store = SqliteStore::open(&settings.database)?.keeping(settings.history);
         Ok(Self::new(Box::new(store), settings.defaults.clone()))
     }
 
@@ -78,6 +93,7 @@ impl Inventory {
             store,
             defaults,
             unread: false,
+            last: None,
         }
     }
 
@@ -87,7 +103,10 @@ impl Inventory {
 
     /// Everything, as of one commit.
     pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::new(self.store.read()?, &self.defaults))
+        let contents = self.store.read()?;
+        let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
+        self.last = Some(snapshot.clone());
+        Ok(snapshot)
     }
 
     /// The snapshot, if anything was committed since the last call; always at the first.

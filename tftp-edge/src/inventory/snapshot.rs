@@ -9,8 +9,8 @@ use super::{
     Protocol, SettingError, Site,
 };
 
-/// Devices with the settings that apply to them. Parts that are equal to those of an earlier
-/// snapshot are equal by value; cheap to keep and to compare.
+/// Devices with the settings that apply to them. What is equal to that of the snapshot before is
+/// shared with it: cheap to keep, and to compare.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub devices: BTreeMap<DeviceName, Arc<Device>>,
@@ -54,9 +54,23 @@ pub enum Fault {
     NotThere { kind: &'static str, name: String },
 }
 
+/// The value before if it is the same.
+fn shared<T: PartialEq>(value: T, before: Option<&Arc<T>>) -> Arc<T> {
+    match before {
+        Some(before) if **before == value => before.clone(),
+        _ => Arc::new(value),
+    }
+}
+
 impl Snapshot {
     /// Lays the settings of each site over those of the site `default`, and those over `defaults`.
+    #[cfg(test)]
     pub(crate) fn new(contents: Contents, defaults: &Site) -> Self {
+        Self::following(None, contents, defaults)
+    }
+
+    /// The same, after another one.
+    pub(super) fn following(before: Option<&Self>, contents: Contents, defaults: &Site) -> Self {
         let overlaid = |base: &Site, name: &str| {
             let mut site = base.clone();
             for (key, value) in contents.sites.get(name).into_iter().flatten() {
@@ -80,8 +94,11 @@ impl Snapshot {
         let mut snapshot = Self {
             devices: BTreeMap::new(),
             loads: contents.loads,
-            models: Arc::new(Models::new(contents.models.into_values())),
-            objects: Arc::new(contents.objects),
+            models: shared(
+                Models::new(contents.models.into_values()),
+                before.map(|before| &before.models),
+            ),
+            objects: shared(contents.objects, before.map(|before| &before.objects)),
             windows: contents.windows,
             sites,
             default_site,
@@ -91,10 +108,15 @@ impl Snapshot {
         for device in contents.devices {
             let layers = (device.site.clone(), device.profile.clone());
             if !snapshot.joined.contains_key(&layers) {
-                let joined = snapshot.join(&layers);
+                let before = before.and_then(|before| before.joined.get(&layers));
+                let joined = match (snapshot.join(&layers), before) {
+                    (Ok(joined), Some(Ok(before))) if joined == *before => Ok(before.clone()),
+                    (joined, _) => joined,
+                };
                 snapshot.joined.insert(layers, joined);
             }
-            snapshot.devices.insert(device.name, Arc::new(device));
+            let before = before.and_then(|before| before.devices.get(&device.name));
+            snapshot.devices.insert(device.name, shared(device, before));
         }
         snapshot
     }
@@ -203,5 +225,41 @@ impl Snapshot {
                 .map(String::as_str)
         };
         device.load.as_deref().or_else(of_model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_csv;
+    use super::*;
+
+    #[test]
+    fn what_did_not_change_is_shared_with_the_snapshot_before() {
+        let file = "name,model,protocol,lines,site\n\
+                    SEP000000000001,8851,sip,1001,hq\n\
+                    SEP000000000002,8851,sip,1002,west\n";
+        let contents = |ntp: &str, number: &str| Contents {
+            devices: parse_csv(file.replace("1001", number).as_bytes()).unwrap(),
+            sites: [("hq".into(), [("ntp".into(), ntp.into())].into())].into(),
+            ..Contents::default()
+        };
+        let site = Site::default();
+        let before = Snapshot::new(contents("10.0.0.1", "1001"), &site);
+        let after = Snapshot::following(Some(&before), contents("10.0.0.2", "1003"), &site);
+        let same: Vec<_> = before
+            .devices
+            .values()
+            .zip(after.devices.values())
+            .map(|(before_it, after_it)| {
+                let settings = |snapshot: &Snapshot| snapshot.settings(before_it).unwrap();
+                (
+                    Arc::ptr_eq(before_it, after_it),
+                    Arc::ptr_eq(&settings(&before), &settings(&after)),
+                )
+            })
+            .collect();
+        assert_eq!(same, [(false, false), (true, true)]);
+        assert!(Arc::ptr_eq(&before.models, &after.models));
+        assert!(Arc::ptr_eq(&before.objects, &after.objects));
     }
 }

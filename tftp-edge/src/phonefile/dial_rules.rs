@@ -48,7 +48,10 @@ pub(super) fn dial_plan(buffer: &mut Vec<u8>, plan: &DialPlan) {
     xml.finish();
 }
 
-pub(super) fn app_dial_rules(buffer: &mut Vec<u8>, rules: &[AppDialRule]) {
+pub(super) fn app_dial_rules<'r>(
+    buffer: &mut Vec<u8>,
+    rules: impl IntoIterator<Item = &'r AppDialRule>,
+) {
     let mut xml = Xml::new(buffer);
     xml.nest("DialRules", |xml| {
         for rule in rules {

@@ -105,7 +105,9 @@ impl SharedFile {
             Self::LegacyImage => {
                 legacy_sip::image_name(buffer, legacy_load(snapshot).unwrap_or_default());
             }
-            Self::AppDialRules => dial_rules::app_dial_rules(buffer, &objects.app_dial_rules),
+            Self::AppDialRules => {
+                dial_rules::app_dial_rules(buffer, objects.app_dial_rules.values())
+            }
             Self::DefaultDialPlan => {
                 return Self::DialPlan(DEFAULT_PLAN.to_owned()).write(renderer, snapshot);
             }

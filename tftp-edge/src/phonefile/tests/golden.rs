@@ -98,20 +98,26 @@ fn objects() -> Objects {
         server_groups: BTreeMap::from([("berlin".into(), servers)]),
         soft_keys: BTreeMap::from([("standard".into(), soft_keys)]),
         dial_plans: BTreeMap::from([("office".into(), plan.clone()), ("default".into(), plan)]),
-        app_dial_rules: vec![
-            AppDialRule {
-                begins_with: "+49".into(),
-                digits: 14,
-                remove: 3,
-                prefix: "00".into(),
-            },
-            AppDialRule {
-                begins_with: "+".into(),
-                digits: 13,
-                remove: 1,
-                prefix: "000".into(),
-            },
-        ],
+        app_dial_rules: BTreeMap::from([
+            (
+                1,
+                AppDialRule {
+                    begins_with: "+49".into(),
+                    digits: 14,
+                    remove: 3,
+                    prefix: "00".into(),
+                },
+            ),
+            (
+                2,
+                AppDialRule {
+                    begins_with: "+".into(),
+                    digits: 13,
+                    remove: 1,
+                    prefix: "000".into(),
+                },
+            ),
+        ]),
         feature_policies: BTreeMap::from([("standard".into(), FeaturePolicy { features })]),
         services: BTreeMap::from([
             ("Canteen".into(), service("http://10.0.0.4/canteen?day=<1>")),

@@ -183,7 +183,7 @@ fn any_objects() -> impl Strategy<Value = Objects> {
                 soft_keys: BTreeMap::from([("keys".into(), SoftKeySet { states })]),
                 feature_policies: BTreeMap::from([("fp".into(), FeaturePolicy { features })]),
                 services: BTreeMap::from([("menu".into(), service)]),
-                app_dial_rules,
+                app_dial_rules: (1..).zip(app_dial_rules).collect(),
                 ..Objects::default()
             }
         })
