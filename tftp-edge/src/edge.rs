@@ -24,6 +24,7 @@ use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
+use crate::provisioning::Gate;
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -151,6 +152,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         &config.content,
         &config.upstream,
         inventory,
+        Gate::new(config.provisioning.has_windows()),
         Arc::clone(&alarms),
         listeners,
     )?;

@@ -8,6 +8,7 @@ use std::thread;
 use bytes::Bytes;
 use tftp_ebpf::name::PATTERNS;
 
+use super::by_site::{self, BySite};
 use crate::inventory::{Device, Protocol, Snapshot};
 use crate::phonefile::{RenderError, Renderer, XML_DEFAULT};
 
@@ -34,6 +35,8 @@ pub const OPTIONAL: [&str; 10] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Generated {
     Content(Bytes),
+    /// The sites do not agree, or none has it; then it is not to come from elsewhere either.
+    BySite(Arc<BySite<Bytes>>),
     /// Phones will ask, and there is nothing.
     Absent,
 }
@@ -42,7 +45,8 @@ pub(super) enum Generated {
 #[derive(Default)]
 pub(super) struct GeneratedFiles {
     files: HashMap<Arc<str>, Generated>,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<Arc<Snapshot>>,
+    xml_default: Arc<BySite<Bytes>>,
     /// What cannot be generated, and why. Its last good version stays.
     pub(super) faults: BTreeMap<String, String>,
     /// Bytes of all files.
@@ -65,7 +69,7 @@ impl GeneratedFiles {
     }
 
     /// Takes over a new state of the inventory; gives back the names whose content is another one.
-    pub(super) fn update(&mut self, snapshot: Snapshot) -> Vec<Arc<str>> {
+    pub(super) fn update(&mut self, snapshot: Arc<Snapshot>) -> Vec<Arc<str>> {
         let before = self.snapshot.take();
         let touched: Vec<&Device> = match &before {
             Some(before) => touched(before, &snapshot),
@@ -83,14 +87,7 @@ impl GeneratedFiles {
         for name in OPTIONAL.into_iter().chain(PATTERNS) {
             self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
         }
-        let mut renderer = Renderer::default();
-        let xml_default = renderer.xml_default(&snapshot);
-        self.take(
-            XML_DEFAULT.to_owned(),
-            XML_DEFAULT.to_ascii_lowercase(),
-            xml_default.map(Bytes::copy_from_slice),
-            &mut changed,
-        );
+        self.update_xml_default(&snapshot, &mut changed);
 
         let gone = before
             .iter()
@@ -103,6 +100,21 @@ impl GeneratedFiles {
         }
         self.snapshot = Some(snapshot);
         changed
+    }
+
+    fn update_xml_default(&mut self, snapshot: &Snapshot, changed: &mut Vec<Arc<str>>) {
+        let (by_site, faults) = BySite::render(snapshot, &self.xml_default);
+        self.faults
+            .retain(|subject, _| !by_site::is_subject(subject));
+        let problems = faults.into_iter();
+        self.faults
+            .extend(problems.map(|(subject, error)| (subject, error.to_string())));
+        self.xml_default = Arc::new(by_site);
+        let file = match self.xml_default.agreed() {
+            Some(Some(content)) => Generated::Content(content.clone()),
+            Some(None) | None => Generated::BySite(self.xml_default.clone()),
+        };
+        self.put(XML_DEFAULT.to_ascii_lowercase(), Some(file), changed);
     }
 
     /// A file, or why there is no new version of it; `subject` is what people call it.
@@ -131,7 +143,11 @@ impl GeneratedFiles {
         let name: Arc<str> = name.into();
         let len = |file: &Option<Generated>| match file {
             Some(Generated::Content(bytes)) => (1, bytes.len() as u64),
-            _ => (0, 0),
+            Some(Generated::BySite(sites)) => (
+                u64::from(!sites.is_empty()),
+                sites.contents().map(|content| content.len() as u64).sum(),
+            ),
+            Some(Generated::Absent) | None => (0, 0),
         };
         let (contents, bytes) = len(&file);
         let before = match file {

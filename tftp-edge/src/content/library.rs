@@ -1,5 +1,6 @@
 //! The catalog: answers requests from what the curator has published.
 
+mod knocking;
 mod upstream;
 
 use std::collections::{HashMap, HashSet};
@@ -10,11 +11,12 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
-use tftp_ebpf::name::{NameError, normalise, respell};
+use tftp_ebpf::name::{NameError, has_pattern, normalise, respell};
 use tftp_ebpf::stage::Stage;
 
 use super::curator::{Curator, Message, Messages};
@@ -25,7 +27,8 @@ use super::tree::MAX_NAME;
 use super::upstream::{Forwarders, Settings as UpstreamSettings, Snapshot, Upstream};
 use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::alarms::Alarms;
-use crate::inventory::{Inventory, Watch};
+use crate::inventory::{self, Inventory, Watch};
+use crate::provisioning::{Gate, Knocks};
 
 /// How often the inventory is looked at for commits of another process.
 const INVENTORY_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,6 +59,8 @@ pub struct Counts {
     pub proxied: u64,
     pub proxied_bytes: u64,
     pub missed: u64,
+    /// Devices that may fetch their configuration; none if all may, always.
+    pub windows_open: Option<u64>,
 }
 
 /// One run of rendering after a change of the inventory.
@@ -79,6 +84,9 @@ pub(super) struct Shared {
     pub(super) counts: Mutex<Counts>,
     /// Who is asked for what is not here.
     pub(super) upstream: Option<Upstream>,
+    /// What the inventory was last seen to be.
+    pub(super) inventory: ArcSwapOption<inventory::Snapshot>,
+    knocks: Mutex<Knocks>,
     messages: Messages,
 }
 
@@ -105,6 +113,7 @@ impl Library {
         settings: &Settings,
         upstream: &UpstreamSettings,
         mut inventory: Inventory,
+        gate: Gate,
         alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
     ) -> Result<Arc<Self>, ContentError> {
@@ -126,6 +135,8 @@ impl Library {
             waiting: Mutex::default(),
             counts: Mutex::default(),
             upstream: servers,
+            inventory: ArcSwapOption::empty(),
+            knocks: Mutex::default(),
             messages: messages.clone(),
         });
         // Before the first scan, so that nothing falls between the two.
@@ -142,6 +153,7 @@ impl Library {
             root,
             shared.clone(),
             loader,
+            gate,
             alarms,
             listeners,
             watcher.is_none(),
@@ -248,7 +260,19 @@ impl Catalog for Library {
             Some(Entry::Cached(cached)) => Lookup::Found(cached.version.clone()),
             Some(Entry::OnDisk) => Lookup::Loading,
             Some(Entry::Refused) => Lookup::Refused,
-            entry => self.lookup_upstream(query, name, entry.as_ref()),
+            Some(Entry::BySite(versions)) => match versions.at(query.client) {
+                Some(version) => Lookup::Found(version.clone()),
+                None => Lookup::Absent,
+            },
+            entry => {
+                let lookup = self.lookup_upstream(query, name, entry.as_ref());
+                let is_expected =
+                    has_pattern(name.as_bytes()) || entry.is_some_and(|entry| entry.is_optional());
+                if matches!(lookup, Lookup::Absent) && !is_expected {
+                    self.knocked(name, query);
+                }
+                lookup
+            }
         }
     }
 
@@ -292,7 +316,7 @@ fn spelled(raw: &[u8]) -> Option<Vec<u8>> {
 
 fn spawn_curator(
     mut curator: Curator,
-    snapshot: Option<crate::inventory::Snapshot>,
+    snapshot: Option<inventory::Snapshot>,
     incoming: Receiver<Message>,
     ready: SyncSender<()>,
 ) -> Result<JoinHandle<()>, ContentError> {

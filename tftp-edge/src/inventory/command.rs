@@ -238,7 +238,7 @@ impl RenderArgs {
         };
         let mut renderer = Renderer::default();
         let bytes = if self.name.eq_ignore_ascii_case(XML_DEFAULT) {
-            renderer.xml_default(&snapshot)?
+            renderer.xml_default(super::DEFAULT_SITE, &snapshot)?
         } else {
             let device = strip_suffix_ignore_case(&self.name, ".cnf.xml");
             let name: DeviceName = device

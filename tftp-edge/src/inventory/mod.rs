@@ -17,6 +17,7 @@ mod settings;
 mod snapshot;
 mod sqlite;
 mod store;
+mod subnets;
 mod table_file;
 pub(crate) mod text;
 mod watch;
@@ -41,6 +42,7 @@ pub use settings::{
 pub use snapshot::{Fault, Snapshot};
 pub use sqlite::SqliteStore;
 pub use store::{Contents, ImportMode, Objects, Scope, Store, StoreError, Summary};
+pub use subnets::Subnets;
 #[cfg(test)]
 pub(crate) use table_file::parse_csv;
 pub use watch::Watch;

@@ -62,9 +62,9 @@ impl Renderer {
         Ok(&self.buffer)
     }
 
-    /// `XMLDefault.cnf.xml`.
-    pub fn xml_default(&mut self, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
-        let site = snapshot.default_site().map_err(Clone::clone)?;
+    /// `XMLDefault.cnf.xml` of a site.
+    pub fn xml_default(&mut self, site: &str, snapshot: &Snapshot) -> Result<&[u8], RenderError> {
+        let site = snapshot.site(site).map_err(Clone::clone)?;
         let mut xml = Xml::new(&mut self.buffer);
         xml_default::write(&mut xml, &site.phone, snapshot);
         xml.finish();

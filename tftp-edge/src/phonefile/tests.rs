@@ -93,7 +93,8 @@ fn an_unknown_phone_gets_the_call_managers_of_the_default_site() {
     };
     let snapshot = Snapshot::new(contents, &Site::default());
     let mut renderer = Renderer::default();
-    let file = String::from_utf8(renderer.xml_default(&snapshot).unwrap().to_vec()).unwrap();
+    let file =
+        String::from_utf8(renderer.xml_default("default", &snapshot).unwrap().to_vec()).unwrap();
     insta::assert_snapshot!("xml_default", file);
 }
 
