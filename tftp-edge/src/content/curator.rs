@@ -24,7 +24,7 @@ use super::upstream::{Answer, Cache, Order as Fetch, Upstream};
 use super::{Change, Listener, Settings};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{DeviceName, Snapshot};
-use crate::provisioning::{Gate, since_epoch};
+use crate::provisioning::{self, Gate, since_epoch};
 use publish::rank;
 
 /// From the first sign of a change on disk to looking: one change is often several events.
@@ -254,6 +254,8 @@ impl Curator {
         }
         let snapshot = Arc::new(snapshot);
         self.shared.inventory.store(Some(snapshot.clone()));
+        self.alarms
+            .set(AlarmKind::NumberPool, provisioning::used_up(&snapshot));
         let moved = self.gate.update(&snapshot, since_epoch().as_secs());
         let names = self.generated.update(snapshot);
         let faults = self.generated.faults.iter();

@@ -36,8 +36,8 @@ pub use names::{DeviceName, Mac, NameError, NameKind};
 pub use objects::{AppDialRule, DialPlan, DialRule, FeaturePolicy, PhoneService, SoftKeySet};
 pub use records::{Column, ColumnUse, LayerSettings, Mistake, Record, Reference, Secrets, Table};
 pub use settings::{
-    AutoRegistration, DEFAULT_SITE, KEYS, Locale, PhoneSettings, SITE_KEYS, Server, SettingError,
-    Site, Transport,
+    AutoRegistration, DEFAULT_SITE, KEYS, Locale, NumberPool, PhoneSettings, SITE_KEYS, Server,
+    SettingError, Site, Transport,
 };
 pub use snapshot::{Fault, Snapshot};
 pub use sqlite::SqliteStore;
@@ -104,6 +104,20 @@ impl Inventory {
         let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
         self.last = Some(snapshot.clone());
         Ok(snapshot)
+    }
+
+    /// As [`Store::edit`] with everything, its layers joined.
+    pub fn edit(
+        &mut self,
+        origin: &Origin,
+        edit: &mut dyn FnMut(&Snapshot) -> Vec<Change>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let Self {
+            store, defaults, ..
+        } = self;
+        store.edit(Scope::Everything, origin, &mut |contents| {
+            edit(&Snapshot::following(None, contents, defaults))
+        })
     }
 
     /// The snapshot, if anything was committed since the last call; always at the first.

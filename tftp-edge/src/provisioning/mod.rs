@@ -7,16 +7,20 @@
 //! from outside as if the device did not exist. What a phone does that restarts meanwhile is up to
 //! its firmware: it gets no configuration, and says so on its display or goes on with the old one.
 
+mod adopt;
 mod gate;
 mod knocks;
+mod pool;
 mod told;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
+pub use adopt::{AdoptError, Adoption, adopt};
 pub use gate::Gate;
 pub use knocks::{Knock, Knockers, Knocking, Knocks};
+pub use pool::used_up;
 pub use told::Told;
 
 /// The `[provisioning]` table of the configuration file.

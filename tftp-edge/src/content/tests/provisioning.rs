@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::provisioning::{Knockers, Knocking};
+use crate::inventory::DeviceName;
+use crate::provisioning::{Knockers, Knocking, since_epoch};
 
 const DEFAULT: &str = "XMLDefault.cnf.xml";
 
@@ -152,4 +153,113 @@ fn the_image_asked_for_after_a_reset_tells_the_model() {
         panic!("one device knocked");
     };
     assert_eq!(knock.model.as_deref(), Some("7961"));
+}
+
+const PHONE: &str = "SEP000000000001";
+const CONFIG: &str = "sep000000000001.cnf.xml";
+
+/// A site with windows, and one phone.
+fn windowed() -> Site {
+    let mut site = Site::new();
+    site.has_windows = true;
+    site.import(&devices("SEP000000000001,7941,sccp,1001,hq,Desk\n"));
+    site
+}
+
+/// Opens the window for so many seconds, or closes it.
+fn open_for(site: &Site, seconds: Option<u64>) {
+    let until = seconds.map(|seconds| since_epoch().as_secs() + seconds);
+    let phone = PHONE.parse().unwrap();
+    site.store().set_windows(&[phone], until).unwrap();
+}
+
+#[test]
+fn a_device_with_a_closed_window_is_told_to_nobody() {
+    let mut site = windowed();
+    // Not even what the operator wrote for it.
+    site.write("SEP000000000001.cnf.xml.sgn", "signed");
+    site.write("Ringlist.xml", "rings");
+    site.start();
+    let own: Vec<_> = PHONE.parse::<DeviceName>().unwrap().own_files().collect();
+    for name in &own {
+        assert!(matches!(site.lookup(name), Lookup::Absent), "{name}");
+    }
+    assert!(
+        site.heard
+            .names()
+            .is_disjoint(&own.iter().cloned().collect())
+    );
+    assert_eq!(site.found("ringlist.xml").bytes, "rings");
+    assert_eq!(site.library().counts().windows_open, Some(0));
+
+    assert!(site.knocking(Knockers::Unknown).is_empty());
+    let [knock] = &site.knocking(Knockers::Closed)[..] else {
+        panic!("it asked for its files");
+    };
+    assert_eq!(
+        (knock.name.as_str(), knock.times),
+        (PHONE, own.len() as u64)
+    );
+}
+
+#[test]
+fn a_window_lets_the_files_of_its_device_in_and_takes_them_out_at_its_end() {
+    let mut site = windowed();
+    site.write("SEP000000000001.cnf.xml.sgn", "signed");
+    site.start();
+    site.heard.clear();
+    open_for(&site, Some(3));
+    site.until_found("SEP000000000001.cnf.xml.sgn", b"signed");
+    let held = site.found(CONFIG);
+    assert_eq!(site.library().counts().windows_open, Some(1));
+    assert!(matches!(site.told(CONFIG), Some(State::Published(_))));
+    assert!(site.knocking(Knockers::Closed).is_empty());
+
+    // Nobody commits anything: the time alone ends it.
+    site.until("its time is over", |site| {
+        matches!(site.told(CONFIG), Some(State::Forgotten))
+    });
+    for name in [
+        CONFIG,
+        "ctlsep000000000001.tlv",
+        "sep000000000001.cnf.xml.sgn",
+    ] {
+        assert!(matches!(site.lookup(name), Lookup::Absent), "{name}");
+    }
+    assert!(
+        held.bytes.starts_with(b"<?xml"),
+        "who has it keeps it whole"
+    );
+    site.until("it was counted", |site| {
+        site.library().counts().windows_open == Some(0)
+    });
+}
+
+#[test]
+fn a_window_that_is_closed_by_command_is_closed_at_once() {
+    let mut site = windowed();
+    open_for(&site, Some(3600));
+    site.start();
+    site.found(CONFIG);
+    site.heard.clear();
+    open_for(&site, None);
+    site.until("it is closed", |site| {
+        matches!(site.told(CONFIG), Some(State::Forgotten))
+    });
+    // And a change of its configuration does not let it in.
+    set_site(&site, "default", "ntp", "10.0.0.1");
+    site.until("it was rendered anew", |site| {
+        site.library().counts().last_regeneration.files == 1
+    });
+    assert!(matches!(site.lookup(CONFIG), Lookup::Absent));
+    assert!(site.heard.take().is_empty());
+}
+
+#[test]
+fn without_windows_a_device_needs_none() {
+    let mut site = windowed();
+    site.has_windows = false;
+    site.start();
+    assert!(site.found(CONFIG).bytes.starts_with(b"<?xml"));
+    assert_eq!(site.library().counts().windows_open, None);
 }
