@@ -13,6 +13,7 @@ use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
 use tftp_edge::inventory::{self, ImportMode, Inventory, SqliteStore, Store, parse_csv};
 use tftp_edge::misses::Misses;
+use tftp_edge::provisioning::Gate;
 use tftp_edge::tftp::{self, BudgetSettings, Server};
 use tftp_edge_tests::client::{Fetched, Outcome, Request, Retry, get};
 
@@ -107,6 +108,7 @@ impl Edge {
             },
             &upstream,
             inventory.unwrap(),
+            Gate::default(),
             alarms.clone(),
             vec![heard.clone()],
         )

@@ -39,6 +39,11 @@ impl Settings {
     }
 }
 
+/// A length of windows.
+pub fn seconds(minutes: u32) -> u64 {
+    u64::from(minutes) * 60
+}
+
 /// The time by the system's clock, as windows and knocks are kept in.
 pub fn since_epoch() -> Duration {
     // A clock before 1970 is one that was never set.

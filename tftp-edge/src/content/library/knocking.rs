@@ -41,6 +41,22 @@ impl Library {
         }
     }
 
+    /// How many devices asked that nobody knows.
+    pub fn unknown(&self) -> u64 {
+        let inventory = self.shared.inventory.load();
+        let is_known = |name: &DeviceName| {
+            let inventory = inventory.as_ref();
+            inventory.is_some_and(|inventory| inventory.devices.contains_key(name))
+        };
+        let knocks = self.shared.knocks.lock();
+        knocks.unknown().filter(|(name, _)| !is_known(name)).count() as u64
+    }
+
+    /// How many of them were too many to be remembered.
+    pub fn forgotten(&self) -> u64 {
+        self.shared.knocks.lock().forgotten()
+    }
+
     /// A device that is not known and one that is shut out cost the same here: the time to the
     /// answer tells nobody which it was.
     pub(super) fn knocked(&self, name: &str, query: Query<'_>) {
