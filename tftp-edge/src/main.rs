@@ -280,3 +280,13 @@ fn command_exit(error: &CommandError) -> Exit {
         CommandError::Output(_) => Exit::Io,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_daemon_leaves_no_core_file_with_passwords() {
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(true));
+        super::keep_memory_private();
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
+    }
+}

@@ -129,7 +129,6 @@ impl Curator {
         root: Arc<Root>,
         shared: Arc<Shared>,
         loader: Loader,
-        gate: Gate,
         alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
         unwatched: bool,
@@ -148,7 +147,7 @@ impl Curator {
             upstream,
             media: Media::default(),
             heads: Heads::default(),
-            gate,
+            gate: Gate::default(),
             generation: 0,
             changes: Vec::new(),
             ambiguous: HashSet::new(),
@@ -163,6 +162,11 @@ impl Curator {
             told_no_room: false,
             surveyed: false,
         }
+    }
+
+    /// Publishes behind a gate; else everything is open.
+    pub(super) fn with_gate(self, gate: Gate) -> Self {
+        Self { gate, ..self }
     }
 
     /// The first, whole publication.

@@ -153,11 +153,11 @@ impl Library {
             root,
             shared.clone(),
             loader,
-            gate,
             alarms,
             listeners,
             watcher.is_none(),
-        );
+        )
+        .with_gate(gate);
         let (ready, is_ready) = mpsc::sync_channel(1);
         let curator = spawn_curator(curator, snapshot, incoming, ready)?;
         let watch = Watch::start(inventory, INVENTORY_INTERVAL, move |snapshot| {
