@@ -72,7 +72,7 @@ fn devices_come_and_go_without_a_restart(rig: &mut Rig<'_>) -> Result<()> {
         is_served(&rig.config(&phone)?),
         "{name} is not there to begin with"
     );
-    rig.edge.command(&["inventory", "remove", &phone.device])?;
+    rig.edge.command(&["phones", "remove", &phone.device])?;
     let took = until("the removed device's file is absent", || {
         Ok(is_absent(&rig.config(&phone)?))
     })?;

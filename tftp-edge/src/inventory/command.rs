@@ -88,6 +88,9 @@ pub enum ModelCommand {
 pub struct RenderArgs {
     /// A device name, or XMLDefault.cnf.xml
     pub name: String,
+    /// The site whose XMLDefault.cnf.xml is meant
+    #[arg(long, default_value = super::DEFAULT_SITE)]
+    pub site: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -238,7 +241,7 @@ impl RenderArgs {
         };
         let mut renderer = Renderer::default();
         let bytes = if self.name.eq_ignore_ascii_case(XML_DEFAULT) {
-            renderer.xml_default(super::DEFAULT_SITE, &snapshot)?
+            renderer.xml_default(&self.site, &snapshot)?
         } else {
             let device = strip_suffix_ignore_case(&self.name, ".cnf.xml");
             let name: DeviceName = device
