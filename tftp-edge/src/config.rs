@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub use self::fault::Fault;
 use crate::access::Access;
 use crate::ops::{self, control, log};
-use crate::{content, http, inventory, kernel, tftp};
+use crate::{content, http, inventory, kernel, provisioning, tftp};
 
 /// Where the configuration is when `--config` does not say otherwise.
 pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
@@ -30,6 +30,7 @@ pub struct Config {
     pub content: content::Settings,
     pub upstream: content::upstream::Settings,
     pub inventory: inventory::Settings,
+    pub provisioning: provisioning::Settings,
     pub kernel: kernel::Settings,
     pub metrics: ops::http::Settings,
     pub control: control::Settings,

@@ -24,6 +24,7 @@ use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
+use crate::provisioning::Gate;
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -151,6 +152,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         &config.content,
         &config.upstream,
         inventory,
+        Gate::new(config.provisioning.has_windows()),
         Arc::clone(&alarms),
         listeners,
     )?;
@@ -196,6 +198,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
 
     let counted = Arc::clone(&library);
     let asked = Arc::clone(&library);
+    let knocked = Arc::clone(&library);
     let sources = Arc::new(Sources {
         started,
         configured,
@@ -214,6 +217,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         content: Arc::new(move || content(&counted, &auditor)),
         upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
+        knocking: Arc::new(move |who| knocked.knocking(who)),
         alarms,
     });
 
@@ -280,6 +284,9 @@ fn devices(library: &Library) -> sources::Devices {
     sources::Devices {
         sip: counts.sip_devices,
         sccp: counts.sccp_devices,
+        unknown: library.unknown(),
+        forgotten: library.forgotten(),
+        windows_open: counts.windows_open,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tftp-edge daemon, as a library so that the lab can drive its parts.
 //!
-//! Dependencies point one way: `edge → {tftp, http, kernel, ops} → content → {inventory, phonefile}`,
-//! and `edge → audit → {firmware, locale} → content`.
+//! Dependencies point one way: `edge → {tftp, http, kernel, ops} → content → provisioning →
+//! {inventory, phonefile}`, and `edge → audit → {firmware, locale} → content`.
 
 pub mod access;
 pub mod alarms;
@@ -22,6 +22,7 @@ pub mod ops;
 pub mod phonefile;
 pub mod port_owner;
 pub mod port_range;
+pub mod provisioning;
 pub mod recent;
 pub mod stats;
 pub mod tftp;

@@ -12,9 +12,10 @@ use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryCommand};
-use tftp_edge::ops::control::{self, ClientError};
+use tftp_edge::ops::control;
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
+use tftp_edge::ops::phones::ProvisioningCommand;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -47,9 +48,10 @@ enum Command {
     /// Read, show and change the inventory: devices, sites, and all that they share.
     #[command(subcommand)]
     Inventory(InventoryCommand),
-    /// Add, change, remove and show the devices of the inventory.
+    /// Add, change, remove and show the devices of the inventory; take in those that nobody knows,
+    /// and let devices have their configuration.
     #[command(subcommand)]
-    Phones(DeviceCommand),
+    Phones(PhonesCommand),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -62,6 +64,14 @@ enum Command {
     /// Whether the other files that phones ask for are here, and fit
     #[command(subcommand)]
     Files(FilesCommand),
+}
+
+#[derive(Subcommand)]
+enum PhonesCommand {
+    #[command(flatten)]
+    Devices(DeviceCommand),
+    #[command(flatten)]
+    Provisioning(ProvisioningCommand),
 }
 
 /// An error and the code it ends with.
@@ -153,8 +163,17 @@ fn told(error: &anyhow::Error) -> String {
 fn run(file: &Path) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
     log::init(&config.log);
+    keep_memory_private();
     edge::run(&config).map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
+}
+
+/// The daemon's memory holds the passwords of every phone: no core file is written of it, and no
+/// other process of its user reads it through /proc or ptrace. Root still does.
+fn keep_memory_private() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!(%error, "a core file of this process would hold passwords");
+    }
 }
 
 fn check(file: &Path) -> Result<Exit, Failure> {
@@ -168,14 +187,7 @@ fn status(file: &Path, json: bool, socket: Option<PathBuf>) -> Result<Exit, Fail
         Some(socket) => socket,
         None => Config::load(file)?.control.socket,
     };
-    let status = control::status(&socket).map_err(|error| {
-        let exit = match error {
-            ClientError::NotAllowed { .. } => Exit::NoPermission,
-            ClientError::NoDaemon { .. } | ClientError::Broken { .. } => Exit::Unavailable,
-            ClientError::Refused { .. } | ClientError::Answer { .. } => Exit::Software,
-        };
-        Failure::new(exit, error)
-    })?;
+    let status = control::status(&socket).map_err(|error| Failure::new(error.exit(), error))?;
     let text = if json {
         serde_json::to_string_pretty(&status).map_err(io::Error::from)? + "\n"
     } else {
@@ -194,12 +206,17 @@ fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn phones(file: &Path, command: DeviceCommand) -> Result<Exit, Failure> {
+fn phones(file: &Path, command: PhonesCommand) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
     log::init(&config.log);
-    command
-        .run(&config.inventory, &mut io::stdout())
-        .map_err(|error| Failure::new(command_exit(&error), error))?;
+    match command {
+        PhonesCommand::Devices(command) => command
+            .run(&config.inventory, &mut io::stdout())
+            .map_err(|error| Failure::new(command_exit(&error), error))?,
+        PhonesCommand::Provisioning(command) => command
+            .run(&config, &mut io::stdout())
+            .map_err(|error| Failure::new(error.exit(), error))?,
+    }
     Ok(Exit::Ok)
 }
 
@@ -271,5 +288,15 @@ fn command_exit(error: &CommandError) -> Exit {
         | CommandError::UnknownModel(_) => Exit::Usage,
         CommandError::Store(error) => error.into(),
         CommandError::Output(_) => Exit::Io,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_daemon_leaves_no_core_file_with_passwords() {
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(true));
+        super::keep_memory_private();
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
     }
 }

@@ -10,6 +10,7 @@ use tftp_edge::config::Config;
 use tftp_edge::content::{Change, Library, Listener, State};
 use tftp_edge::inventory::{DEFAULT_SITE, Inventory};
 use tftp_edge::kernel::Kernel;
+use tftp_edge::provisioning::Gate;
 
 use super::table::{median, spread};
 use super::{BenchOptions, Cell, Goal, Ratio, Table};
@@ -136,6 +137,7 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
         &config.content,
         &config.upstream,
         inventory,
+        Gate::default(),
         Arc::default(),
         vec![timed.clone()],
     )?;

@@ -15,7 +15,7 @@ on_every_rung!(
 );
 
 /// How long a change may take to reach phones.
-const SOON: Duration = Duration::from_secs(1);
+pub const SOON: Duration = Duration::from_secs(1);
 
 fn site() -> Site {
     Site::new(&SiteOptions {
@@ -24,7 +24,7 @@ fn site() -> Site {
     })
 }
 
-fn is_absent(fetched: &Fetched) -> bool {
+pub fn is_absent(fetched: &Fetched) -> bool {
     matches!(&fetched.outcome, Outcome::Refused { code: 1, text } if text == "File not found")
 }
 
@@ -72,7 +72,7 @@ fn devices_come_and_go_without_a_restart(rig: &mut Rig<'_>) -> Result<()> {
         is_served(&rig.config(&phone)?),
         "{name} is not there to begin with"
     );
-    rig.edge.command(&["inventory", "remove", &phone.device])?;
+    rig.edge.command(&["phones", "remove", &phone.device])?;
     let took = until("the removed device's file is absent", || {
         Ok(is_absent(&rig.config(&phone)?))
     })?;
@@ -87,6 +87,11 @@ fn devices_come_and_go_without_a_restart(rig: &mut Rig<'_>) -> Result<()> {
             Rung::ALL.map(|rung| counted(&before, &after, rung.as_str(), Reason::Absent));
         ensure!(answered == [0, 0, 1], "{device}: answered {answered:?}");
     }
+    let unknown = rig.edge.command(&["phones", "unknown"])?;
+    ensure!(
+        String::from_utf8_lossy(&unknown).contains(&*phone.device),
+        "it is one that nobody knows now"
+    );
 
     let csv = rig.file("phones.csv");
     rig.edge.import(&csv)?;
@@ -121,7 +126,7 @@ fn devices_come_and_go_without_a_restart(rig: &mut Rig<'_>) -> Result<()> {
 }
 
 /// Asks until the answer is yes; returns how long that took.
-fn until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<Duration> {
+pub fn until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<Duration> {
     let started = Instant::now();
     while !is_so()? {
         ensure!(

@@ -31,6 +31,7 @@ mod http;
 mod lldp;
 mod neighbours;
 mod outage;
+mod provisioning;
 mod raw;
 mod scan;
 mod storm;

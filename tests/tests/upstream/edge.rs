@@ -11,8 +11,11 @@ use tftp_edge::access::Access;
 use tftp_edge::alarms::Alarms;
 use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
-use tftp_edge::inventory::{self, ImportMode, Inventory, SqliteStore, Store, parse_csv};
+use tftp_edge::inventory::{
+    self, Device, ImportMode, Inventory, Line, Protocol, SqliteStore, Store,
+};
 use tftp_edge::misses::Misses;
+use tftp_edge::provisioning::Gate;
 use tftp_edge::tftp::{self, BudgetSettings, Server};
 use tftp_edge_tests::client::{Fetched, Outcome, Request, Retry, get};
 
@@ -90,10 +93,15 @@ impl Edge {
         let root = folder.path().join("root");
         fs::create_dir(&root).unwrap();
         let database = folder.path().join("inventory.db");
-        let row = format!("name,model,protocol,lines\n{DEVICE},7961,sip,1001\n");
-        let devices = parse_csv(row.as_bytes()).unwrap();
+        let device = Device {
+            lines: vec![Line {
+                number: "1001".to_owned(),
+                ..Line::default()
+            }],
+            ..Device::new(DEVICE.parse().unwrap(), "7961", Protocol::Sip)
+        };
         let mut store = SqliteStore::open(&database).unwrap();
-        store.import(&devices, ImportMode::Upsert, false).unwrap();
+        store.import(&[device], ImportMode::Upsert, false).unwrap();
         let inventory = Inventory::open(&inventory::Settings {
             database,
             ..inventory::Settings::default()
@@ -107,6 +115,7 @@ impl Edge {
             },
             &upstream,
             inventory.unwrap(),
+            Gate::default(),
             alarms.clone(),
             vec![heard.clone()],
         )

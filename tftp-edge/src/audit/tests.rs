@@ -8,6 +8,7 @@ use super::*;
 use crate::alarms::{Alarm, AlarmKind, Alarms};
 use crate::content::{Library, Listener, Settings};
 use crate::inventory::{self, Device, ImportMode, Inventory, Protocol, SqliteStore, Store};
+use crate::provisioning::Gate;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -49,8 +50,15 @@ impl Site {
         };
         let listeners = vec![Arc::clone(&auditor) as Arc<dyn Listener>];
         let alarms = Arc::clone(&self.alarms);
-        let library =
-            Library::start(&settings, upstream, inventory.unwrap(), alarms, listeners).unwrap();
+        let library = Library::start(
+            &settings,
+            upstream,
+            inventory.unwrap(),
+            Gate::default(),
+            alarms,
+            listeners,
+        )
+        .unwrap();
         self.running = Some((library, auditor));
     }
 

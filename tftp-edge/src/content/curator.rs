@@ -23,8 +23,9 @@ use super::tree::{Found, NoContent, Tree};
 use super::upstream::{Answer, Cache, Order as Fetch, Upstream};
 use super::{Change, Listener, Settings};
 use crate::alarms::{AlarmKind, Alarms};
-use crate::inventory::Snapshot;
+use crate::inventory::{DeviceName, Snapshot};
 use crate::phonefile::Templates;
+use crate::provisioning::{self, Gate, since_epoch};
 use publish::rank;
 
 /// From the first sign of a change on disk to looking: one change is often several events.
@@ -35,6 +36,9 @@ const SCAN_SHARE: u32 = 4;
 
 /// To the next look at a file that was being written when it was read.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How soon it is seen that the clock was set while windows are open.
+const CLOCK_IS_SET: Duration = Duration::from_secs(1);
 
 /// How often the tree is looked through when it cannot be watched.
 const UNWATCHED: Duration = Duration::from_secs(5);
@@ -103,6 +107,7 @@ pub(super) struct Curator {
     /// Lists of the rings and pictures on disk.
     media: Media,
     heads: Heads,
+    gate: Gate,
     generation: u64,
     changes: Vec<Change>,
     /// Names that several files have: requests for them go by their exact spelling.
@@ -146,6 +151,7 @@ impl Curator {
             upstream,
             media: Media::default(),
             heads: Heads::default(),
+            gate: Gate::default(),
             generation: 0,
             changes: Vec::new(),
             ambiguous: HashSet::new(),
@@ -162,13 +168,18 @@ impl Curator {
         }
     }
 
+    /// Publishes behind a gate; else everything is open.
+    pub(super) fn with_gate(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
     /// The first, whole publication.
     pub(super) fn begin(&mut self, snapshot: Option<Snapshot>) {
         let began = Instant::now();
         let mut regenerated = 0;
         // First, so that what is left of the memory is known when the disk is read.
         if let Some(snapshot) = snapshot {
-            let names = self.generate(snapshot);
+            let (names, _) = self.generate(snapshot);
             regenerated = names.len() as u64;
             self.scan();
             names.iter().for_each(|name| self.publish(name));
@@ -185,9 +196,8 @@ impl Curator {
 
     pub(super) fn run(&mut self, incoming: &Receiver<Message>) {
         loop {
-            let next = self.next_scan.into_iter().chain(self.upstream.due()).min();
-            let message = match next {
-                Some(at) => incoming.recv_timeout(at.saturating_duration_since(Instant::now())),
+            let message = match self.longest_wait() {
+                Some(wait) => incoming.recv_timeout(wait),
                 None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
@@ -201,7 +211,8 @@ impl Curator {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            // Not only on a timeout: a stream of messages must not hold up the disk.
+            // Not only on a timeout: a stream of messages must hold up neither windows nor the disk.
+            self.close_windows();
             if self.next_scan.is_some_and(|at| at <= Instant::now()) {
                 self.scan();
                 self.hand_out();
@@ -211,13 +222,53 @@ impl Curator {
         }
     }
 
-    fn generate(&mut self, snapshot: Snapshot) -> Vec<Arc<str>> {
+    /// Until there is something to do by itself.
+    fn longest_wait(&self) -> Option<Duration> {
+        let at = self.next_scan.into_iter().chain(self.upstream.due()).min();
+        let at = at.map(|at| at.saturating_duration_since(Instant::now()));
+        let close = self.gate.next_close().map(|until| {
+            let left = Duration::from_secs(until).saturating_sub(since_epoch());
+            left.min(CLOCK_IS_SET)
+        });
+        at.into_iter().chain(close).min()
+    }
+
+    /// Takes out what belongs to devices whose window is over. Transfers under way end as they
+    /// began.
+    fn close_windows(&mut self) {
+        let closed = self.gate.expire(since_epoch().as_secs());
+        if closed.is_empty() {
+            return;
+        }
+        self.publish_own_files(&closed);
+        self.hand_out();
+        self.count();
+        tracing::info!(devices = closed.len(), "provisioning windows closed");
+    }
+
+    fn publish_own_files(&mut self, devices: &[DeviceName]) {
+        for device in devices {
+            for name in device.own_files() {
+                self.publish(&name.into());
+            }
+        }
+        self.publish_exact();
+    }
+
+    /// Takes over a new state of the inventory; gives back the names whose content is another one,
+    /// and the devices that were let in or shut out.
+    fn generate(&mut self, snapshot: Snapshot) -> (Vec<Arc<str>>, Vec<DeviceName>) {
         for listener in &self.listeners {
             listener.inventory_changed(&snapshot);
         }
+        let snapshot = Arc::new(snapshot);
+        self.shared.inventory.store(Some(snapshot.clone()));
+        self.alarms
+            .set(AlarmKind::NumberPool, provisioning::used_up(&snapshot));
+        let moved = self.gate.update(&snapshot, since_epoch().as_secs());
         let names = self.generated.update(snapshot);
         self.tell_failures();
-        names
+        (names, moved)
     }
 
     fn tell_failures(&self) {
@@ -228,8 +279,8 @@ impl Curator {
 
     fn regenerate(&mut self, snapshot: Snapshot) {
         let began = Instant::now();
-        let names = self.generate(snapshot);
-        self.publish_generated(&names, began);
+        let (names, moved) = self.generate(snapshot);
+        self.publish_generated(&names, &moved, began);
         tracing::info!(
             files = names.len(),
             took = ?self.last_regeneration.took,
@@ -241,7 +292,7 @@ impl Curator {
         let began = Instant::now();
         let names = self.generated.use_templates(templates);
         self.tell_failures();
-        self.publish_generated(&names, began);
+        self.publish_generated(&names, &[], began);
         tracing::info!(
             files = names.len(),
             took = ?self.last_regeneration.took,
@@ -249,8 +300,11 @@ impl Curator {
         );
     }
 
-    fn publish_generated(&mut self, names: &[Arc<str>], began: Instant) {
+    fn publish_generated(&mut self, names: &[Arc<str>], moved: &[DeviceName], began: Instant) {
         names.iter().for_each(|name| self.publish(name));
+        if !moved.is_empty() {
+            self.publish_own_files(moved);
+        }
         self.hand_out();
         self.last_regeneration = Regeneration {
             files: names.len() as u64,

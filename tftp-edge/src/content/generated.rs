@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tftp_ebpf::name::PATTERNS;
 
+use super::by_site::{self, BySite};
 use crate::inventory::{Device, Protocol, Snapshot};
-use crate::phonefile::{RenderError, Renderer, SharedFile, Templates};
+use crate::phonefile::{RenderError, Renderer, SharedFile, Templates, XML_DEFAULT};
 use render::render;
 use touched::touched;
 
@@ -35,6 +36,8 @@ pub const OPTIONAL: [&str; 10] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Generated {
     Content(Bytes),
+    /// The sites do not agree, or none has it; then it is not to come from elsewhere either.
+    BySite(Arc<BySite<Bytes>>),
     /// Phones will ask, and there is nothing.
     Absent,
 }
@@ -61,10 +64,11 @@ impl fmt::Display for Failure {
 #[derive(Default)]
 pub(super) struct GeneratedFiles {
     files: HashMap<Arc<str>, Generated>,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<Arc<Snapshot>>,
     templates: Templates,
     /// Those of the snapshot.
     shared: BTreeSet<SharedFile>,
+    xml_default: Arc<BySite<Bytes>>,
     /// By device or file as people call it.
     failures: BTreeMap<String, Failure>,
     /// Bytes of all files.
@@ -100,7 +104,7 @@ impl GeneratedFiles {
     }
 
     /// Takes over a new state of the inventory; gives back the names whose content is another one.
-    pub(super) fn update(&mut self, snapshot: Snapshot) -> Vec<Arc<str>> {
+    pub(super) fn update(&mut self, snapshot: Arc<Snapshot>) -> Vec<Arc<str>> {
         let before = self.snapshot.take();
         let touched: Vec<&Device> = match &before {
             Some(before) => touched(before, &snapshot),
@@ -114,6 +118,7 @@ impl GeneratedFiles {
                 self.put(name.to_owned(), Some(Generated::Absent), &mut changed);
             }
         }
+        self.update_xml_default(&snapshot, &mut changed);
 
         let gone = before
             .iter()
@@ -143,6 +148,7 @@ impl GeneratedFiles {
         let touched: Vec<&Device> = devices.filter(has_one).collect();
         self.take_devices(render(&touched, &snapshot, &self.templates), &mut changed);
         self.take_shared(&snapshot, &mut changed);
+        self.update_xml_default(&snapshot, &mut changed);
         self.snapshot = Some(snapshot);
         changed
     }
@@ -191,6 +197,27 @@ impl GeneratedFiles {
         shared.any(|file| file.to_string().eq_ignore_ascii_case(name))
     }
 
+    fn update_xml_default(&mut self, snapshot: &Snapshot, changed: &mut Vec<Arc<str>>) {
+        let (by_site, unrendered) = BySite::render(snapshot, &self.templates, &self.xml_default);
+        self.failures
+            .retain(|subject, _| !by_site::is_subject(subject));
+        for by_site::Unrendered {
+            subject,
+            error,
+            is_served,
+        } in unrendered
+        {
+            let reason = error.to_string();
+            self.failures.insert(subject, Failure { reason, is_served });
+        }
+        self.xml_default = Arc::new(by_site);
+        let file = match self.xml_default.agreed() {
+            Some(Some(content)) => Generated::Content(content.clone()),
+            Some(None) | None => Generated::BySite(self.xml_default.clone()),
+        };
+        self.put(XML_DEFAULT.to_ascii_lowercase(), Some(file), changed);
+    }
+
     /// A file, or why there is no new version of it; `subject` is what people call it.
     fn take(
         &mut self,
@@ -221,7 +248,11 @@ impl GeneratedFiles {
         let name: Arc<str> = name.into();
         let len = |file: &Option<Generated>| match file {
             Some(Generated::Content(bytes)) => (1, bytes.len() as u64),
-            _ => (0, 0),
+            Some(Generated::BySite(sites)) => (
+                u64::from(!sites.is_empty()),
+                sites.contents().map(|content| content.len() as u64).sum(),
+            ),
+            Some(Generated::Absent) | None => (0, 0),
         };
         let (contents, bytes) = len(&file);
         let before = match file {

@@ -1,5 +1,6 @@
 //! The catalog: answers requests from what the curator has published.
 
+mod knocking;
 mod upstream;
 
 use std::collections::{HashMap, HashSet};
@@ -10,10 +11,11 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use notify::RecommendedWatcher;
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
-use tftp_ebpf::name::{NameError, normalise, respell};
+use tftp_ebpf::name::{NameError, has_pattern, normalise, respell};
 use tftp_ebpf::stage::Stage;
 
 use super::curator::{Curator, Message, Messages};
@@ -25,7 +27,8 @@ use super::upstream::{Forwarders, Settings as UpstreamSettings, Snapshot, Upstre
 use super::watch::{TemplateWatch, watch_folder};
 use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::alarms::Alarms;
-use crate::inventory::{Inventory, Watch};
+use crate::inventory::{self, Inventory, Watch};
+use crate::provisioning::{Gate, Knocks};
 
 /// How often the inventory is looked at for commits of another process.
 const INVENTORY_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,6 +59,8 @@ pub struct Counts {
     pub proxied: u64,
     pub proxied_bytes: u64,
     pub missed: u64,
+    /// Devices that may fetch their configuration; none if all may, always.
+    pub windows_open: Option<u64>,
 }
 
 /// One run of rendering after a change of the inventory.
@@ -79,6 +84,9 @@ pub(super) struct Shared {
     pub(super) counts: Mutex<Counts>,
     /// Who is asked for what is not here.
     pub(super) upstream: Option<Upstream>,
+    /// What the inventory was last seen to be.
+    pub(super) inventory: ArcSwapOption<inventory::Snapshot>,
+    knocks: Mutex<Knocks>,
     messages: Messages,
 }
 
@@ -106,6 +114,7 @@ impl Library {
         settings: &Settings,
         upstream: &UpstreamSettings,
         mut inventory: Inventory,
+        gate: Gate,
         alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
     ) -> Result<Arc<Self>, ContentError> {
@@ -127,6 +136,8 @@ impl Library {
             waiting: Mutex::default(),
             counts: Mutex::default(),
             upstream: servers,
+            inventory: ArcSwapOption::empty(),
+            knocks: Mutex::default(),
             messages: messages.clone(),
         });
         // Before the first scan, so that nothing falls between the two.
@@ -154,7 +165,8 @@ impl Library {
             alarms,
             listeners,
             watcher.is_none(),
-        );
+        )
+        .with_gate(gate);
         let (ready, is_ready) = mpsc::sync_channel(1);
         let curator = spawn_curator(curator, snapshot, incoming, ready)?;
         let watch = Watch::start(inventory, INVENTORY_INTERVAL, move |snapshot| {
@@ -258,7 +270,19 @@ impl Catalog for Library {
             Some(Entry::Cached(cached)) => Lookup::Found(cached.version.clone()),
             Some(Entry::OnDisk) => Lookup::Loading,
             Some(Entry::Refused) => Lookup::Refused,
-            entry => self.lookup_upstream(query, name, entry.as_ref()),
+            Some(Entry::BySite(versions)) => match versions.at(query.client) {
+                Some(version) => Lookup::Found(version.clone()),
+                None => Lookup::Absent,
+            },
+            entry => {
+                let lookup = self.lookup_upstream(query, name, entry.as_ref());
+                let is_expected =
+                    has_pattern(name.as_bytes()) || entry.is_some_and(|entry| entry.is_optional());
+                if matches!(lookup, Lookup::Absent) && !is_expected {
+                    self.knocked(name, query);
+                }
+                lookup
+            }
         }
     }
 
@@ -302,7 +326,7 @@ fn spelled(raw: &[u8]) -> Option<Vec<u8>> {
 
 fn spawn_curator(
     mut curator: Curator,
-    snapshot: Option<crate::inventory::Snapshot>,
+    snapshot: Option<inventory::Snapshot>,
     incoming: Receiver<Message>,
     ready: SyncSender<()>,
 ) -> Result<JoinHandle<()>, ContentError> {

@@ -13,8 +13,12 @@
 //!    the configuration of a device that was removed, or never was, nothing is known anywhere: both
 //!    take the same way to the same answer.
 //!
+//! Before all that, what belongs to a device whose provisioning window is closed is as absent as if
+//! nobody knew the device. `XMLDefault.cnf.xml` is for phones whose site takes in unknown ones.
+//!
 //! Whoever holds a [`Version`] keeps it whole, whatever happens to the file.
 
+mod by_site;
 mod byte_size;
 mod curator;
 mod generated;

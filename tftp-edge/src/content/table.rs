@@ -10,6 +10,7 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use super::Version;
+use super::by_site::BySite;
 use super::upstream::{Miss, Missing};
 
 const SHARDS: usize = 64;
@@ -21,6 +22,8 @@ pub(super) enum Entry {
     Pinned(Arc<Version>),
     /// In memory until the room is needed.
     Cached(Arc<Cached>),
+    /// In memory, another version in each site.
+    BySite(Arc<BySite<Arc<Version>>>),
     OnDisk,
     Absent,
     Refused,
@@ -37,6 +40,15 @@ impl Entry {
             Self::Pinned(version) => Some(version),
             Self::Cached(cached) => Some(&cached.version),
             _ => None,
+        }
+    }
+
+    /// Phones ask for it in vain, and get on well without.
+    pub(super) fn is_optional(&self) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Missed(missed) => missed.is_optional,
+            _ => false,
         }
     }
 }

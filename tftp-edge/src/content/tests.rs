@@ -1,3 +1,5 @@
+mod provisioning;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
@@ -15,6 +17,7 @@ use tftp_ebpf::name::PATTERNS;
 use super::*;
 use crate::alarms::Alarms;
 use crate::inventory::{self, Device, ImportMode, Inventory, SqliteStore, Store, parse_csv};
+use crate::provisioning::Gate;
 
 fn query(name: &[u8]) -> Query<'_> {
     Query::new(name, Ipv4Addr::LOCALHOST.into())
@@ -71,6 +74,7 @@ struct Site {
     folder: TempDir,
     heard: Arc<Recorder>,
     alarms: Arc<Alarms>,
+    has_windows: bool,
     library: Option<Arc<Library>>,
 }
 
@@ -82,6 +86,7 @@ impl Site {
             folder,
             heard: Arc::default(),
             alarms: Arc::default(),
+            has_windows: false,
             library: None,
         }
     }
@@ -134,6 +139,7 @@ impl Site {
             &settings,
             &upstream::Settings::default(),
             inventory.unwrap(),
+            Gate::new(self.has_windows),
             self.alarms.clone(),
             vec![listener],
         )
@@ -329,7 +335,6 @@ fn devices_have_a_configuration_and_no_trust_lists() {
     let config = site.found("SEP00AABBCCDDEE.cnf.xml");
     assert_eq!(config.stage, Stage::Config);
     assert!(config.bytes.starts_with(b"<?xml"));
-    assert_eq!(site.found("XMLDefault.cnf.xml").stage, Stage::Default);
 
     let told: BTreeMap<_, _> = site
         .heard
@@ -348,6 +353,7 @@ fn devices_have_a_configuration_and_no_trust_lists() {
         "ctlfile.tlv",
         "appdialrules.xml",
         "defaultheadsetconfig.json",
+        "xmldefault.cnf.xml",
     ] {
         assert!(matches!(told[name], State::Absent), "{name}");
         assert!(matches!(site.lookup(name), Lookup::Absent), "{name}");
@@ -535,8 +541,8 @@ fn a_folder_of_templates_that_is_made_later_is_found() {
     fs::remove_dir(&folder).unwrap();
     site.start_with(settings);
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("XMLDefault.cnf.xml"), "<mine/>").unwrap();
-    site.until_found("XMLDefault.cnf.xml", b"<mine/>");
+    fs::write(folder.join("ATADefault.cnf.xml"), "<mine/>").unwrap();
+    site.until_found("ATADefault.cnf.xml", b"<mine/>");
 }
 
 #[test]
@@ -585,6 +591,7 @@ fn the_first_list_is_in_boot_order_and_in_batches() {
     site.write("Ringlist.xml", "rings");
     site.write("dialplan.xml", "plan");
     site.import(&many_devices(1500));
+    set_site(&site, "default", "auto_registration", "true");
     site.start();
     assert_eq!(site.heard.settled.load(Ordering::SeqCst), 1);
     let batches = site.heard.batches.lock().clone();
@@ -737,7 +744,7 @@ fn a_large_file_in_use_is_served_until_its_next_version_is_there() {
         matches!(site.lookup("image.bin"), Lookup::Absent)
     });
     site.until("its memory is given back", |site| {
-        let names = ["xmldefault.cnf.xml", "atadefault.cnf.xml", "sipdefault.cnf"];
+        let names = ["atadefault.cnf.xml", "sipdefault.cnf"];
         let generated = names.map(|name| site.found(name).bytes.len() as u64);
         site.library.as_ref().unwrap().counts().bytes == generated.iter().sum::<u64>()
     });
@@ -892,6 +899,7 @@ fn a_root_that_is_not_there_is_told_by_its_path() {
         &settings,
         &upstream::Settings::default(),
         inventory,
+        Gate::default(),
         Arc::default(),
         Vec::new(),
     )

@@ -17,6 +17,7 @@ mod settings;
 mod snapshot;
 mod sqlite;
 mod store;
+mod subnets;
 mod table_file;
 pub(crate) mod text;
 mod watch;
@@ -39,13 +40,14 @@ pub use objects::{
 };
 pub use records::{Column, ColumnUse, LayerSettings, Mistake, Record, Reference, Secrets, Table};
 pub use settings::{
-    AutoRegistration, CapfAuth, DEFAULT_SITE, Element, HostPort, KEYS, Locale, PhoneSettings,
-    SITE_KEYS, Section, Server, SettingError, Site, Transport, VENDOR_ELEMENTS, Value,
-    VendorElement, Vpn, VpnAuth, element_help, xml_elements,
+    AutoRegistration, CapfAuth, DEFAULT_SITE, Element, HostPort, KEYS, Locale, NumberPool,
+    PhoneSettings, SITE_KEYS, Section, Server, SettingError, Site, Transport, VENDOR_ELEMENTS,
+    Value, VendorElement, Vpn, VpnAuth, element_help, xml_elements,
 };
 pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
 pub use sqlite::SqliteStore;
 pub use store::{Contents, ImportMode, Objects, Scope, Store, StoreError, Summary};
+pub use subnets::Subnets;
 #[cfg(test)]
 pub(crate) use table_file::parse_csv;
 pub use watch::Watch;
@@ -107,6 +109,20 @@ impl Inventory {
         let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
         self.last = Some(snapshot.clone());
         Ok(snapshot)
+    }
+
+    /// As [`Store::edit`] with everything, its layers joined.
+    pub fn edit(
+        &mut self,
+        origin: &Origin,
+        edit: &mut dyn FnMut(&Snapshot) -> Vec<Change>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let Self {
+            store, defaults, ..
+        } = self;
+        store.edit(Scope::Everything, origin, &mut |contents| {
+            edit(&Snapshot::following(None, contents, defaults))
+        })
     }
 
     /// The snapshot, if anything was committed since the last call; always at the first.

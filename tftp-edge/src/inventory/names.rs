@@ -73,6 +73,10 @@ const WITH_MAC: [(&str, NameKind); 3] = [
     ("ATA", NameKind::Ata),
 ];
 
+/// What follows the name of a configuration: nothing as it is, the others if it is signed, or
+/// encrypted and signed. Each is a part of the next one's end.
+const SEALS: [&str; 3] = ["", ".sgn", ".enc.sgn"];
+
 /// `SEP001122334455`: upper case, whatever case it was written in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceName {
@@ -118,6 +122,40 @@ impl DeviceName {
             NameKind::Sip => format!("{name}.cnf"),
             NameKind::Sep | NameKind::Ata | NameKind::Named => format!("{name}.cnf.xml"),
         }
+    }
+
+    /// The normalised names of all that is one device's alone, whoever made it: its trust lists,
+    /// and its configuration as it is, signed, and encrypted.
+    pub fn own_files(&self) -> impl Iterator<Item = String> {
+        let (name, config) = (self.as_str().to_ascii_lowercase(), self.config_file());
+        let sealed = SEALS.map(|seal| format!("{config}{seal}"));
+        let trust = ["ctl", "itl"].map(|list| format!("{list}{name}.tlv"));
+        trust.into_iter().chain(sealed)
+    }
+
+    /// Whose file a normalised name is: the other way round of [`Self::own_files`].
+    pub fn of_file(name: &str) -> Option<Self> {
+        let seal = SEALS.iter().rev().find(|seal| name.ends_with(**seal))?;
+        let plain = &name[..name.len() - seal.len()];
+        if let Some(of) = plain.strip_suffix(".cnf.xml") {
+            let of: Self = of.parse().ok()?;
+            return Some(of).filter(|of| of.kind() != NameKind::Sip && !of.is_default());
+        }
+        if let Some(of) = plain.strip_suffix(".cnf") {
+            return of
+                .parse()
+                .ok()
+                .filter(|of: &Self| of.kind() == NameKind::Sip);
+        }
+        let list = name.strip_suffix(".tlv")?;
+        let of = list.strip_prefix("ctl").or(list.strip_prefix("itl"))?;
+        // CTLFile.tlv and ITLFile.tlv are everybody's.
+        of.parse().ok().filter(|of: &Self| of.as_str() != "FILE")
+    }
+
+    /// `XMLDefault.cnf.xml` and its like are of no device.
+    fn is_default(&self) -> bool {
+        self.as_str().starts_with("XMLDEFAULT") || self.as_str() == "SPDEFAULT"
     }
 }
 
@@ -208,6 +246,39 @@ mod tests {
             Some(Mac::new([0, 0x11, 0x22, 0x33, 0x44, 0xff]))
         );
         assert_eq!(name("CSFJSMITH").mac(), None);
+    }
+
+    #[test]
+    fn a_file_of_one_device_tells_whose_it_is() {
+        for text in [
+            "SEP001122334455",
+            "SIP001122334455",
+            "ATA001122334455",
+            "CSFjsmith",
+        ] {
+            let files: Vec<_> = name(text).own_files().collect();
+            assert!(files.contains(&name(text).config_file()), "{files:?}");
+            for file in files {
+                assert_eq!(DeviceName::of_file(&file), Some(name(text)), "{file}");
+            }
+        }
+        for file in [
+            "xmldefault.cnf.xml",
+            "xmldefault504g.cnf.xml",
+            "spdefault.cnf.xml",
+            "sipdefault.cnf",
+            "atadefault.cnf.xml",
+            "ctlfile.tlv",
+            "itlfile.tlv",
+            "sep001122334455.cnf",
+            "sip001122334455.cnf.xml",
+            "sep001122334455.cnf.xml.bak",
+            "folder/sep001122334455.cnf.xml",
+            "global-settings.xml",
+            "",
+        ] {
+            assert_eq!(DeviceName::of_file(file), None, "{file}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     Contents, DEFAULT_SITE, Device, DeviceName, Models, Objects, PhoneService, PhoneSettings,
-    Protocol, SettingError, Site,
+    Protocol, SettingError, Site, Subnets,
 };
 
 /// Devices with the settings that apply to them. What is equal to that of the snapshot before is
@@ -21,6 +21,7 @@ pub struct Snapshot {
     pub windows: BTreeMap<DeviceName, u64>,
     sites: BTreeMap<String, Result<Arc<Site>, Fault>>,
     default_site: Result<Arc<Site>, Fault>,
+    subnets: Arc<Subnets>,
     /// What each profile sets.
     profiles: BTreeMap<String, BTreeMap<String, String>>,
     /// The layers of each site and profile that a device has, joined once.
@@ -82,7 +83,7 @@ impl Snapshot {
             Ok(Arc::new(site))
         };
         let default_site = overlaid(defaults, DEFAULT_SITE);
-        let sites = contents
+        let sites: BTreeMap<_, _> = contents
             .sites
             .keys()
             .filter(|name| *name != DEFAULT_SITE)
@@ -100,6 +101,7 @@ impl Snapshot {
             ),
             objects: shared(contents.objects, before.map(|before| &before.objects)),
             windows: contents.windows,
+            subnets: Arc::new(Subnets::new(&sites)),
             sites,
             default_site,
             profiles: contents.profiles,
@@ -137,20 +139,12 @@ impl Snapshot {
 
     /// The site with the longest prefix that holds an address; `default` if none does.
     pub fn site_at(&self, address: IpAddr) -> &str {
-        let address = address.to_canonical();
-        let of_site = |(name, site): (&'_ String, &Result<Arc<Site>, Fault>)| {
-            let subnets = site.iter().flat_map(|site| &site.subnets);
-            let holding = subnets.filter(|net| net.contains(&address));
-            let longest = holding.map(|net| net.prefix_len()).max()?;
-            Some((longest, name.clone()))
-        };
-        let best = self
-            .sites
-            .iter()
-            .filter_map(of_site)
-            .max_by_key(|(longest, _)| *longest);
-        best.and_then(|(_, name)| self.sites.get_key_value(&name))
-            .map_or(DEFAULT_SITE, |(name, _)| name)
+        self.subnets.site_at(address)
+    }
+
+    /// Where the sites are.
+    pub fn subnets(&self) -> &Arc<Subnets> {
+        &self.subnets
     }
 
     /// Everything that goes into the configuration of a device but the device itself.

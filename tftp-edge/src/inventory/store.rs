@@ -87,8 +87,9 @@ pub trait Store: Send {
     /// What was done, the latest last.
     fn history(&mut self, query: &HistoryQuery) -> Result<Vec<Entry>, StoreError>;
 
-    /// Opens the provisioning window of a device until a time in Unix seconds; `None` closes it.
-    fn set_window(&mut self, device: DeviceName, until: Option<u64>) -> Result<(), StoreError>;
+    /// Opens the provisioning windows of devices until a time in Unix seconds; `None` closes them.
+    fn set_windows(&mut self, devices: &[DeviceName], until: Option<u64>)
+    -> Result<(), StoreError>;
 
     /// Writes the devices, by name, as they are: for callers that have checked them. With
     /// `dry_run` nothing is written, and the summary says what would have been.

@@ -36,6 +36,16 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
+pub(crate) fn directory_number(text: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || "*#+._-".contains(c);
+    if text.is_empty() || text.len() > 24 || !text.chars().all(known) {
+        return Err(format!(
+            "{text:?} is no directory number; expected up to 24 of digits, letters and * # + . _ -"
+        ));
+    }
+    Ok(())
+}
+
 /// Letters, digits and `_`, or nothing: what the folder of a locale may be called.
 pub(crate) fn word(text: &str) -> Result<String, String> {
     let known = |c: char| c.is_ascii_alphanumeric() || c == '_';

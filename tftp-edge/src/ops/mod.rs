@@ -6,5 +6,6 @@ pub mod exit;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod phones;
 pub mod sources;
 pub mod status;

@@ -11,6 +11,7 @@ use crate::alarms::Alarms;
 use crate::content::upstream;
 use crate::http::{self, Scheme};
 use crate::kernel::{Mode, Snapshot};
+use crate::provisioning::{Knockers, Knocking};
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
 
@@ -62,6 +63,12 @@ pub struct Content {
 pub struct Devices {
     pub sip: u64,
     pub sccp: u64,
+    /// Devices that asked and that nobody knows.
+    pub unknown: u64,
+    /// Of those, they were too many to be remembered, since the start.
+    pub forgotten: u64,
+    /// Devices that may fetch their configuration; none if all may, always.
+    pub windows_open: Option<u64>,
 }
 
 /// The parts of a running daemon. A part that does not run is left at its default.
@@ -77,6 +84,7 @@ pub struct Sources {
     pub content: Probe<Content>,
     pub upstream: Probe<upstream::Snapshot>,
     pub devices: Probe<Devices>,
+    pub knocking: Arc<dyn Fn(Knockers) -> Vec<Knocking> + Send + Sync>,
     pub alarms: Arc<Alarms>,
 }
 
@@ -92,6 +100,7 @@ impl Default for Sources {
             content: Arc::new(Content::default),
             upstream: Arc::new(upstream::Snapshot::default),
             devices: Arc::new(Devices::default),
+            knocking: Arc::new(|_| Vec::new()),
             alarms: Arc::default(),
         }
     }

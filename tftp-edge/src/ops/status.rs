@@ -95,6 +95,10 @@ pub struct Files {
 pub struct Devices {
     pub sip: u64,
     pub sccp: u64,
+    /// Devices that asked and that nobody knows.
+    pub unknown: u64,
+    /// Devices that may fetch their configuration; none if all may, always.
+    pub windows_open: Option<u64>,
 }
 
 impl Status {
@@ -136,6 +140,8 @@ impl Status {
             devices: Devices {
                 sip: reading.devices.sip,
                 sccp: reading.devices.sccp,
+                unknown: reading.devices.unknown,
+                windows_open: reading.devices.windows_open,
             },
             alarms: reading.alarms.list(),
         }
@@ -207,7 +213,7 @@ impl fmt::Display for Status {
             "tftp-edge {}, pid {}, up {}: {state}",
             self.version,
             self.pid,
-            uptime(Duration::from_secs(self.uptime_seconds))
+            duration(Duration::from_secs(self.uptime_seconds))
         )?;
         for reason in &self.reasons {
             writeln!(out, "  {reason}")?;
@@ -277,11 +283,18 @@ impl fmt::Display for Status {
                 files.refused, files.clashes
             )?;
         }
-        writeln!(
-            out,
-            "devices: {} SIP, {} SCCP",
-            self.devices.sip, self.devices.sccp
-        )?;
+        let devices = &self.devices;
+        write!(out, "devices: {} SIP, {} SCCP", devices.sip, devices.sccp)?;
+        if let Some(open) = devices.windows_open {
+            write!(out, "; {open} of them may fetch their configuration now")?;
+        }
+        match devices.unknown {
+            0 => writeln!(out)?,
+            unknown => writeln!(
+                out,
+                "; {unknown} unknown ones asked (`tftp-edge phones unknown`)"
+            )?,
+        }
         self.fmt_upstream(out)?;
 
         if !self.alarms.is_empty() {
@@ -322,7 +335,8 @@ impl Status {
     }
 }
 
-fn uptime(time: Duration) -> String {
+/// For people, in the two largest units.
+pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     if days > 0 {
@@ -459,7 +473,7 @@ mod tests {
             (3_725, "1 h 2 min"),
             (90_000, "1 d 1 h"),
         ] {
-            assert_eq!(uptime(Duration::from_secs(seconds)), text);
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
         }
     }
 }

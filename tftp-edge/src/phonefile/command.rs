@@ -128,7 +128,8 @@ impl RenderArgs {
                 });
             }
         }
-        let files: Vec<String> = files.iter().map(SharedFile::to_string).collect();
+        let shared = files.iter().map(SharedFile::to_string);
+        let files: Vec<String> = shared.chain([XML_DEFAULT.to_owned()]).collect();
         Err(RenderCommandError::NoFile {
             name: self.name.clone(),
             near: nearest(name, files.iter().map(String::as_str)).map(str::to_owned),
@@ -276,7 +277,7 @@ mod tests {
             ("XMLDefalt.cnf.xml", "is XMLDefault.cnf.xml meant?"),
             (
                 "dialplan.xml",
-                "there are those of devices, and: XMLDefault",
+                "there are those of devices, and: ATADefault",
             ),
         ] {
             let error = shell.render(name, false, DEFAULT_SITE).unwrap_err();

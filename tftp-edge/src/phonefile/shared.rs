@@ -4,19 +4,16 @@ use std::fmt;
 
 use super::xml::Xml;
 use super::{
-    RenderError, Renderer, XML_DEFAULT, dial_rules, feature_policy, legacy_sip, soft_keys,
-    xml_default,
+    RenderError, Renderer, dial_rules, feature_policy, legacy_sip, soft_keys, xml_default,
 };
 use crate::inventory::{DEFAULT_SITE, Protocol, Snapshot};
 
 /// The plan that is served as `dialplan.xml` too: the name that many configurations have.
 const DEFAULT_PLAN: &str = "default";
 
-/// A generated file that is no device's own; its text is the name as phones spell it.
+/// A generated file that is the same for all phones; its text is the name as phones spell it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SharedFile {
-    /// `XMLDefault.cnf.xml` as phones outside of all sites get it.
-    XmlDefault,
     /// `ATADefault.cnf.xml`.
     AtaDefault,
     /// `SIPDefault.cnf`.
@@ -38,7 +35,6 @@ pub enum SharedFile {
 impl fmt::Display for SharedFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::XmlDefault => formatter.write_str(XML_DEFAULT),
             Self::AtaDefault => formatter.write_str("ATADefault.cnf.xml"),
             Self::SipDefault => formatter.write_str("SIPDefault.cnf"),
             Self::LegacyImage => formatter.write_str("OS79XX.TXT"),
@@ -55,7 +51,7 @@ impl SharedFile {
     /// Every one that the inventory has something for.
     pub fn all(snapshot: &Snapshot) -> Vec<Self> {
         let objects = &snapshot.objects;
-        let mut files = vec![Self::XmlDefault, Self::AtaDefault, Self::SipDefault];
+        let mut files = vec![Self::AtaDefault, Self::SipDefault];
         if legacy_load(snapshot).is_some() {
             files.push(Self::LegacyImage);
         }
@@ -89,9 +85,6 @@ impl SharedFile {
         };
         let buffer = &mut renderer.buffer;
         match self {
-            Self::XmlDefault => {
-                renderer.xml_default(DEFAULT_SITE, snapshot)?;
-            }
             Self::AtaDefault => {
                 let site = snapshot.site_settings(DEFAULT_SITE)?;
                 let mut xml = Xml::new(buffer);

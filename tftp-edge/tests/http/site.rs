@@ -16,6 +16,7 @@ use tftp_edge::content::{self, Library, upstream};
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings, Snapshot};
 use tftp_edge::inventory::{self, Inventory};
 use tftp_edge::misses::Misses;
+use tftp_edge::provisioning::Gate;
 use tftp_edge::stats::StageCounter;
 use tftp_edge::tftp::settings::BudgetSettings;
 use tftp_edge::tftp::sources::Sources;
@@ -81,6 +82,7 @@ impl Site {
             &choice.content,
             &choice.upstream,
             inventory.unwrap(),
+            Gate::default(),
             Arc::clone(&alarms),
             Vec::new(),
         );

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tftp_ebpf::name::{has_pattern, respell};
 use tftp_ebpf::stage::Stage;
 
+use super::super::by_site::BySite;
 use super::super::generated::Generated;
 use super::super::library::Counts;
 use super::super::table::Entry;
@@ -26,15 +27,18 @@ impl Curator {
     pub(super) fn publish(&mut self, name: &Arc<str>) {
         enum Now {
             Content(Bytes, bool),
+            BySite(Arc<BySite<Bytes>>),
             Other(Option<Entry>),
             /// Not here.
             Elsewhere {
                 is_optional: bool,
             },
         }
-        let file = self.disk.get(name);
+        let is_hidden = self.gate.hides(name);
+        let file = self.disk.get(name).filter(|_| !is_hidden);
         let media = self.media.get(name).cloned().map(Generated::Content);
         let generated = media.as_ref().or_else(|| self.generated.get(name));
+        let generated = generated.filter(|_| !is_hidden);
         let has_others = file.is_some_and(|file| !file.others.is_empty());
         let has_pattern = has_pattern(name.as_bytes());
         let now = match (file.map(|file| &file.content), generated) {
@@ -43,6 +47,7 @@ impl Curator {
             (Some(DiskContent::Large(None)), _) => Now::Other(Some(Entry::OnDisk)),
             // What cannot be served must not hide what can.
             (_, Some(Generated::Content(bytes))) => Now::Content(bytes.clone(), true),
+            (_, Some(Generated::BySite(contents))) => Now::BySite(contents.clone()),
             (Some(DiskContent::Refused | DiskContent::Folder), _) => {
                 Now::Other(Some(Entry::Refused))
             }
@@ -80,6 +85,23 @@ impl Curator {
                     false => State::Published(version),
                 };
                 (Some(entry), state)
+            }
+            Now::BySite(contents) => {
+                let before = match &before {
+                    Some(Entry::BySite(before)) => Some(before),
+                    _ => None,
+                };
+                let new = |bytes| self.version(name, stage, bytes);
+                let versions = BySite::of_contents(&contents, before.map(AsRef::as_ref), new);
+                if before.is_some_and(|before| before.is_same(&versions)) {
+                    return;
+                }
+                let state = match versions.is_empty() {
+                    true => State::Absent,
+                    // Which of them is meant only the daemon can tell.
+                    false => State::OnDisk,
+                };
+                (Some(Entry::BySite(Arc::new(versions))), state)
             }
             Now::Other(entry) => {
                 let state = match (&before, &entry) {
@@ -132,6 +154,7 @@ impl Curator {
             .filter(|(_, file)| {
                 !file.others.is_empty() && matches!(file.content, DiskContent::Small(_))
             })
+            .filter(|(name, _)| !self.gate.hides(name))
             .map(|(name, file)| (name.clone(), file.others.clone()))
             .collect();
         for (name, others) in clashes {
@@ -198,6 +221,7 @@ impl Curator {
             proxied: self.upstream.files(),
             proxied_bytes: self.upstream.bytes(),
             missed: self.upstream.missed(),
+            windows_open: self.gate.windows_open(),
             ..Counts::default()
         };
         for file in self.disk.values() {

@@ -30,6 +30,7 @@ fn contents() -> Contents {
     let keys = ("standard".into(), SoftKeySet::default());
     contents.objects.soft_keys.extend([keys]);
     set(&mut contents, "west", "dial_template", "office");
+    set(&mut contents, "default", "auto_registration", "true");
     contents
 }
 
@@ -44,13 +45,13 @@ fn snapshot(contents: &Contents) -> Snapshot {
 
 fn started(contents: &Contents) -> GeneratedFiles {
     let mut files = GeneratedFiles::default();
-    files.update(snapshot(contents));
+    files.update(Arc::new(snapshot(contents)));
     files
 }
 
 /// The names that a change makes other files of.
 fn changed(files: &mut GeneratedFiles, contents: &Contents) -> BTreeSet<String> {
-    let changed = files.update(snapshot(contents));
+    let changed = files.update(Arc::new(snapshot(contents)));
     let counted = changed.len();
     let names: BTreeSet<_> = changed.iter().map(|name| name.to_string()).collect();
     assert_eq!(names.len(), counted, "each is told once");

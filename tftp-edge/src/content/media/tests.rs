@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::content::{Catalog, Library, Lookup, Query, Settings, upstream};
 use crate::inventory::{self, Inventory};
+use crate::provisioning::Gate;
 
 fn write(root: &Path, name: &str, content: &[u8]) {
     let path = root.join(name);
@@ -202,6 +203,7 @@ impl Site {
             &settings,
             &upstream::Settings::default(),
             inventory.unwrap(),
+            Gate::default(),
             Arc::default(),
             Vec::new(),
         );

@@ -112,6 +112,12 @@ fn an_import_is_listed_rendered_and_removed_again() {
     }
     let default = shell.run(&["render", "XMLDefault.cnf.xml"]).unwrap();
     assert!(default.contains("<Default>"), "{default}");
+    shell
+        .run(&["inventory", "site", "set", "away", "servers=10.7.7.7"])
+        .unwrap();
+    let away = ["render", "XMLDefault.cnf.xml", "--site", "away"];
+    assert!(shell.run(&away).unwrap().contains(">10.7.7.7<"));
+    assert!(!default.contains(">10.7.7.7<"));
 
     let error = shell
         .run(&["phones", "remove", "SEP00AABBCCDDEE", "SEP000000000000"])

@@ -32,12 +32,7 @@ fn parse_line(entry: &str, before: &[Line]) -> Result<Line, String> {
     let mut parts = split_n(entry, '|', usize::MAX)?.into_iter();
     let (number, label) = split_once(parts.next().unwrap_or_default(), ':')?;
     let number = unquote(number)?;
-    let known = |c: char| c.is_ascii_alphanumeric() || "*#+._-".contains(c);
-    if number.is_empty() || number.len() > 24 || !number.chars().all(known) {
-        return Err(format!(
-            "{number:?} is no directory number; expected up to 24 of digits, letters and * # + . _ -"
-        ));
-    }
+    text::directory_number(&number)?;
     let same = before.iter().find(|line| line.number == number);
     let mut line = Line {
         label: text::value(&unquote(label.unwrap_or_default())?, 50)?,

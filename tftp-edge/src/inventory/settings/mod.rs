@@ -24,7 +24,7 @@ pub use elements::{
 pub use keys::KEYS;
 pub use security::{CapfAuth, HostPort, Vpn, VpnAuth};
 pub use server::Server;
-pub use site::{AutoRegistration, SITE_KEYS, Site};
+pub use site::{AutoRegistration, NumberPool, SITE_KEYS, Site};
 
 /// The site of devices that name none; also where `XMLDefault.cnf.xml` takes its settings from.
 pub const DEFAULT_SITE: &str = "default";

@@ -136,19 +136,26 @@ impl Store for SqliteStore {
         history::read(&self.connection, query)
     }
 
-    fn set_window(&mut self, device: DeviceName, until: Option<u64>) -> Result<(), StoreError> {
-        let device = device.as_str();
-        match until {
-            Some(until) => self.connection.execute(
+    fn set_windows(
+        &mut self,
+        devices: &[DeviceName],
+        until: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.write()?;
+        {
+            let mut open = transaction.prepare_cached(
                 "INSERT INTO windows (device, until) VALUES (?1, ?2)
                  ON CONFLICT (device) DO UPDATE SET until = excluded.until",
-                params![device, until.cast_signed()],
-            )?,
-            None => self
-                .connection
-                .execute("DELETE FROM windows WHERE device = ?1", [device])?,
-        };
-        Ok(())
+            )?;
+            let mut close = transaction.prepare_cached("DELETE FROM windows WHERE device = ?1")?;
+            for device in devices {
+                match until {
+                    Some(until) => open.execute(params![device.as_str(), until.cast_signed()])?,
+                    None => close.execute([device.as_str()])?,
+                };
+            }
+        }
+        Ok(transaction.commit()?)
     }
 }
 

@@ -366,16 +366,16 @@ fn a_window_is_opened_moved_and_closed_and_goes_with_its_device() {
     store.import(&two, ImportMode::Upsert, false).unwrap();
     let mut watching = open(&folder);
     watching.changed().unwrap();
-    store.set_window(two[0].name, Some(1_000)).unwrap();
+    store.set_windows(&[two[0].name], Some(1_000)).unwrap();
     assert!(watching.changed().unwrap(), "the daemon is told");
-    store.set_window(two[0].name, Some(2_000)).unwrap();
-    store.set_window(two[1].name, Some(u64::MAX)).unwrap();
+    store.set_windows(&[two[0].name], Some(2_000)).unwrap();
+    store.set_windows(&[two[1].name], Some(u64::MAX)).unwrap();
     let windows = store.read().unwrap().windows;
     assert_eq!(
         windows,
         [(two[0].name, 2_000), (two[1].name, u64::MAX)].into()
     );
-    store.set_window(two[1].name, None).unwrap();
+    store.set_windows(&[two[1].name], None).unwrap();
     store.remove(&[two[0].name]).unwrap();
     assert_eq!(store.read().unwrap().windows, [].into());
 }

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Request, Response};
+use crate::ops::exit::Exit;
 use crate::ops::status::Status;
+use crate::provisioning::{Knockers, Knocking};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A status with a few hundred interfaces is far below.
-const ANSWER_MAX: u64 = 1 << 20;
+/// Ten thousand devices that asked in vain are far below.
+const ANSWER_MAX: u64 = 16 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +40,44 @@ pub enum ClientError {
         socket: PathBuf,
         source: serde_json::Error,
     },
+    #[error(
+        "{}: the answer is to another question; are daemon and command the same version?",
+        socket.display()
+    )]
+    Other { socket: PathBuf },
+}
+
+impl ClientError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotAllowed { .. } => Exit::NoPermission,
+            Self::NoDaemon { .. } | Self::Broken { .. } => Exit::Unavailable,
+            Self::Refused { .. } | Self::Answer { .. } | Self::Other { .. } => Exit::Software,
+        }
+    }
 }
 
 /// Asks the daemon behind `socket` how it is.
 pub fn status(socket: &Path) -> Result<Status, ClientError> {
+    match ask(socket, Request::Status)? {
+        Response::Status(status) => Ok(*status),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// Asks the daemon behind `socket` which devices asked in vain, the last first.
+pub fn knocking(socket: &Path, who: Knockers) -> Result<Vec<Knocking>, ClientError> {
+    match ask(socket, Request::Knocking { who })? {
+        Response::Knocking(devices) => Ok(devices),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+fn ask(socket: &Path, request: Request) -> Result<Response, ClientError> {
     let owned = || socket.to_owned();
     let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied => ClientError::NotAllowed {
@@ -53,16 +89,16 @@ pub fn status(socket: &Path) -> Result<Status, ClientError> {
             source,
         },
     })?;
-    let line = exchange(stream, Request::Status).map_err(|source| ClientError::Broken {
+    let line = exchange(stream, request).map_err(|source| ClientError::Broken {
         socket: owned(),
         source,
     })?;
     match serde_json::from_str(&line) {
-        Ok(Response::Status(status)) => Ok(*status),
         Ok(Response::Error(message)) => Err(ClientError::Refused {
             socket: owned(),
             message,
         }),
+        Ok(response) => Ok(response),
         Err(source) => Err(ClientError::Answer {
             socket: owned(),
             source,

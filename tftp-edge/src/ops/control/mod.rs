@@ -1,8 +1,9 @@
-//! The control socket: how `tftp-edge status` asks the daemon that runs.
+//! The control socket: how `tftp-edge status` and `tftp-edge phones unknown` ask the daemon that
+//! runs.
 //!
 //! Newline-delimited JSON over a Unix stream socket. A request is one line,
-//! `{"request":"status"}`; its answer is one line, `{"status":{…}}` or `{"error":"…"}`. A
-//! connection may ask again; it is closed when a line is too long or none comes for a while.
+//! `{"request":"status"}` or `{"request":"knocking","who":"unknown"}`; its answer is one line,
+//! `{"status":{…}}`, `{"knocking":[…]}` or `{"error":"…"}`. A connection may ask again; it is closed when a line is too long or none comes for a while.
 
 mod claim;
 mod client;
@@ -21,9 +22,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
-pub use self::client::{ClientError, status};
+pub use self::client::{ClientError, knocking, status};
 use super::sources::Sources;
 use super::status::Status;
+use crate::provisioning::{Knockers, Knocking};
 
 /// Longest request line, its newline included.
 const LINE_MAX: u64 = 4096;
@@ -70,6 +72,10 @@ impl Settings {
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
     Status,
+    /// The devices that asked in vain.
+    Knocking {
+        who: Knockers,
+    },
 }
 
 /// What is answered.
@@ -77,6 +83,7 @@ pub enum Request {
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     Status(Box<Status>),
+    Knocking(Vec<Knocking>),
     Error(String),
 }
 
@@ -158,16 +165,19 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
 }
 
 async fn answer(line: &[u8], sources: &Arc<Sources>) -> Response {
-    match serde_json::from_slice(line) {
-        Ok(Request::Status) => {
-            let sources = Arc::clone(sources);
-            // Reading the kernel's maps is a row of system calls.
-            match tokio::task::spawn_blocking(move || Status::new(&sources.read())).await {
-                Ok(status) => Response::Status(Box::new(status)),
-                Err(error) => Response::Error(format!("status failed: {error}")),
-            }
-        }
-        Err(error) => Response::Error(format!("request not understood: {error}")),
+    let request = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(error) => return Response::Error(format!("request not understood: {error}")),
+    };
+    let sources = Arc::clone(sources);
+    // Reading the kernel's maps is a row of system calls, and the devices that asked are many.
+    let answered = tokio::task::spawn_blocking(move || match request {
+        Request::Status => Response::Status(Box::new(Status::new(&sources.read()))),
+        Request::Knocking { who } => Response::Knocking((sources.knocking)(who)),
+    });
+    match answered.await {
+        Ok(response) => response,
+        Err(error) => Response::Error(format!("the request failed: {error}")),
     }
 }
 

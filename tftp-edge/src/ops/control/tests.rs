@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::*;
+use crate::inventory::Protocol;
 use crate::stats::Path as Served;
 
 /// A server on a runtime of its own, so that the blocking client can be used as it is.
@@ -20,11 +21,32 @@ fn serve(path: &Path) -> Running {
         .unwrap();
     let claim = Claim::take(path).unwrap();
     let guard = runtime.enter();
-    let server = Server::start(claim, Arc::new(Sources::default())).unwrap();
+    let sources = Sources {
+        knocking: Arc::new(|who| match who {
+            Knockers::Unknown => vec![unknown_phone()],
+            Knockers::Closed => Vec::new(),
+        }),
+        ..Sources::default()
+    };
+    let server = Server::start(claim, Arc::new(sources)).unwrap();
     drop(guard);
     Running {
         _server: server,
         _runtime: runtime,
+    }
+}
+
+fn unknown_phone() -> Knocking {
+    Knocking {
+        name: "SEP001122334455".parse().unwrap(),
+        source: [10, 1, 2, 3].into(),
+        site: "berlin".into(),
+        first_seen: 1,
+        last_seen: 2,
+        times: 3,
+        file: "sep001122334455.cnf.xml".into(),
+        model: Some("7961".into()),
+        protocol: Some(Protocol::Sip),
     }
 }
 
@@ -50,6 +72,16 @@ fn a_status_is_asked_and_answered() {
     assert_eq!(answer.version, env!("CARGO_PKG_VERSION"));
     assert!(!answer.ready);
     assert_eq!(answer.rungs.len(), Served::COUNT);
+}
+
+#[test]
+fn the_devices_that_asked_in_vain_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _server = serve(&path);
+    let unknown = super::knocking(&path, Knockers::Unknown).unwrap();
+    assert_eq!(unknown, [unknown_phone()]);
+    assert!(super::knocking(&path, Knockers::Closed).unwrap().is_empty());
 }
 
 #[test]

@@ -419,6 +419,21 @@ fn content(reading: &Reading) -> Vec<Family> {
         Family::gauge("inventory_devices", "Devices in the inventory.")
             .with(&[("protocol", "sip")], reading.devices.sip as f64)
             .with(&[("protocol", "sccp")], reading.devices.sccp as f64),
+        gauge(
+            "unknown_devices",
+            "Devices that asked for their files and that nobody knows.",
+            reading.devices.unknown as f64,
+        ),
+        Family::counter(
+            "unknown_devices_forgotten_total",
+            "Unknown devices that were too many to be remembered.",
+        )
+        .with(&[], reading.devices.forgotten as f64),
+        gauge(
+            "provisioning_windows_open",
+            "Devices whose window is open; 0 too if windows are not in use.",
+            reading.devices.windows_open.unwrap_or(0) as f64,
+        ),
     ]
 }
 

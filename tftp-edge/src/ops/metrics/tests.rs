@@ -105,7 +105,13 @@ fn fixed() -> Sources {
             last_regeneration_files: 10,
             ..Content::default()
         }),
-        devices: Arc::new(|| Devices { sip: 8, sccp: 6 }),
+        devices: Arc::new(|| Devices {
+            sip: 8,
+            sccp: 6,
+            unknown: 3,
+            forgotten: 1,
+            windows_open: Some(2),
+        }),
         ..Sources::default()
     }
 }

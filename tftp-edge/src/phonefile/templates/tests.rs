@@ -247,7 +247,7 @@ fn a_shared_file_has_the_settings_of_its_site() {
     ]);
     let snapshot = snapshot(Vec::new());
     let mut renderer = Renderer::default();
-    let file = templates.shared(&mut renderer, &SharedFile::XmlDefault, &snapshot);
+    let file = templates.xml_default(&mut renderer, DEFAULT_SITE, &snapshot);
     assert_eq!(&*file.unwrap(), b"<x></x>");
     let file = templates.xml_default(&mut renderer, "Berlin", &snapshot);
     assert_eq!(&*file.unwrap(), b"<y>8500</y>");

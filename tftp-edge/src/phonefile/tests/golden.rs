@@ -6,8 +6,8 @@ use roxmltree::Document;
 
 use super::super::*;
 use crate::inventory::{
-    AppDialRule, Contents, DialPlan, DialRule, FeaturePolicy, KeyAction, Line, LineKey,
-    LineOptions, Objects, PhoneService, Server, Site, SoftKeySet,
+    AppDialRule, Contents, DEFAULT_SITE, DialPlan, DialRule, FeaturePolicy, KeyAction, Line,
+    LineKey, LineOptions, Objects, PhoneService, Server, Site, SoftKeySet,
 };
 
 const SETTINGS: &[(&str, &str)] = &[
@@ -323,10 +323,19 @@ fn a_jabber() {
 }
 
 #[test]
+fn the_default_of_unknown_phones() {
+    let snapshot = snapshot();
+    let mut renderer = Renderer::default();
+    let content = renderer.xml_default(DEFAULT_SITE, &snapshot).unwrap();
+    let content = String::from_utf8(content.to_vec()).unwrap();
+    Document::parse(&content).unwrap();
+    insta::assert_snapshot!("xml_default", content);
+}
+
+#[test]
 fn the_shared_files() {
     let named = |name: &str| name.to_owned();
     for (name, file) in [
-        ("xml_default", SharedFile::XmlDefault),
         ("ata_default", SharedFile::AtaDefault),
         ("sip_default", SharedFile::SipDefault),
         ("os79xx", SharedFile::LegacyImage),

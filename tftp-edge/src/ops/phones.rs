@@ -1,0 +1,464 @@
+//! `tftp-edge phones unknown|adopt|open|close`: who asks in vain, and who is let in.
+//!
+//! Who knocked only the daemon knows; the rest is done in the inventory, and the daemon sees it.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::control::{self, ClientError};
+use super::exit::Exit;
+use super::status::duration;
+use crate::config::Config;
+use crate::inventory::{Device, DeviceName, Inventory, Origin, Protocol, StoreError, text};
+use crate::provisioning::{
+    self, AdoptError, Adoption, Knockers, Knocking, Told, adopt, since_epoch,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum ProvisioningCommand {
+    /// Show the devices that asked for their files and that nobody knows
+    Unknown(UnknownArgs),
+    /// Take an unknown device in, with the next free number of its site
+    Adopt(AdoptArgs),
+    /// Let devices fetch their configuration for a while
+    Open(OpenArgs),
+    /// Let devices fetch their configuration no more
+    Close(Which),
+}
+
+#[derive(Debug, Args)]
+pub struct UnknownArgs {
+    /// Only those in the networks of this site
+    #[arg(long)]
+    pub site: Option<String>,
+    /// Show the devices of the inventory instead that asked while their window was closed
+    #[arg(long)]
+    pub closed: bool,
+    /// One JSON object for each device, one a line; times are Unix seconds
+    #[arg(long)]
+    pub json: bool,
+    /// The daemon's control socket; taken from the configuration when it is not given
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AdoptArgs {
+    /// Such as SEP001122334455
+    pub name: DeviceName,
+    /// Such as 7841; not needed if what the device asked for tells it
+    #[arg(long)]
+    pub model: Option<String>,
+    /// sip or sccp; not needed for a model that speaks only one of them
+    #[arg(long, value_parser = protocol)]
+    pub protocol: Option<Protocol>,
+    /// By default the one whose networks the device knocked from
+    #[arg(long)]
+    pub site: Option<String>,
+    /// By default the site's auto_registration_profile
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// By default the next free one of the site's auto_registration_numbers
+    #[arg(long, value_parser = directory_number)]
+    pub number: Option<String>,
+    /// Print the new device as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    pub which: Which,
+    /// By default provisioning.window_minutes
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub minutes: Option<u32>,
+}
+
+/// Which devices of the inventory.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Device names, such as SEP001122334455
+    pub names: Vec<DeviceName>,
+    /// All devices of a site
+    #[arg(long)]
+    pub site: Option<String>,
+    /// All devices
+    #[arg(long)]
+    pub all: bool,
+}
+
+fn protocol(text: &str) -> Result<Protocol, &'static str> {
+    text.parse().map_err(|()| "expected sip or sccp")
+}
+
+fn directory_number(text: &str) -> Result<String, String> {
+    text::directory_number(text).map(|()| text.to_owned())
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PhonesError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{name} is not adopted: {source}")]
+    Adopt {
+        name: DeviceName,
+        source: AdoptError,
+    },
+    #[error("nothing tells where {0} is: it has not asked for anything; name its site with --site")]
+    WhichSite(DeviceName),
+    #[error("nothing tells what model {0} is; name it with --model, such as --model 7841")]
+    WhichModel(DeviceName),
+    #[error("not in the inventory, and so nothing was done: {}", names(.0))]
+    NotThere(Vec<DeviceName>),
+    #[error("site {0:?} has no devices")]
+    NobodyThere(String),
+    #[error(
+        "every device may fetch its configuration at any time; to have windows, set \
+         provisioning.window_minutes in the configuration and restart the daemon"
+    )]
+    NoWindows,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("output: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn names(names: &[DeviceName]) -> String {
+    let names: Vec<_> = names.iter().map(DeviceName::as_str).collect();
+    names.join(", ")
+}
+
+impl PhonesError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.exit(),
+            Self::Adopt { .. } | Self::NotThere(_) | Self::NobodyThere(_) => Exit::Data,
+            Self::WhichSite(_) | Self::WhichModel(_) => Exit::Usage,
+            Self::NoWindows => Exit::Config,
+            Self::Store(error) => error.into(),
+            Self::Output(_) => Exit::Io,
+        }
+    }
+}
+
+impl ProvisioningCommand {
+    pub fn run(self, config: &Config, out: &mut dyn Write) -> Result<(), PhonesError> {
+        match self {
+            Self::Unknown(args) => unknown(&args, config, out),
+            Self::Adopt(args) => take_in(args, config, out),
+            Self::Open(OpenArgs { which, minutes }) => {
+                let minutes = minutes.unwrap_or(config.provisioning.window_minutes);
+                let count = set_windows(&which, Some(minutes), config)?;
+                writeln!(out, "{count} open for {minutes} minutes")?;
+                Ok(())
+            }
+            Self::Close(which) => {
+                let count = set_windows(&which, None, config)?;
+                writeln!(out, "{count} closed")?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn unknown(args: &UnknownArgs, config: &Config, out: &mut dyn Write) -> Result<(), PhonesError> {
+    let who = match args.closed {
+        true => Knockers::Closed,
+        false => Knockers::Unknown,
+    };
+    let socket = args.socket.as_deref().unwrap_or(&config.control.socket);
+    let mut devices = control::knocking(socket, who)?;
+    if let Some(site) = &args.site {
+        devices.retain(|device| device.site == *site);
+    }
+    let mut text = String::new();
+    if args.json {
+        for device in &devices {
+            text += &serde_json::to_string(device).map_err(io::Error::from)?;
+            text.push('\n');
+        }
+    } else {
+        text = table(&devices, since_epoch());
+    }
+    Ok(out.write_all(text.as_bytes())?)
+}
+
+/// For people; nothing but a line if there is nobody.
+fn table(devices: &[Knocking], now: Duration) -> String {
+    if devices.is_empty() {
+        return "nobody asked\n".to_owned();
+    }
+    let mut text = format!(
+        "{:<16} {:<16} {:<16} {:<8} {:>6}  {:<14} asked for\n",
+        "device", "address", "site", "model", "times", "last"
+    );
+    for device in devices {
+        let last = now.saturating_sub(Duration::from_secs(device.last_seen));
+        writeln!(
+            text,
+            "{:<16} {:<16} {:<16} {:<8} {:>6}  {:<14} {}",
+            device.name,
+            device.source.to_string(),
+            device.site,
+            device.model.as_deref().unwrap_or("?"),
+            device.times,
+            format!("{} ago", duration(last)),
+            device.file,
+        )
+        .expect("writing to a string cannot fail");
+    }
+    text
+}
+
+fn take_in(args: AdoptArgs, config: &Config, out: &mut dyn Write) -> Result<(), PhonesError> {
+    let name = args.name;
+    let by_name = Told::by_name(name);
+    let given = (args.model.is_some() || by_name.model.is_some()) && args.site.is_some();
+    let knock = match given {
+        true => None,
+        false => knock_of(name, &config.control.socket)?,
+    };
+    let told = knock.as_ref();
+    let site = args.site.or_else(|| told.map(|knock| knock.site.clone()));
+    let model = args
+        .model
+        .or(by_name.model)
+        .or_else(|| told.and_then(|knock| knock.model.clone()));
+    let adoption = Adoption {
+        name,
+        site: site.ok_or(PhonesError::WhichSite(name))?,
+        model: model.ok_or(PhonesError::WhichModel(name))?,
+        protocol: args.protocol.or(by_name.protocol),
+        profile: args.profile,
+        number: args.number,
+    };
+    let minutes = config.provisioning.window_minutes;
+    let window = config.provisioning.has_windows().then(|| end_of(minutes));
+    let mut inventory = Inventory::open(&config.inventory)?;
+    let origin = Origin::of_process("phones adopt");
+    for adopted in adopt(&mut inventory, &[adoption], window, &origin)? {
+        let device = adopted.map_err(|source| PhonesError::Adopt { name, source })?;
+        if args.json {
+            serde_json::to_writer(&mut *out, &device).map_err(io::Error::from)?;
+            writeln!(out)?;
+            continue;
+        }
+        write!(out, "{}", told_of(&device))?;
+        match window {
+            Some(_) => writeln!(
+                out,
+                "; it may fetch its configuration for {minutes} minutes"
+            )?,
+            None => writeln!(out)?,
+        }
+    }
+    Ok(())
+}
+
+fn told_of(device: &Device) -> String {
+    let numbers: Vec<_> = device.lines.iter().map(|it| it.number.as_str()).collect();
+    let mut text = format!(
+        "{} adopted: {} {}, number {}, site {}",
+        device.name,
+        device.model,
+        device.protocol,
+        numbers.join(";"),
+        device.site
+    );
+    if let Some(profile) = &device.profile {
+        text += &format!(", profile {profile}");
+    }
+    text
+}
+
+/// What the daemon saw of a device that nobody knows.
+fn knock_of(name: DeviceName, socket: &Path) -> Result<Option<Knocking>, ClientError> {
+    let unknown = control::knocking(socket, Knockers::Unknown)?;
+    Ok(unknown.into_iter().find(|knock| knock.name == name))
+}
+
+/// Opens or closes windows; gives back how many.
+fn set_windows(which: &Which, minutes: Option<u32>, config: &Config) -> Result<usize, PhonesError> {
+    if !config.provisioning.has_windows() {
+        return Err(PhonesError::NoWindows);
+    }
+    let mut inventory = Inventory::open(&config.inventory)?;
+    let devices = inventory.snapshot()?.devices;
+    let chosen: Vec<DeviceName> = if let Some(site) = &which.site {
+        let of_site = devices.values().filter(|device| device.site == *site);
+        let of_site: Vec<_> = of_site.map(|device| device.name).collect();
+        if of_site.is_empty() {
+            return Err(PhonesError::NobodyThere(site.clone()));
+        }
+        of_site
+    } else if which.all {
+        devices.keys().copied().collect()
+    } else {
+        let is_missing = |name: &&DeviceName| !devices.contains_key(*name);
+        let missing: Vec<_> = which.names.iter().filter(is_missing).copied().collect();
+        if !missing.is_empty() {
+            return Err(PhonesError::NotThere(missing));
+        }
+        which.names.clone()
+    };
+    inventory
+        .store()
+        .set_windows(&chosen, minutes.map(end_of))?;
+    Ok(chosen.len())
+}
+
+fn end_of(minutes: u32) -> u64 {
+    since_epoch().as_secs() + provisioning::seconds(minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::inventory::{ImportMode, parse_csv};
+
+    #[derive(Parser)]
+    struct Shell {
+        #[command(subcommand)]
+        command: ProvisioningCommand,
+    }
+
+    /// An inventory with two phones, and nobody who answers on the control socket.
+    fn config(folder: &Path, window_minutes: u32) -> Config {
+        let mut config = Config::default();
+        config.inventory.database = folder.join("inventory.db");
+        config.control.socket = folder.join("control.sock");
+        config.provisioning.window_minutes = window_minutes;
+        let rows = "name,model,protocol,lines,site\n\
+                    SEP000000000001,7841,sip,1,berlin\nSEP000000000002,7841,sip,2,munich\n";
+        let devices = parse_csv(rows.as_bytes()).unwrap();
+        let mut inventory = Inventory::open(&config.inventory).unwrap();
+        let store = inventory.store();
+        store.import(&devices, ImportMode::Upsert, false).unwrap();
+        let pool = (
+            "auto_registration_numbers".to_owned(),
+            Some("10-11".to_owned()),
+        );
+        store.set_site("berlin", &[pool]).unwrap();
+        config
+    }
+
+    fn run(config: &Config, arguments: &[&str]) -> Result<String, PhonesError> {
+        let shell = Shell::try_parse_from([&["phones"], arguments].concat()).unwrap();
+        let mut out = Vec::new();
+        shell.command.run(config, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn windows(config: &Config) -> Vec<(DeviceName, u64)> {
+        let mut inventory = Inventory::open(&config.inventory).unwrap();
+        let windows = inventory.snapshot().unwrap().windows;
+        let now = since_epoch().as_secs();
+        let left = windows.into_iter().map(|(name, until)| (name, until - now));
+        // A second may have passed since.
+        left.map(|(name, left)| (name, left.div_ceil(60))).collect()
+    }
+
+    fn name(text: &str) -> DeviceName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn windows_are_opened_and_closed_by_name_by_site_and_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), 30);
+        let [one, two] = ["SEP000000000001", "SEP000000000002"];
+        assert_eq!(
+            run(&config, &["open", one]).unwrap(),
+            "1 open for 30 minutes\n"
+        );
+        assert_eq!(windows(&config), [(name(one), 30)]);
+        run(&config, &["open", "--all", "--minutes", "5"]).unwrap();
+        assert_eq!(windows(&config), [(name(one), 5), (name(two), 5)]);
+        assert_eq!(
+            run(&config, &["close", "--site", "berlin"]).unwrap(),
+            "1 closed\n"
+        );
+        assert_eq!(windows(&config), [(name(two), 5)]);
+
+        let error = run(&config, &["open", two, "SEP0000000000FF"]).unwrap_err();
+        assert!(error.to_string().ends_with(": SEP0000000000FF"), "{error}");
+        let error = run(&config, &["open", "--site", "paris"]).unwrap_err();
+        assert_eq!(error.to_string(), "site \"paris\" has no devices");
+        assert_eq!(windows(&config), [(name(two), 5)], "nothing was done");
+    }
+
+    #[test]
+    fn without_windows_there_is_nothing_to_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), 0);
+        let error = run(&config, &["open", "--all"]).unwrap_err();
+        assert!(error.to_string().contains("window_minutes"), "{error}");
+        assert_eq!(error.exit(), Exit::Config);
+        for arguments in [&["open"][..], &["open", "--all", "--site", "x"]] {
+            assert!(Shell::try_parse_from([&["phones"], arguments].concat()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_device_is_adopted_without_a_daemon_if_all_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), 30);
+        let adopt = |name: &str| {
+            run(
+                &config,
+                &["adopt", name, "--model", "8851", "--site", "berlin"],
+            )
+        };
+        assert_eq!(
+            adopt("SEP0000000000AA").unwrap(),
+            "SEP0000000000AA adopted: 8851 sip, number 10, site berlin; \
+             it may fetch its configuration for 30 minutes\n"
+        );
+        assert_eq!(windows(&config), [(name("SEP0000000000AA"), 30)]);
+        let error = adopt("SEP0000000000AA").unwrap_err();
+        assert!(
+            error.to_string().contains("in the inventory already"),
+            "{error}"
+        );
+        adopt("SEP0000000000AB").unwrap();
+        let error = adopt("SEP0000000000AC").unwrap_err();
+        assert!(error.to_string().contains("are in use (10-11)"), "{error}");
+        assert_eq!(error.exit(), Exit::Data);
+        let error = run(&config, &["adopt", "SEP0000000000AC"]).unwrap_err();
+        assert_eq!(
+            error.exit(),
+            Exit::Unavailable,
+            "only the daemon could tell: {error}"
+        );
+    }
+
+    #[test]
+    fn the_list_for_people() {
+        let knock = Knocking {
+            name: name("SEP001122334455"),
+            source: [10, 1, 2, 3].into(),
+            site: "berlin".into(),
+            first_seen: 1_000,
+            last_seen: 1_055,
+            times: 4,
+            file: "sep001122334455.cnf.xml".into(),
+            model: None,
+            protocol: None,
+        };
+        let text = table(&[knock], Duration::from_secs(1_120));
+        assert_eq!(
+            text.lines().next_back().unwrap(),
+            "SEP001122334455  10.1.2.3         berlin           ?             4  1 min 5 s ago  \
+             sep001122334455.cnf.xml"
+        );
+        assert_eq!(table(&[], Duration::ZERO), "nobody asked\n");
+    }
+}
