@@ -252,14 +252,10 @@ fn render(folder: &Path, site: &Site) -> Result<HashMap<String, Bytes>> {
         .devices
         .values()
         .map(|device| {
-            let content = Bytes::copy_from_slice(
-                renderer
-                    .device(device, &snapshot)
-                    .expect("the site of the lab renders"),
-            );
-            (device.name.config_file(), content)
+            let content = Bytes::copy_from_slice(renderer.device(device, &snapshot)?);
+            Ok((device.name.config_file(), content))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     site.phones
         .iter()
         .map(|phone| {

@@ -9,6 +9,7 @@ mod memory;
 mod napi;
 mod republish;
 mod runs;
+mod scale;
 mod table;
 
 use std::fs;
@@ -36,6 +37,8 @@ pub enum Part {
     D,
     /// Configurations per second over HTTP and over TFTP sockets
     E,
+    /// Time and memory for 100,000 devices
+    F,
 }
 
 /// What can be chosen about a run.
@@ -96,6 +99,7 @@ pub fn run(
             Part::C => vec![republish::measure(options, &mut say)?],
             Part::D => vec![memory::measure(options, &mut say)?],
             Part::E => vec![http::measure(options, &mut say)?],
+            Part::F => vec![scale::measure(options, &mut say)?],
         };
         for table in tables {
             show(&table);

@@ -235,7 +235,7 @@ fn outside(
 }
 
 /// Returns when all of `phones` are given a file with `marker`.
-fn ask(edge: &Edge<'_>, phones: &[&PhoneSpec], marker: &str) -> Result<()> {
+pub(super) fn ask(edge: &Edge<'_>, phones: &[&PhoneSpec], marker: &str) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     // The last one first: while it is waited for, the others come.
     for phone in phones.iter().rev() {
@@ -259,7 +259,7 @@ fn ask(edge: &Edge<'_>, phones: &[&PhoneSpec], marker: &str) -> Result<()> {
     Ok(())
 }
 
-fn ms(time: Duration) -> f64 {
+pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

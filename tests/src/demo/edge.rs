@@ -188,14 +188,10 @@ socket = "control.sock"
         let snapshot = Inventory::open(&config.inventory)?.snapshot()?;
         let mut renderer = Renderer::default();
         let render = |device: &Arc<Device>| {
-            let content = Bytes::copy_from_slice(
-                renderer
-                    .device(device, &snapshot)
-                    .expect("the site of the lab renders"),
-            );
-            (device.name.to_string(), content)
+            let content = Bytes::copy_from_slice(renderer.device(device, &snapshot)?);
+            Ok((device.name.to_string(), content))
         };
-        Ok(snapshot.devices.values().map(render).collect())
+        snapshot.devices.values().map(render).collect()
     }
 
     /// Starts the daemon and waits until its content is complete.
