@@ -61,11 +61,11 @@ fn publish(phones: usize) -> Result<Table> {
         kernel.settled();
         std::thread::sleep(SETTLES);
         full = kernel.snapshot();
+        // Both versions of all of them do not fit at once: some wait for the space of the old ones.
         ensure!(
-            full.files == phones as u64 && full.refused == 0,
-            "{} of {phones} files are in the kernel, {} were refused",
-            full.files,
-            full.refused
+            full.files == phones as u64,
+            "{} of {phones} files are in the kernel",
+            full.files
         );
         rows.push(row(title, &full));
         ratios.push(Ratio::new(

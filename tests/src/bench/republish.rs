@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use tempfile::TempDir;
 use tftp_edge::config::Config;
 use tftp_edge::content::{Change, Library, Listener, State};
-use tftp_edge::inventory::{DEFAULT_SITE, Inventory};
+use tftp_edge::inventory::{DEFAULT_SITE, DeviceName, Inventory};
 use tftp_edge::kernel::Kernel;
 use tftp_edge::provisioning::Gate;
 
@@ -44,7 +44,7 @@ struct Timed {
 struct Spent {
     time: Duration,
     files: usize,
-    /// The file published last.
+    /// The configuration published last.
     last: Option<Arc<str>>,
 }
 
@@ -63,7 +63,10 @@ impl Listener for Timed {
         for change in changes {
             if let State::Published(_) = change.state {
                 spent.files += 1;
-                spent.last = Some(change.name.clone());
+                // The defaults of some families follow the devices' own files.
+                if DeviceName::of_file(&change.name).is_some() {
+                    spent.last = Some(change.name.clone());
+                }
             }
         }
     }

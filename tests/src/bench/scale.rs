@@ -107,11 +107,11 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
                 Cell::None,
             ),
             megabytes("content generated", memory.content),
-            megabytes("memory of the daemon", memory.resident),
-            megabytes("the same after the changes, at its highest", after.peak),
+            megabytes("memory of the daemon's own", memory.own),
+            megabytes("the same after the changes", after.own),
             number(
-                "memory of the daemon against content".into(),
-                memory.resident as f64 / memory.content as f64,
+                "memory of the daemon's own against content".into(),
+                memory.own as f64 / memory.content as f64,
                 2,
                 Cell::None,
             ),
@@ -140,8 +140,8 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
              kernel. The site's {phones} phones fetch their configuration {AT_ONCE} at a time and \
              compare every byte with what the library renders. Then a setting of the profile is \
              changed {} times; {ASKED} phones spread over it, the last by name among them, fetch \
-             until all are given the new text. Memory is VmRSS and VmHWM of the process; maps are \
-             what the kernel accounts for them.",
+             until all are given the new text. Memory is RssAnon of the process, for the kernel's \
+             slabs are mapped into it, too; maps are what the kernel accounts for them.",
             options.rounds
         ),
     })
@@ -172,8 +172,8 @@ fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
 
 /// In bytes.
 struct Memory {
-    resident: u64,
-    peak: u64,
+    /// Of the process's own: the kernel's slabs are mapped into it, and counted as maps.
+    own: u64,
     content: u64,
     maps: u64,
 }
@@ -189,8 +189,7 @@ impl Memory {
             Ok(value.parse::<u64>()? * 1024)
         };
         Ok(Self {
-            resident: kilobytes("VmRSS:")?,
-            peak: kilobytes("VmHWM:")?,
+            own: kilobytes("RssAnon:")?,
             content: metrics.sum("tftp_edge_content_memory_bytes", &[]) as u64,
             maps: metrics.sum("tftp_edge_xdp_map_bytes", &[]) as u64,
         })
