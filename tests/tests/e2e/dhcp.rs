@@ -73,12 +73,6 @@ fn a_phone_finds_us(rig: &mut Rig<'_>, server: DhcpServer, family: Family) -> Re
             return Ok(());
         }
     };
-    let phones = rig.file("phones.csv");
-    fs::write(
-        &phones,
-        format!("name,model,protocol,lines,site\n{DEVICE},7961,sip,1001,lab\n"),
-    )?;
-    rig.edge.import(&phones)?;
     // The second server is nobody: phones are to keep to the order.
     rig.edge.command(&[
         "inventory",
@@ -89,6 +83,12 @@ fn a_phone_finds_us(rig: &mut Rig<'_>, server: DhcpServer, family: Family) -> Re
         "tftp_servers=10.77.0.1;10.77.0.9;fd77::1;fd77::9",
         "ntp=10.77.0.1",
     ])?;
+    let phones = rig.file("phones.csv");
+    fs::write(
+        &phones,
+        format!("name,model,protocol,lines,site\n{DEVICE},7961,sip,1001,lab\n"),
+    )?;
+    rig.edge.import(&phones)?;
     rig.start()?;
     let before = rig.metrics()?;
 

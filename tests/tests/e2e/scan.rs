@@ -40,10 +40,12 @@ fn device(number: usize) -> String {
     format!("SEPFEEDFACE{number:04X}.cnf.xml")
 }
 
+/// Those of scans: the made-up site lacks files that its phones do without, which is told, too.
 fn alarms(rig: &Rig<'_>) -> Result<Vec<Value>> {
     let status: Value = serde_json::from_slice(&rig.edge.command(&["status", "--json"])?)?;
     let alarms = status["alarms"].as_array().context("no list of alarms")?;
-    Ok(alarms.clone())
+    let of_scans = alarms.iter().filter(|alarm| alarm["kind"] == "scan");
+    Ok(of_scans.cloned().collect())
 }
 
 fn a_scan_for_devices_is_dropped_on_the_first_rung_and_raises_one_alarm(
@@ -93,7 +95,6 @@ fn a_scan_for_devices_is_dropped_on_the_first_rung_and_raises_one_alarm(
         ensure!(Instant::now() < deadline, "{:?}", alarms(rig)?);
         std::thread::sleep(Duration::from_millis(50));
     };
-    ensure!(alarm["kind"] == "scan", "{alarm}");
     ensure!(alarm["subject"] == CLIENT_V4.to_string(), "{alarm}");
     let asked = alarm["problem"]
         .as_str()
