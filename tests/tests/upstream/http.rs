@@ -39,7 +39,7 @@ fn what_is_here_is_not_asked_for() {
     let edge = Edge::behind(&[other.url()]);
     edge.put("own.txt", b"ours");
     assert_eq!(edge.get("own.txt"), Got::file("ours"));
-    assert!(matches!(edge.get("XMLDefault.cnf.xml"), Got::File(_)));
+    assert!(matches!(edge.get("SIPDefault.cnf"), Got::File(_)));
     assert!(matches!(
         edge.get(&format!("{DEVICE}.cnf.xml")),
         Got::File(_)
