@@ -11,13 +11,14 @@ use tftp_edge::access::Access;
 use tftp_edge::alarms::Alarms;
 use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
+use tftp_edge::http::{self, Scheme};
 use tftp_edge::inventory::{
     self, Device, ImportMode, Inventory, Line, Protocol, SqliteStore, Store,
 };
 use tftp_edge::misses::Misses;
 use tftp_edge::provisioning::Gate;
 use tftp_edge::tftp::{self, BudgetSettings, Server};
-use tftp_edge_tests::client::{Fetched, Outcome, Request, Retry, get};
+use tftp_edge_tests::client::{Fetched, Outcome, Request, Retry, get, http_get};
 
 /// Clients ask from here; servers upstream have other addresses, since who asks from theirs is one
 /// of them.
@@ -66,6 +67,8 @@ pub struct Edge {
     pub alarms: Arc<Alarms>,
     pub library: Arc<Library>,
     pub address: SocketAddr,
+    pub http: SocketAddr,
+    _http: http::Server,
     _server: Server,
 }
 
@@ -89,6 +92,16 @@ impl Edge {
     }
 
     pub fn at(listen: &str, upstream: Settings) -> Self {
+        Self::start(listen, upstream, Gate::default())
+    }
+
+    /// With windows; its device's is closed.
+    pub fn closed(upstream: Settings) -> Self {
+        Self::start("127.0.0.1:0", upstream, Gate::new(true))
+    }
+
+    /// Over TFTP and HTTP on one address; on one port, too, if it is given.
+    fn start(listen: &str, upstream: Settings, gate: Gate) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         fs::create_dir(&root).unwrap();
@@ -115,21 +128,38 @@ impl Edge {
             },
             &upstream,
             inventory.unwrap(),
-            Gate::default(),
+            gate,
             alarms.clone(),
             vec![heard.clone()],
         )
         .unwrap();
+        let listen = vec![listen.parse().unwrap()];
+        let misses = Arc::new(Misses::new(&BudgetSettings::default(), None));
         let server = Server::start(
             &tftp::Settings {
-                listen: vec![listen.parse().unwrap()],
+                listen: listen.clone(),
                 workers: 2,
                 ..tftp::Settings::default()
             },
             Arc::new(Access::default()),
             library.clone(),
             Arc::default(),
-            Arc::new(Misses::new(&BudgetSettings::default(), None)),
+            misses.clone(),
+        )
+        .unwrap();
+        let http = http::Server::start(
+            &http::Settings {
+                listen,
+                ..http::Settings::default()
+            },
+            http::Parts {
+                access: Arc::default(),
+                catalog: library.clone(),
+                sources: server.sources(),
+                misses,
+                alarms: alarms.clone(),
+                dscp: 0,
+            },
         )
         .unwrap();
         Self {
@@ -138,6 +168,8 @@ impl Edge {
             alarms,
             library,
             address: server.local_addrs()[0],
+            http: http.local_addrs(Scheme::Http)[0],
+            _http: http,
             _server: server,
         }
     }
@@ -172,6 +204,24 @@ impl Edge {
             sends: 3,
         };
         get(client, self.address, request, retry).unwrap()
+    }
+
+    /// Over HTTP. Silence is whatever sends a phone to TFTP.
+    pub fn get_over_http(&self, name: &str, client: IpAddr) -> Got {
+        match http_get(client, self.http, name).unwrap() {
+            Some((Outcome::Complete, bytes)) => Got::File(bytes),
+            Some((Outcome::Refused { code: 1, .. }, _)) => Got::Absent,
+            Some((other, _)) => panic!("{other:?}"),
+            None => Got::Silence,
+        }
+    }
+
+    /// Opens the window of [`DEVICE`] until this Unix second, or closes it.
+    pub fn open_until(&self, until: Option<u64>) {
+        let mut store = SqliteStore::open(&self.folder.path().join("inventory.db")).unwrap();
+        store
+            .set_windows(&[DEVICE.parse().unwrap()], until)
+            .unwrap();
     }
 
     pub fn upstream(&self) -> Snapshot {

@@ -9,3 +9,4 @@ mod loops;
 mod servers;
 mod tftp;
 mod time;
+mod windows;

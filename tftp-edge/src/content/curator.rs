@@ -249,7 +249,10 @@ impl Curator {
     fn publish_own_files(&mut self, devices: &[DeviceName]) {
         for device in devices {
             for name in device.own_files() {
-                self.publish(&name.into());
+                let name = name.into();
+                // What was fetched, or not, was so with the window as it was.
+                self.upstream.forget(&name);
+                self.publish(&name);
             }
         }
         self.publish_exact();

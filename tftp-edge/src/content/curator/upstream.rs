@@ -88,6 +88,12 @@ impl Curator {
     /// Upstream servers have been asked.
     pub(super) fn fetched(&mut self, order: Order, answer: Answer) {
         let Order { name, spelling, .. } = order;
+        let answer = match answer {
+            // A copy upstream must not get around a closed window. It is asked for all the same, as
+            // for a device that nobody knows: to leave it out would tell which of them exist.
+            Answer::Content(_) if self.gate.hides(&name) => Answer::Absent,
+            answer => answer,
+        };
         if let Answer::Content(bytes) = &answer {
             self.make_upstream_room(&name, bytes.len() as u64);
         }

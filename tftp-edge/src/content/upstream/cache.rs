@@ -191,6 +191,11 @@ impl Cache {
         self.put(name, known);
     }
 
+    /// Drops all that is known of a name.
+    pub(in crate::content) fn forget(&mut self, name: &Arc<str>) {
+        self.take(name);
+    }
+
     /// When something ends next.
     pub(in crate::content) fn due(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)

@@ -14,6 +14,8 @@
 //! - The kernel gets a file with the second request within its lifetime: most are one phone's own,
 //!   asked for once in a boot. It gives it back when the lifetime ends, so that the next request
 //!   comes up to the daemon and has the file fetched anew.
+//! - Of a device whose window is closed ([`crate::provisioning`]) nothing is given out that comes
+//!   from there.
 //! - Never a loop: see [`forwarded`]. Other edges get what is on disk or generated here, and not
 //!   what was fetched: two that ask each other would keep a deleted file alive for ever.
 
