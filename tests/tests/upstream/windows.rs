@@ -1,5 +1,8 @@
 //! Devices whose provisioning window is closed here, while another server has their files.
 
+use tftp_ebpf::stage::Stage;
+use tftp_edge::content::Catalog as _;
+
 use crate::edge::{CLIENT, DEVICE, Edge, Got, Told, settings};
 use crate::servers::{Other, ok, status};
 
@@ -61,4 +64,21 @@ fn a_window_that_opens_or_closes_makes_what_was_fetched_void() {
         assert_eq!(edge.get(file), Got::Absent, "{file}");
         assert_eq!(edge.get_over_http(file, CLIENT), Got::Absent, "{file}");
     }
+}
+
+#[test]
+fn names_that_nobody_has_are_not_listed() {
+    let other = with_its_files();
+    let edge = Edge::closed(settings(&[other.url()]));
+    for name in files(DEVICE).iter().chain(&files(UNKNOWN)) {
+        edge.get(name);
+    }
+    assert_eq!(edge.library.names(Stage::Config), []);
+    edge.open_until(Some(u32::MAX.into()));
+    edge.until("it is listed", |edge| {
+        let listed = edge.library.names(Stage::Config);
+        listed
+            .iter()
+            .any(|name| **name == *format!("{DEVICE}.cnf.xml").to_lowercase())
+    });
 }

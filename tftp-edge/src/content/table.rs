@@ -140,12 +140,14 @@ impl Table {
         self.shard(name).read().get(name).cloned()
     }
 
-    /// Names that have content and that `is_wanted`, one shard after the other.
+    /// Names that have content and that `is_wanted`, one shard after the other. What was asked for
+    /// upstream in vain has none: clients choose those names.
     pub(super) fn found(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
         let mut names = Vec::new();
         for shard in &self.shards {
             let shard = shard.read();
-            let has_content = |entry: &Entry| !matches!(entry, Entry::Absent | Entry::Refused);
+            let has_content =
+                |entry: &Entry| !matches!(entry, Entry::Absent | Entry::Refused | Entry::Missed(_));
             let found = shard
                 .iter()
                 .filter(|(name, entry)| has_content(entry) && is_wanted(name));
