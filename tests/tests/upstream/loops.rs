@@ -1,6 +1,6 @@
 //! Edges that name each other.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ use tftp_edge_tests::client::Request;
 use crate::edge::{CLIENT, Edge, Got, got, settings};
 use crate::servers::{Other, ok};
 
-/// Two addresses nobody listens to.
+/// Two addresses nobody listens to, neither over TFTP nor over HTTP.
 fn two_addresses() -> [String; 2] {
     ["127.0.0.1:0", "127.0.0.2:0"].map(|any| {
-        let socket = UdpSocket::bind(any).unwrap();
-        socket.local_addr().unwrap().to_string()
+        let free = std::iter::repeat_with(|| UdpSocket::bind(any).unwrap().local_addr().unwrap());
+        let mut free = free.filter(|address| TcpListener::bind(address).is_ok());
+        free.next().unwrap().to_string()
     })
 }
 
@@ -39,6 +40,24 @@ fn two_edges_that_name_each_other_end_in_absent() {
     second.put("second.txt", b"second's");
     let fetched = first.fetch(Request::plain("second.txt"), client);
     assert_eq!(got(&fetched), Got::file("second's"));
+}
+
+#[test]
+fn nor_over_http_do_they_ask_for_ever() {
+    let [one, other] = two_addresses();
+    let first = Edge::at(&one, settings(&[format!("http://{other}")]));
+    let second = Edge::at(&other, settings(&[format!("http://{one}")]));
+    let client = "127.0.0.5".parse().unwrap();
+    for edge in [&first, &second] {
+        assert_eq!(edge.get_over_http("nowhere", client), Got::Absent);
+        assert_eq!(edge.outcomes("not_found"), 1);
+    }
+    second.put("second.txt", b"second's");
+    let fetched = first.get_over_http("second.txt", client);
+    assert_eq!(fetched, Got::file("second's"));
+    // A copy is for clients alone: from the address of an upstream server it is not given on.
+    let server = other.parse::<SocketAddr>().unwrap().ip();
+    assert_eq!(first.get_over_http("second.txt", server), Got::Absent);
 }
 
 #[test]
