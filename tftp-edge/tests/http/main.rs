@@ -6,5 +6,6 @@
 mod answers;
 mod curl;
 mod limits;
+mod provisioning;
 mod site;
 mod tls;

@@ -84,7 +84,10 @@ fn a_window_that_is_open_lets_the_phone_in_under_each_of_its_names() {
         choice.has_windows = true;
         add_known(choice);
         let known = [KNOWN.parse().unwrap()];
-        choice.store().set_windows(&known, Some(u32::MAX.into())).unwrap();
+        choice
+            .store()
+            .set_windows(&known, Some(u32::MAX.into()))
+            .unwrap();
     });
     let plain = site.get(&format!("/{KNOWN}.cnf.xml"));
     assert_eq!(plain.status, 200);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use tftp_edge::access::Access;
 use tftp_edge::alarms::Alarms;
 use tftp_edge::content::{self, Library, upstream};
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings, Snapshot};
-use tftp_edge::inventory::{self, Inventory};
+use tftp_edge::inventory::{self, Inventory, SqliteStore};
 use tftp_edge::misses::Misses;
 use tftp_edge::provisioning::Gate;
 use tftp_edge::stats::StageCounter;
@@ -30,6 +31,15 @@ pub(crate) struct Choice {
     pub(crate) budget: BudgetSettings,
     pub(crate) content: content::Settings,
     pub(crate) upstream: upstream::Settings,
+    pub(crate) has_windows: bool,
+    /// The inventory; made when it is first opened.
+    pub(crate) database: PathBuf,
+}
+
+impl Choice {
+    pub(crate) fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.database).unwrap()
+    }
 }
 
 impl Default for Choice {
@@ -43,6 +53,8 @@ impl Default for Choice {
             budget: BudgetSettings::default(),
             content: content::Settings::default(),
             upstream: upstream::Settings::default(),
+            has_windows: false,
+            database: PathBuf::new(),
         }
     }
 }
@@ -67,6 +79,7 @@ impl Site {
         let mut choice = Choice::default();
         choice.content.root = folder.path().join("root");
         fs::create_dir(&choice.content.root).unwrap();
+        choice.database = folder.path().join("inventory.db");
         choose(&mut choice);
         for (name, content) in files {
             let path = choice.content.root.join(name);
@@ -74,7 +87,7 @@ impl Site {
             fs::write(path, content).unwrap();
         }
         let inventory = Inventory::open(&inventory::Settings {
-            database: folder.path().join("inventory.db"),
+            database: choice.database,
             ..inventory::Settings::default()
         });
         let alarms = Arc::new(Alarms::default());
@@ -82,7 +95,7 @@ impl Site {
             &choice.content,
             &choice.upstream,
             inventory.unwrap(),
-            Gate::default(),
+            Gate::new(choice.has_windows),
             Arc::clone(&alarms),
             Vec::new(),
         );
