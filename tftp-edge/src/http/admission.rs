@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tftp_ebpf::abi::Source;
 
 use super::counters::Refusal;
-use crate::budget::Source;
+use crate::recent::source_of;
 
 /// The places there are.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Admission {
     }
 
     pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Refusal> {
-        let source = Source::of(client);
+        let source = source_of(client);
         let mut held = self.held.lock();
         if held.all >= self.connections {
             return Err(Refusal::Connections);

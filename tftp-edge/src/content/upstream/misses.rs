@@ -3,7 +3,6 @@
 //! A token is taken when a name is asked for and given back when the file is found, so that only
 //! names that are nowhere cost something.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,24 +10,20 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::settings::BudgetSettings;
-use crate::budget::{Bucket, Rate, Source};
+use crate::budget::{Bucket, Rate};
+use crate::recent::{Recent, source_of};
 
-/// Sources remembered; the half that was not heard of for longest is forgotten first.
+/// Sources remembered.
 const SOURCES: usize = 8192;
 
 pub(super) struct Misses {
     overall: Rate,
     of_source: Rate,
-    buckets: Mutex<Buckets>,
+    bucket: Mutex<Bucket>,
+    buckets: Recent<Bucket>,
     /// Requests not asked on: all clients together had used up the budget, or one source.
     pub(super) over_overall: AtomicU64,
     pub(super) over_source: AtomicU64,
-}
-
-struct Buckets {
-    overall: Bucket,
-    recent: HashMap<Source, Bucket>,
-    older: HashMap<Source, Bucket>,
 }
 
 impl Misses {
@@ -37,11 +32,8 @@ impl Misses {
         Self {
             overall,
             of_source: settings.of_source(),
-            buckets: Mutex::new(Buckets {
-                overall: Bucket::full(overall, Instant::now()),
-                recent: HashMap::new(),
-                older: HashMap::new(),
-            }),
+            bucket: Mutex::new(Bucket::full(overall, Instant::now())),
+            buckets: Recent::new(SOURCES),
             over_overall: AtomicU64::new(0),
             over_source: AtomicU64::new(0),
         }
@@ -49,55 +41,38 @@ impl Misses {
 
     /// Whether [`Self::take`] would succeed.
     pub(super) fn has(&self, client: IpAddr, now: Instant) -> bool {
-        let mut buckets = self.buckets.lock();
-        buckets.overall.has(self.overall, now)
-            && buckets
-                .source(client, self.of_source, now)
-                .has(self.of_source, now)
+        // One lock after the other: `take` has both, the other way round.
+        let has_overall = self.bucket.lock().has(self.overall, now);
+        has_overall && self.with(client, now, |bucket| bucket.has(self.of_source, now))
     }
 
     pub(super) fn take(&self, client: IpAddr, now: Instant) -> bool {
-        let mut buckets = self.buckets.lock();
-        let over = if !buckets
-            .source(client, self.of_source, now)
-            .has(self.of_source, now)
-        {
-            &self.over_source
-        } else if !buckets.overall.take(self.overall, now) {
-            &self.over_overall
-        } else {
-            return buckets
-                .source(client, self.of_source, now)
-                .take(self.of_source, now);
-        };
-        over.fetch_add(1, Ordering::Relaxed);
-        false
+        let over = self.with(client, now, |bucket| {
+            if !bucket.has(self.of_source, now) {
+                return Some(&self.over_source);
+            }
+            // A source pays nothing where all clients together have nothing left.
+            if !self.bucket.lock().take(self.overall, now) {
+                return Some(&self.over_overall);
+            }
+            bucket.take(self.of_source, now);
+            None
+        });
+        if let Some(over) = over {
+            over.fetch_add(1, Ordering::Relaxed);
+        }
+        over.is_none()
     }
 
     /// What was asked for was found.
     pub(super) fn give_back(&self, client: IpAddr, now: Instant) {
-        let mut buckets = self.buckets.lock();
-        buckets.overall.give_back(self.overall, 1);
-        buckets
-            .source(client, self.of_source, now)
-            .give_back(self.of_source, 1);
+        self.bucket.lock().give_back(self.overall, 1);
+        self.with(client, now, |bucket| bucket.give_back(self.of_source, 1));
     }
-}
 
-impl Buckets {
-    fn source(&mut self, client: IpAddr, rate: Rate, now: Instant) -> &mut Bucket {
-        let source = Source::of(client);
-        if !self.recent.contains_key(&source) {
-            if self.recent.len() >= SOURCES / 2 {
-                self.older = std::mem::take(&mut self.recent);
-            }
-            let bucket = self.older.remove(&source);
-            let bucket = bucket.unwrap_or_else(|| Bucket::full(rate, now));
-            self.recent.insert(source, bucket);
-        }
-        self.recent
-            .get_mut(&source)
-            .expect("it was there or has been put there")
+    fn with<T>(&self, client: IpAddr, now: Instant, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        let fresh = || Bucket::full(self.of_source, now);
+        self.buckets.with(source_of(client), fresh, act)
     }
 }
 
@@ -136,15 +111,5 @@ mod tests {
             assert!(misses.take(client(1), now));
             misses.give_back(client(1), now);
         }
-    }
-
-    #[test]
-    fn sources_are_bounded() {
-        let (misses, now) = (misses(), Instant::now());
-        for last in 0..3 * SOURCES as u32 {
-            misses.take(client(last), now);
-        }
-        let buckets = misses.buckets.lock();
-        assert!(buckets.recent.len() + buckets.older.len() <= SOURCES);
     }
 }
