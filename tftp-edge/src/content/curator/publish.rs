@@ -146,7 +146,8 @@ impl Curator {
     /// Where several files differ only in case, each answers to its own spelling. They are few
     /// and small: large ones answer by their first spelling alone.
     pub(super) fn publish_exact(&mut self) {
-        let before = std::mem::take(&mut *self.shared.exact.write());
+        // Stays in use until the new one is whole.
+        let before = self.shared.exact.read().clone();
         let mut exact = HashMap::new();
         let clashes: Vec<_> = self
             .disk
