@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -112,11 +113,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
-    let listeners = config.tftp.listen.iter();
-    let listeners: Vec<_> = listeners
-        .map(|&it| (upstream::Protocol::Tftp, it))
-        .collect();
-    if let Some(server) = config.upstream.ourselves(&listeners) {
+    if let Some(server) = config.upstream.ourselves(&listeners(config)) {
         return Err(StartError::UpstreamIsSelf(server));
     }
     let started = Instant::now();
@@ -235,6 +232,15 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     };
     parts.push("control", control);
     Ok(parts)
+}
+
+/// Where other edges could ask us.
+fn listeners(config: &Config) -> Vec<(upstream::Protocol, SocketAddr)> {
+    let tftp = config.tftp.listen.iter();
+    let http = config.http.listen.iter().filter(|_| config.http.enabled);
+    let tftp = tftp.map(|&address| (upstream::Protocol::Tftp, address));
+    let http = http.map(|&address| (upstream::Protocol::Http, address));
+    tftp.chain(http).collect()
 }
 
 /// Keeps the alarms for scans as they are.
@@ -399,15 +405,21 @@ mod tests {
         // And the lock is free again.
         Claim::take(&config.control.socket).unwrap();
     }
+
     #[test]
     fn a_daemon_that_would_ask_itself_does_not_start() {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.control.socket = directory.path().join("control.sock");
         config.tftp.listen = vec![([0, 0, 0, 0], 6999).into()];
-        config.upstream.servers = vec!["tftp://127.0.0.1:6999".parse().unwrap()];
-        let error = run(&config).unwrap_err();
-        assert_eq!(error.exit(), Exit::Config);
-        assert!(error.to_string().contains("itself"), "{error}");
+        config.http.listen = vec![([0, 0, 0, 0], 6998).into()];
+        for itself in ["tftp://127.0.0.1:6999", "http://127.0.0.1:6998"] {
+            config.upstream.servers = vec![itself.parse().unwrap()];
+            let error = run(&config).unwrap_err();
+            assert_eq!(error.exit(), Exit::Config);
+            assert!(error.to_string().contains("itself"), "{error}");
+        }
+        config.http.enabled = false;
+        assert_eq!(listeners(&config).len(), 1);
     }
 }
