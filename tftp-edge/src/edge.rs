@@ -160,6 +160,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let counters = Arc::new(Counters::default());
     let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
     let reviewed = runtime.spawn(review(Arc::clone(&misses), Arc::clone(&alarms)));
+    let reviewing = reviewed.abort_handle();
     parts.push_with("misses", move || reviewed.abort());
     let server = Arc::new(tftp::Server::start(
         &config.tftp,
@@ -211,7 +212,12 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
             let server = answering.upgrade();
             server.map(|it| it.snapshot()).unwrap_or_default()
         }),
-        content: Arc::new(move || content(&counted, &auditor)),
+        content: Arc::new(move || {
+            let mut content = content(&counted, &auditor);
+            let ended = reviewing.is_finished().then_some("misses");
+            content.ended.extend(ended);
+            content
+        }),
         upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
         knocking: Arc::new(move |who| knocked.knocking(who)),

@@ -5,9 +5,9 @@ mod upstream;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -102,8 +102,9 @@ pub struct Library {
 /// What goes on until [`Library::shutdown`]; the watches end when dropped.
 struct Running {
     _watcher: Option<RecommendedWatcher>,
-    _templates: TemplateWatch,
+    templates: TemplateWatch,
     watch: Watch,
+    loader: Weak<()>,
     curator: JoinHandle<()>,
 }
 
@@ -149,6 +150,7 @@ impl Library {
             };
             Loader::start(root.clone(), done).map_err(ContentError::Thread)?
         };
+        let loader_life = loader.life();
         // Before they are read for the first time, for the same reason.
         let templates = {
             let messages = messages.clone();
@@ -180,8 +182,9 @@ impl Library {
             forwarders: Forwarders::new(&upstream.servers),
             running: Mutex::new(Some(Running {
                 _watcher: watcher,
-                _templates: templates,
+                templates,
                 watch,
+                loader: loader_life,
                 curator,
             })),
         }))
@@ -212,9 +215,14 @@ impl Library {
         let Some(running) = &*running else {
             return Vec::new();
         };
+        let has_curator = !running.curator.is_finished();
+        // The curator's own; ends with it.
+        let has_loader = running.loader.strong_count() > 0;
         let threads = [
-            ("curator", running.curator.is_finished()),
+            ("curator", !has_curator),
+            ("loader", has_curator && !has_loader),
             ("inventory", running.watch.has_ended()),
+            ("templates", running.templates.has_ended()),
             (
                 "upstream",
                 self.shared

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ pub(super) type Loaded = Result<(Bytes, Fingerprint), Denied>;
 pub(super) struct Loader {
     orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
+    life: Weak<()>,
 }
 
 impl Loader {
@@ -29,7 +30,10 @@ impl Loader {
         done: impl Fn(Order, Loaded) + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, incoming) = mpsc::channel::<Order>();
+        let alive = Arc::new(());
+        let life = Arc::downgrade(&alive);
         let work = move || {
+            let _alive = alive;
             for order in incoming {
                 let loaded = root.read(&order.path);
                 done(order, loaded);
@@ -38,7 +42,13 @@ impl Loader {
         Ok(Self {
             orders: Some(orders),
             thread: Some(thread::Builder::new().name("loader".into()).spawn(work)?),
+            life,
         })
+    }
+
+    /// For others to see whether the thread is there: it is all that holds this.
+    pub(super) fn life(&self) -> Weak<()> {
+        self.life.clone()
     }
 
     pub(super) fn order(&self, order: Order) {

@@ -75,6 +75,11 @@ impl TemplateWatch {
             thread: Some(thread),
         })
     }
+
+    /// By itself, which only a panic makes it do.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
 }
 
 impl Drop for TemplateWatch {

@@ -125,6 +125,8 @@ impl Traffic {
 pub struct Snapshot {
     /// Addresses connections are taken on, in the order of [`Scheme::ALL`].
     pub bound: [Vec<SocketAddr>; Scheme::COUNT],
+    /// Addresses on which nobody takes connections any more, although the server runs.
+    pub listeners_ended: usize,
     pub traffic: [Traffic; Scheme::COUNT],
     pub connections_limit: u64,
 }

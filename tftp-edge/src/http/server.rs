@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Admission, Place};
@@ -131,6 +132,8 @@ impl Site {
 /// The running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
+    /// One for each address.
+    listeners: Vec<JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
 
@@ -202,8 +205,9 @@ impl Server {
                 }
             });
         }
-        let server = Self {
+        let mut server = Self {
             shared,
+            listeners: Vec::new(),
             runtime: Some(runtime),
         };
         for endpoint in endpoints {
@@ -212,7 +216,7 @@ impl Server {
         Ok(server)
     }
 
-    fn open(&self, endpoint: &Endpoint) -> Result<(), StartError> {
+    fn open(&mut self, endpoint: &Endpoint) -> Result<(), StartError> {
         let settings = &self.shared.site.settings;
         let (listen, key, switch) = match endpoint.scheme {
             Scheme::Http => (&settings.listen, "http.listen", "http.enabled"),
@@ -221,14 +225,15 @@ impl Server {
         let runtime = self.runtime.as_ref().expect("taken when dropped");
         for &address in listen {
             let (shared, endpoint) = (Arc::clone(&self.shared), endpoint.clone());
-            match shared.bind(&endpoint, address, runtime) {
-                Ok(listener) => drop(runtime.spawn(shared.accept(endpoint, listener))),
+            let listener = match shared.bind(&endpoint, address, runtime) {
+                Ok(listener) => runtime.spawn(shared.accept(endpoint, listener)),
                 Err(error) if crate::tftp::socket::may_come_later(&error) => {
                     tracing::warn!(%address, "the address does not exist yet and is waited for");
-                    runtime.spawn(shared.wait_for(endpoint, address));
+                    runtime.spawn(shared.wait_for(endpoint, address))
                 }
                 Err(source) => return Err(start_error(address, key, switch, source)),
-            }
+            };
+            self.listeners.push(listener);
         }
         Ok(())
     }
@@ -241,6 +246,7 @@ impl Server {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             bound: self.shared.bound.lock().clone(),
+            listeners_ended: self.listeners.iter().filter(|it| it.is_finished()).count(),
             traffic: Scheme::ALL.map(|scheme| self.shared.site.lane(scheme).traffic()),
             connections_limit: self.shared.admission.limit() as u64,
         }

@@ -236,6 +236,16 @@ impl Engine {
         }
     }
 
+    /// What keeps it from answering as it should.
+    fn problem(&self) -> Option<&'static str> {
+        let thread = self.thread.lock();
+        if thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Some("the thread of the kernel side has ended; the log says why, restart");
+        }
+        let is_behind = self.behind.load(Ordering::Relaxed);
+        is_behind.then_some("the kernel's directory could not be written; see the log")
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         let (counts, slab_bytes, bank_map_bytes) = {
             let directory = self.directory.lock();
@@ -254,10 +264,7 @@ impl Engine {
             .sum();
         Snapshot {
             interfaces: self.interfaces.clone(),
-            problem: self
-                .behind
-                .load(Ordering::Relaxed)
-                .then(|| "the kernel's directory could not be written; see the log".to_owned()),
+            problem: self.problem().map(str::to_owned),
             xdp: self.tally(0),
             tc: self.tally(1),
             sweeper: self.sweeper_stats.tally(),

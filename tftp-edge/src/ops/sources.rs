@@ -54,7 +54,7 @@ pub struct Content {
     pub last_regeneration: Duration,
     /// How many files it changed.
     pub last_regeneration_files: u64,
-    /// Threads of the content that have ended by themselves.
+    /// Threads behind the sockets that have ended by themselves.
     pub ended: Vec<&'static str>,
 }
 
@@ -182,6 +182,12 @@ impl Reading {
                 "{ended} of {all} TFTP workers have ended; the log says why, restart the daemon"
             ));
         }
+        if self.http.listeners_ended > 0 {
+            reasons.push(format!(
+                "{} HTTP listeners have ended; the log says why, restart the daemon",
+                self.http.listeners_ended
+            ));
+        }
         for thread in &self.content.ended {
             reasons.push(format!(
                 "the {thread} thread has ended; the log says why, restart the daemon"
@@ -268,10 +274,12 @@ mod tests {
         reading.sockets.bound = vec![([127, 0, 0, 1], 69).into()];
         reading.content.settled = true;
         reading.sockets.workers = Workers { all: 4, ended: 1 };
+        reading.http.listeners_ended = 1;
         reading.content.ended = vec!["curator"];
         let reasons = reading.not_ready();
-        assert_eq!(reasons.len(), 2);
+        assert_eq!(reasons.len(), 3);
         assert!(reasons[0].starts_with("1 of 4 TFTP workers"), "{reasons:?}");
-        assert!(reasons[1].starts_with("the curator thread"), "{reasons:?}");
+        assert!(reasons[1].starts_with("1 HTTP listeners"), "{reasons:?}");
+        assert!(reasons[2].starts_with("the curator thread"), "{reasons:?}");
     }
 }
