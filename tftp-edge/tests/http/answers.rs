@@ -67,13 +67,17 @@ fn what_must_not_be_served_looks_like_what_is_not_there() {
         "/../inventory.db",
         "/%2e%2e/inventory.db",
         "/folder/%00file",
+        "/folder/%",
+        "/folder/%zzfile",
+        "/folder/%c3%28",
+        "http://x/%2e%2e/inventory.db",
         "/ConfigFileCacheList.txt",
         &format!("/{}", "x".repeat(1000)),
     ] {
         assert_eq!(without_date(path), absent, "{path}");
     }
     // Each connection was counted as what its name is for.
-    assert_eq!(site.stage(Stage::Other, StageCounter::NotFound), 9);
+    assert_eq!(site.stage(Stage::Other, StageCounter::NotFound), 13);
 }
 
 #[test]

@@ -154,6 +154,8 @@ fn what_is_no_http_and_what_is_too_long_is_refused() {
     let site = Site::start(&[("a.xml", b"<a/>")]);
     for (request, status, refusal) in [
         ("nonsense\r\n\r\n".to_owned(), 400, Refusal::Malformed),
+        // As HTTP/0.9 had it.
+        ("GET /a.xml\r\n".to_owned(), 400, Refusal::Malformed),
         (
             "GET /a b c HTTP/1.1\r\n\r\n".to_owned(),
             400,
