@@ -206,11 +206,16 @@ fn a_window_lets_the_files_of_its_device_in_and_takes_them_out_at_its_end() {
     site.write("SEP000000000001.cnf.xml.sgn", "signed");
     site.start();
     site.heard.clear();
-    open_for(&site, Some(3));
+    open_for(&site, Some(5));
     site.until_found("SEP000000000001.cnf.xml.sgn", b"signed");
     let held = site.found(CONFIG);
-    assert_eq!(site.library().counts().windows_open, Some(1));
-    assert!(matches!(site.told(CONFIG), Some(State::Published(_))));
+    // Requests are answered a little before listeners are told, and these before it is counted.
+    site.until("listeners have it", |site| {
+        matches!(site.told(CONFIG), Some(State::Published(_)))
+    });
+    site.until("it was counted", |site| {
+        site.library().counts().windows_open == Some(1)
+    });
     assert!(site.knocking(Knockers::Closed).is_empty());
 
     // Nobody commits anything: the time alone ends it.
