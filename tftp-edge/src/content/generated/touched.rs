@@ -16,13 +16,10 @@ pub(super) fn touched<'s>(before: &Snapshot, now: &'s Snapshot) -> Vec<&'s Devic
     let mut same_layers: HashMap<(&str, Option<&str>), bool> = HashMap::new();
     now.devices
         .values()
-        .map(AsRef::as_ref)
-        .filter(|device: &&Device| {
+        .filter(|device| {
             let layers = (device.site.as_str(), device.profile.as_deref());
-            let same_device = before
-                .devices
-                .get(&device.name)
-                .is_some_and(|old| old.as_ref() == *device);
+            // Mostly one and the same in memory: then the comparison looks no further.
+            let same_device = before.devices.get(&device.name) == Some(*device);
             let same_loads = same_loads
                 || (device.modules.is_empty() && before.load(device) == now.load(device));
             let compare = || same_settings(device, before, now);
@@ -35,6 +32,7 @@ pub(super) fn touched<'s>(before: &Snapshot, now: &'s Snapshot) -> Vec<&'s Devic
                 || key_services(device, &before.objects).eq(key_services(device, &now.objects));
             !(same_device && same_loads && same_settings && same_models && same_services())
         })
+        .map(AsRef::as_ref)
         .collect()
 }
 
