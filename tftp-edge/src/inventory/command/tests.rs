@@ -417,6 +417,11 @@ fn the_passwords_of_a_site_are_not_shown() {
         "hq\n  phone_password = (set, not shown)\n  ssh_user = admin\n  \
          ssh_password = (set, not shown)\n"
     );
+    // Not a password, but whether phones keep one.
+    let set = ["inventory", "site", "set", "west", "vpn_keep_password=true"];
+    shell.run(&set).unwrap();
+    let list = shell.run(&["inventory", "site", "list"]).unwrap();
+    assert!(list.contains("vpn_keep_password = true"), "{list}");
 }
 
 #[test]

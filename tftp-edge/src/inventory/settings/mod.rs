@@ -184,9 +184,9 @@ pub(super) fn shown<'v>(key: &str, value: &'v str) -> &'v str {
     }
 }
 
-/// Whether a key holds a password.
+/// Whether a key holds a password. `vpn_keep_password` is one of true and false.
 pub fn is_secret(key: &str) -> bool {
-    key.to_ascii_lowercase().ends_with("password")
+    key != "vpn_keep_password" && key.to_ascii_lowercase().ends_with("password")
 }
 
 /// Settings for people to read: of a password, only that there is one.
