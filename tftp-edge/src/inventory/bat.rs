@@ -348,8 +348,10 @@ impl Phone<'_> {
         modules: &[String],
         left_out: &mut LeftOut,
     ) -> BTreeMap<u16, LineKey> {
+        // A file may name more modules than any phone takes.
         let of_module = |name: &String| self.models.find(name).map_or(0, |model| model.lines);
-        let buttons = model.lines + modules.iter().map(of_module).sum::<u16>();
+        let of_modules = modules.iter().map(of_module);
+        let buttons = of_modules.fold(model.lines, u16::saturating_add);
         let actions = self.values.iter().filter_map(|(field, target)| {
             let number = target.replace('\\', "");
             Some(match field {

@@ -119,6 +119,16 @@ fn speed_dials_without_a_button_are_told() {
 }
 
 #[test]
+fn more_modules_than_any_phone_takes_are_no_matter() {
+    let modules = 3000;
+    let header: String = (1..=modules).map(|at| format!(",MODULE {at}")).collect();
+    let row = ",7916-24".repeat(modules);
+    let file = format!("MAC ADDRESS,DIRECTORY NUMBER 1{header}\n1231123245AB,1001{row}\n");
+    let (devices, _) = import(&file, model("7962", Protocol::Sip));
+    assert_eq!(devices.unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_wrong_is_told_by_line() {
     let (told, _) = import("DESCRIPTION\nx\n", BatDefaults::default());
     let told = told.unwrap_err();
