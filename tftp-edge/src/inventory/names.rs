@@ -42,11 +42,11 @@ impl FromStr for Mac {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let digits = text.as_bytes();
         if digits.len() != 12 {
-            return Err(NameError);
+            return Err(NameError::Form);
         }
         let mut octets = [0; 6];
         for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(NameError);
+            let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(NameError::Form);
             // Two hex digits are below 256.
             *octet = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
         }
@@ -139,7 +139,7 @@ impl DeviceName {
         let plain = &name[..name.len() - seal.len()];
         if let Some(of) = plain.strip_suffix(".cnf.xml") {
             let of: Self = of.parse().ok()?;
-            return Some(of).filter(|of| of.kind() != NameKind::Sip && !of.is_default());
+            return Some(of).filter(|of| of.kind() != NameKind::Sip);
         }
         if let Some(of) = plain.strip_suffix(".cnf") {
             return of
@@ -149,13 +149,13 @@ impl DeviceName {
         }
         let list = name.strip_suffix(".tlv")?;
         let of = list.strip_prefix("ctl").or(list.strip_prefix("itl"))?;
-        // CTLFile.tlv and ITLFile.tlv are everybody's.
-        of.parse().ok().filter(|of: &Self| of.as_str() != "FILE")
+        of.parse().ok()
     }
 
-    /// `XMLDefault.cnf.xml` and its like are of no device.
-    fn is_default(&self) -> bool {
-        self.as_str().starts_with("XMLDEFAULT") || self.as_str() == "SPDEFAULT"
+    /// `XMLDefault.cnf.xml` and its like, `CTLFile.tlv` and `ITLFile.tlv` are everybody's.
+    fn is_taken(&self) -> bool {
+        let name = self.as_str();
+        name.starts_with("XMLDEFAULT") || matches!(name, "SPDEFAULT" | "FILE")
     }
 }
 
@@ -181,14 +181,16 @@ impl FromStr for DeviceName {
             .next()
             .is_some_and(|b| b.is_ascii_alphanumeric());
         if !begins || text.len() > MAX_LEN || !text.bytes().all(known) {
-            return Err(NameError);
+            return Err(NameError::Form);
         }
         let name = Self::of_text(text);
         // A mistyped address must not become a soft phone of that name.
         let has_prefix = |(prefix, _): &(&str, _)| name.as_str().starts_with(prefix);
-        match WITH_MAC.iter().any(has_prefix) && name.mac().is_none() {
-            true => Err(NameError),
-            false => Ok(name),
+        let is_mistyped = WITH_MAC.iter().any(has_prefix) && name.mac().is_none();
+        match (is_mistyped, name.is_taken()) {
+            (true, _) => Err(NameError::Form),
+            (_, true) => Err(NameError::Taken),
+            (false, false) => Ok(name),
         }
     }
 }
@@ -207,11 +209,15 @@ impl<'de> Deserialize<'de> for DeviceName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected SEP (SIP, ATA) and the 12 hex digits of the MAC address, such as SEP001122334455, \
-     or the name of a soft phone: up to 15 letters, digits and - _ ."
-)]
-pub struct NameError;
+pub enum NameError {
+    #[error(
+        "expected SEP (SIP, ATA) and the 12 hex digits of the MAC address, such as \
+         SEP001122334455, or the name of a soft phone: up to 15 letters, digits and - _ ."
+    )]
+    Form,
+    #[error("all phones ask for files of that name; expected another one")]
+    Taken,
+}
 
 #[cfg(test)]
 mod tests {
@@ -322,7 +328,14 @@ mod tests {
             "a b",
             "sixteen_chars_xx",
         ] {
-            assert_eq!(text.parse::<DeviceName>(), Err(NameError), "{text}");
+            assert_eq!(text.parse::<DeviceName>(), Err(NameError::Form), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_all_phones_ask_for_is_no_devices() {
+        for text in ["XMLDefault", "XMLDefault504G", "SPDefault", "File"] {
+            assert_eq!(text.parse::<DeviceName>(), Err(NameError::Taken), "{text}");
         }
     }
 }
