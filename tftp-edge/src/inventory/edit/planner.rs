@@ -249,6 +249,7 @@ impl<'e> Planner<'e> {
         self.check_references(&mut errors);
         self.check_removed(&mut errors);
         self.check_models(&mut errors);
+        self.check_type_ids(&mut errors);
         self.check_file_names(&mut errors);
         self.errors = errors;
     }
@@ -364,6 +365,33 @@ impl<'e> Planner<'e> {
                     record: Some(name_of(planned.change.record())),
                     column: None,
                     problem: format!("then {} would be wrong: {first}", some_of(&wrong)),
+                });
+            }
+        }
+    }
+
+    /// `XMLDefault.cnf.xml` has one element for each type id.
+    fn check_type_ids(&self, errors: &mut RowErrors) {
+        for planned in &self.planned {
+            let Some(Record::Model(model)) = planned.change.after() else {
+                continue;
+            };
+            let Some(type_id) = model.type_id else {
+                continue;
+            };
+            let mut models = self.models.iter();
+            let other = models.find(|other| {
+                other.type_id == Some(type_id) && !other.name.eq_ignore_ascii_case(&model.name)
+            });
+            if let Some(other) = other {
+                errors.add(RowError {
+                    place: planned.place.cloned().unwrap_or_default(),
+                    record: Some(format!("{} {}", Table::Models.noun(), model.name)),
+                    column: Some("type_id".into()),
+                    problem: format!(
+                        "{type_id} is that of a {}; expected another one, or nothing",
+                        other.name
+                    ),
                 });
             }
         }
