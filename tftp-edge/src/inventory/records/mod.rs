@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::{
     AppDialRule, Device, DeviceName, DialPlan, FeaturePolicy, KeyAction, Model, Models,
-    PhoneService, Protocol, Server, SoftKeySet, check_object_name,
+    PhoneService, Protocol, Server, SoftKeySet,
 };
 pub(super) use keys::print as print_keys;
 use layer::Layer;
@@ -52,12 +52,6 @@ impl Mistake {
             problem: problem.into(),
         }
     }
-}
-
-/// A thing whose name becomes part of a file's.
-fn named(name: &str, column: &'static str, checked: Result<(), String>) -> Result<(), Mistake> {
-    of_column("name", check_object_name(name))?;
-    of_column(column, checked)
 }
 
 fn of_column(column: &'static str, checked: Result<(), String>) -> Result<(), Mistake> {
@@ -257,9 +251,9 @@ impl Record {
     ) -> Result<(), Mistake> {
         match self {
             Self::Device(device) => device::check(device, protocol, models),
-            Self::DialPlan(name, plan) => named(name, "rules", plan.check()),
-            Self::SoftKeys(name, set) => named(name, "states", set.check()),
-            Self::FeaturePolicy(name, policy) => named(name, "features", policy.check()),
+            Self::DialPlan(_, plan) => of_column("rules", plan.check()),
+            Self::SoftKeys(_, set) => of_column("states", set.check()),
+            Self::FeaturePolicy(_, policy) => of_column("features", policy.check()),
             Self::AppDialRule(_, rule) => of_column("digits", rule.check()),
             Self::Service(_, service) => of_column("url", service.check()),
             _ => Ok(()),

@@ -1,6 +1,6 @@
 //! What records may be called.
 
-use super::super::{Protocol, text};
+use super::super::{Protocol, check_object_name, text};
 
 /// The name of a site, a profile, a server group or a service.
 pub(super) fn of_text(text: &str) -> Result<String, String> {
@@ -13,12 +13,7 @@ pub(super) fn of_text(text: &str) -> Result<String, String> {
 /// A name that becomes part of a file's.
 pub(super) fn of_file(text: &str) -> Result<String, String> {
     let name = text.trim();
-    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > 50 || !name.chars().all(known) {
-        return Err(format!(
-            "{name:?} is no name for a file of phones; expected up to 50 letters, digits, - and _"
-        ));
-    }
+    check_object_name(name)?;
     Ok(name.into())
 }
 
