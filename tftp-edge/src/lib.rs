@@ -18,6 +18,7 @@ pub mod inventory;
 pub mod kernel;
 pub mod locale;
 pub mod misses;
+mod nearest;
 pub mod ops;
 pub mod phonefile;
 pub mod port_owner;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use crate::nearest::nearest;
+
 /// What is wrong with a file: where, what, and what to do.
 #[derive(Debug)]
 pub struct Fault {
@@ -209,14 +211,8 @@ fn explain(message: &str) -> (String, String) {
 }
 
 fn choose(wrong: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .min()
-        // Further than a third of the word is another word.
-        .filter(|(distance, name)| *distance <= name.len().max(wrong.len()).div_ceil(3));
-    match nearest {
-        Some((_, name)) => format!("did you mean `{name}`?"),
+    match nearest(wrong, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "remove it".to_owned(),
         None => format!("choose one of: {}", known.join(", ")),
     }

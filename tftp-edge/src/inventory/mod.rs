@@ -33,7 +33,6 @@ pub use history::{Entry, HistoryQuery, HistorySettings, Origin};
 pub use line_key::{FEATURES, KeyAction, LineKey, feature_id};
 pub use models::{MODELS, Model, ModelKind, Models};
 pub use names::{DeviceName, Mac, NameError, NameKind};
-pub(crate) use objects::nearest;
 pub use objects::{
     AppDialRule, CALL_STATES, CallState, DialPlan, DialRule, FeaturePolicy, POLICY_FEATURES,
     PhoneService, PolicyFeature, SOFT_KEYS, SoftKey, SoftKeySet, TONES, check_object_name,

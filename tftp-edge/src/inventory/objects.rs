@@ -13,6 +13,7 @@ pub use feature_policy::{FeaturePolicy, POLICY_FEATURES, PolicyFeature};
 pub use soft_keys::{CALL_STATES, CallState, SOFT_KEYS, SoftKey, SoftKeySet};
 
 use super::text;
+use crate::nearest::nearest;
 
 /// Longest name of an object that becomes part of a file's name.
 const MAX_NAME: usize = 40;
@@ -28,17 +29,6 @@ pub fn check_object_name(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// The known name nearest to one that is not known, if any is near.
-pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let folded = name.to_ascii_lowercase();
-    let distance = |known: &str| strsim::osa_distance(&folded, &known.to_ascii_lowercase());
-    let near = known.into_iter().map(|known| (distance(known), known));
-    // A third of the letters may be wrong: beyond that it is another word.
-    near.filter(|&(distance, known)| distance * 3 <= known.len().max(folded.len()))
-        .min()
-        .map(|(_, known)| known)
 }
 
 /// Says that a name is not known, and which one may be meant.

@@ -8,8 +8,9 @@ use similar::TextDiff;
 
 use super::{RenderError, Renderer, SharedFile, Templates, XML_DEFAULT};
 use crate::inventory::{
-    DEFAULT_SITE, Device, DeviceName, Inventory, Settings, Snapshot, StoreError, nearest,
+    DEFAULT_SITE, Device, DeviceName, Inventory, Settings, Snapshot, StoreError,
 };
+use crate::nearest::nearest;
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::layer::{self, Layer};
 use super::{device, model, object};
+use crate::nearest::nearest;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,15 +159,8 @@ impl Table {
     pub(in super::super) fn expected_columns(self, name: &str) -> String {
         let own = self.columns().iter().map(|column| column.name);
         let settings = self.layer().into_iter().flat_map(Layer::keys);
-        let nearest = own
-            .clone()
-            .chain(settings)
-            .map(|known| (strsim::jaro_winkler(known, name), known))
-            .max_by(|(one, _), (other, _)| one.total_cmp(other));
-        if let Some((likeness, nearest)) = nearest
-            && likeness > 0.85
-        {
-            return format!("did you mean {nearest}?");
+        if let Some(near) = nearest(name, own.clone().chain(settings)) {
+            return format!("did you mean {near}?");
         }
         let own = own.collect::<Vec<_>>().join(", ");
         match self.layer() {

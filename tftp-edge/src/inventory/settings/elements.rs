@@ -12,7 +12,7 @@ mod vendor;
 
 pub use vendor::{VENDOR_ELEMENTS, VendorElement};
 
-use crate::inventory::nearest;
+use crate::nearest::nearest;
 
 /// The part of the file that an element stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
