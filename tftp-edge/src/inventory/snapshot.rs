@@ -65,6 +65,7 @@ fn shared<T: PartialEq>(value: T, before: Option<&Arc<T>>) -> Arc<T> {
 
 impl Snapshot {
     /// Lays the settings of each site over those of the site `default`, and those over `defaults`.
+    /// Networks are each site's own.
     #[cfg(test)]
     pub(crate) fn new(contents: Contents, defaults: &Site) -> Self {
         Self::following(None, contents, defaults)
@@ -72,8 +73,7 @@ impl Snapshot {
 
     /// The same, after another one.
     pub(super) fn following(before: Option<&Self>, contents: Contents, defaults: &Site) -> Self {
-        let overlaid = |base: &Site, name: &str| {
-            let mut site = base.clone();
+        let overlaid = |mut site: Site, name: &str| {
             for (key, value) in contents.sites.get(name).into_iter().flatten() {
                 site.set(key, value).map_err(|source| Fault::Site {
                     site: name.into(),
@@ -82,13 +82,23 @@ impl Snapshot {
             }
             Ok(Arc::new(site))
         };
-        let default_site = overlaid(defaults, DEFAULT_SITE);
+        let default_site = overlaid(defaults.clone(), DEFAULT_SITE);
         let sites: BTreeMap<_, _> = contents
             .sites
             .keys()
             .filter(|name| *name != DEFAULT_SITE)
             .map(|name| {
-                let site = default_site.clone().and_then(|base| overlaid(&base, name));
+                let site = default_site.clone().and_then(|base| {
+                    // An address is in one place: networks are not handed down.
+                    let subnets = Vec::new();
+                    overlaid(
+                        Site {
+                            subnets,
+                            ..Site::clone(&base)
+                        },
+                        name,
+                    )
+                });
                 (name.clone(), site)
             })
             .collect();
@@ -226,6 +236,25 @@ impl Snapshot {
 mod tests {
     use super::super::parse_csv;
     use super::*;
+
+    #[test]
+    fn networks_of_the_default_site_are_no_other_sites() {
+        let contents = Contents {
+            sites: [
+                (
+                    "default".into(),
+                    [("subnets".into(), "10.0.0.0/8".into())].into(),
+                ),
+                ("hq".into(), [("voicemail".into(), "8500".into())].into()),
+            ]
+            .into(),
+            ..Contents::default()
+        };
+        let snapshot = Snapshot::new(contents, &Site::default());
+        assert_eq!(snapshot.site_at([10, 1, 2, 3].into()), DEFAULT_SITE);
+        assert!(snapshot.site("hq").unwrap().subnets.is_empty());
+        assert_eq!(snapshot.default_site().unwrap().subnets.len(), 1);
+    }
 
     #[test]
     fn what_did_not_change_is_shared_with_the_snapshot_before() {

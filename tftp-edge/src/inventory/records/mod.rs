@@ -16,11 +16,12 @@ mod table;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use serde_json::json;
 
 use super::{
     AppDialRule, Device, DeviceName, DialPlan, FeaturePolicy, KeyAction, Model, Models,
-    PhoneService, Protocol, Server, SoftKeySet,
+    PhoneService, Protocol, Server, Site, SoftKeySet,
 };
 pub(super) use keys::print as print_keys;
 use layer::Layer;
@@ -302,6 +303,19 @@ impl Record {
             Self::Profile(_, settings) | Self::Site(_, settings) => layer::references(settings),
             _ => Vec::new(),
         }
+    }
+
+    /// Where the phones of a site are.
+    pub(super) fn networks(&self) -> Vec<IpNet> {
+        let Self::Site(_, settings) = self else {
+            return Vec::new();
+        };
+        let mut site = Site::default();
+        // What is no network was told where it came in.
+        let set = settings
+            .get("subnets")
+            .map(|nets| site.set("subnets", nets));
+        set.map_or_else(Vec::new, |_| site.subnets)
     }
 
     /// The models it needs, by name.

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use ipnet::IpNet;
+
 use super::super::{Place, RowError, RowErrors, name_of};
 use super::Planner;
 use crate::inventory::{Change, Mistake, Record, Table};
@@ -24,6 +26,7 @@ impl Planner<'_> {
         self.check_models(&mut errors);
         self.check_type_ids(&mut errors);
         self.check_file_names(&mut errors);
+        self.check_networks(&mut errors);
         self.errors = errors;
     }
 
@@ -182,6 +185,32 @@ impl Planner<'_> {
             _ => None,
         };
         record.clone().check(protocol, &self.models)
+    }
+
+    /// An address is in one site.
+    fn check_networks(&self, errors: &mut RowErrors) {
+        let mut sites: HashMap<IpNet, String> = HashMap::new();
+        for record in &self.rest {
+            let networks = record.networks().into_iter();
+            sites.extend(networks.map(|network| (network, record.key())));
+        }
+        for planned in &self.planned {
+            let Some(after) = planned.change.after() else {
+                continue;
+            };
+            for network in after.networks() {
+                if let Some(other) = sites.insert(network, after.key())
+                    && other != after.key()
+                {
+                    errors.add(RowError {
+                        place: planned.place.cloned().unwrap_or_default(),
+                        record: Some(name_of(after)),
+                        column: Some("subnets".into()),
+                        problem: format!("{network} is a network of site {other} already"),
+                    });
+                }
+            }
+        }
     }
 
     /// The case of a file's name says nothing.
