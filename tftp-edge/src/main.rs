@@ -282,10 +282,9 @@ fn command_exit(error: &CommandError) -> Exit {
         | CommandError::Refused(_)
         | CommandError::NotUndone(_)
         | CommandError::NotThere(_) => Exit::Data,
-        CommandError::Values(_)
-        | CommandError::Column(_)
-        | CommandError::NoTable
-        | CommandError::UnknownModel(_) => Exit::Usage,
+        CommandError::Column(_) | CommandError::NoTable | CommandError::UnknownModel(_) => {
+            Exit::Usage
+        }
         CommandError::Store(error) => error.into(),
         CommandError::Output(_) => Exit::Io,
     }

@@ -95,9 +95,6 @@ pub enum CommandError {
     NoTable,
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Of values on the command line.
-    #[error("{0}")]
-    Values(RowErrors),
     #[error("{0}")]
     Column(String),
     /// The command is right, but not for what there is.

@@ -33,7 +33,7 @@ Exit status:
    1  `status`: serving, but a kernel path that was asked for is not attached;
       `firmware check`, `files check`: phones are told to run firmware that is not here
   64  wrong usage
-  65  wrong inventory data
+  65  wrong inventory data, or something that does not fit the inventory
   66  an input file is missing
   69  an address, port or interface is not available; `status`: no daemon answers
   70  a fault in the program

@@ -194,13 +194,7 @@ fn apply(
     match inventory.apply(&edit, &Origin::of_process(how), false) {
         Ok(_) => Ok(()),
         Err(EditError::Store(error)) => Err(error.into()),
-        Err(EditError::Rows(errors)) => {
-            let is_gone = edit.rows.iter().all(|row| row.want == Want::Gone);
-            Err(match is_gone {
-                true => CommandError::Refused(errors),
-                false => CommandError::Values(errors),
-            })
-        }
+        Err(EditError::Rows(errors)) => Err(CommandError::Refused(errors)),
     }
 }
 
