@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::super::records::hides;
 use super::super::{
-    Contents, DeviceName, Edit, EditError, Inventory, Models, Origin, Place, Record, Row, Settings,
-    Table, Want,
+    Contents, DEFAULT_SITE, DeviceName, Edit, EditError, Inventory, Mistake, Models, Origin, Place,
+    Record, Row, Settings, Table, Want,
 };
 use super::import::counts;
 use super::print::{json_line, print_record, print_row, table_help};
@@ -310,6 +310,13 @@ fn records(table: Table, contents: Contents) -> Vec<Record> {
     }
 }
 
+fn not_there(table: Table, name: &str) -> CommandError {
+    CommandError::NotThere(format!(
+        "there is no {} {name:?}; `tftp-edge inventory list {table}` shows those there are",
+        table.noun()
+    ))
+}
+
 fn show(
     settings: &Settings,
     table: Table,
@@ -322,17 +329,15 @@ fn show(
     let keys = keys(table, name);
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let blank = Record::blank(table, &keys, &models);
-    let key = blank
-        .map_err(|mistake| CommandError::Column(mistake.problem))?
-        .key();
+    let wrong = |Mistake { column, problem }| {
+        CommandError::Column(format!("{} {name}, {column}: {problem}", table.noun()))
+    };
+    let key = blank.map_err(wrong)?.key();
     let found = records(table, contents)
         .into_iter()
         .find(|record| record.key() == key);
     let Some(record) = found else {
-        return Err(CommandError::NotThere(format!(
-            "there is no {} {key:?}",
-            table.noun()
-        )));
+        return Err(not_there(table, &key));
     };
     match json {
         true => json_line(&record.json(), out)?,
@@ -393,6 +398,15 @@ impl DeviceFilter {
             },
             None => None,
         };
+        let (site, profile) = (self.site.as_deref(), self.profile.as_deref());
+        if let Some(name) =
+            site.filter(|name| *name != DEFAULT_SITE && !contents.sites.contains_key(*name))
+        {
+            return Err(not_there(Table::Sites, name));
+        }
+        if let Some(name) = profile.filter(|name| !contents.profiles.contains_key(*name)) {
+            return Err(not_there(Table::Profiles, name));
+        }
         let is = |wanted: &Option<String>, value: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == value)
         };

@@ -178,9 +178,33 @@ fn devices_are_added_edited_shown_and_found_by_the_shell() {
             .count(),
         1
     );
-    assert_eq!(list(&["--site", "west"]), "");
+    assert_eq!(list(&["--number", "9"]), "");
     let json: serde_json::Value = serde_json::from_str(&list(&["--json"])).unwrap();
     assert_eq!(json["keys"]["3"]["action"]["speed_dial"]["number"], "2001");
+}
+
+#[test]
+fn what_is_asked_for_and_not_there_is_told() {
+    let shell = with_site();
+    for (arguments, part) in [
+        (
+            &["phones", "list", "--site", "moon"][..],
+            "there is no site \"moon\"; `tftp-edge inventory list sites` shows",
+        ),
+        (
+            &["phones", "list", "--profile", "lobby"],
+            "there is no profile \"lobby\"",
+        ),
+        (
+            &["inventory", "show", "loads", "7941"],
+            "load 7941, protocol: \"\"; expected sip or sccp",
+        ),
+    ] {
+        let error = shell.run(arguments).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+    let list = shell.run(&["phones", "list", "--site", "default"]);
+    assert_eq!(list.unwrap(), "");
 }
 
 #[test]
