@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use tempfile::TempDir;
 use tftp_edge::config::Config;
 use tftp_edge::content::{Change, Library, Listener, State};
-use tftp_edge::inventory::{DEFAULT_SITE, DeviceName, Inventory};
+use tftp_edge::inventory::{self, DEFAULT_SITE, DeviceName, Edit, Inventory, Origin, Want};
 use tftp_edge::kernel::Kernel;
 use tftp_edge::provisioning::Gate;
 
@@ -149,13 +149,16 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
     let mut result = Vec::new();
     let mut last = None;
     for round in 0..rounds {
-        let value = Some(TIME_ZONES[round % 2].to_owned());
+        let change = Edit::of_record(
+            inventory::Table::Sites,
+            Want::Upsert,
+            vec![DEFAULT_SITE.to_owned()],
+            vec![("time_zone".into(), TIME_ZONES[round % 2].to_owned())],
+        );
         ensure!(!interrupted(), "interrupted");
         let counted = library.counts().last_regeneration;
         let began = Instant::now();
-        writer
-            .store()
-            .set_site(DEFAULT_SITE, &[("time_zone".to_owned(), value)])?;
+        writer.apply(&change, &Origin::of_process("bench"), false)?;
         let committed = Instant::now();
         let (settled, spent) = wait(&news, phones)?;
         // Told to the listeners first, then counted.

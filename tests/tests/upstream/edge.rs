@@ -12,9 +12,7 @@ use tftp_edge::alarms::Alarms;
 use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
 use tftp_edge::http::{self, Scheme};
-use tftp_edge::inventory::{
-    self, Device, ImportMode, Inventory, Line, Protocol, SqliteStore, Store,
-};
+use tftp_edge::inventory::{self, Edit, Inventory, Origin, Table, Want};
 use tftp_edge::misses::Misses;
 use tftp_edge::provisioning::Gate;
 use tftp_edge::tftp::{self, BudgetSettings, Server};
@@ -106,19 +104,21 @@ impl Edge {
         let root = folder.path().join("root");
         fs::create_dir(&root).unwrap();
         let database = folder.path().join("inventory.db");
-        let device = Device {
-            lines: vec![Line {
-                number: "1001".to_owned(),
-                ..Line::default()
-            }],
-            ..Device::new(DEVICE.parse().unwrap(), "7961", Protocol::Sip)
-        };
-        let mut store = SqliteStore::open(&database).unwrap();
-        store.import(&[device], ImportMode::Upsert, false).unwrap();
-        let inventory = Inventory::open(&inventory::Settings {
+        let mut inventory = Inventory::open(&inventory::Settings {
             database,
             ..inventory::Settings::default()
-        });
+        })
+        .unwrap();
+        let device = Edit::of_record(
+            Table::Devices,
+            Want::New,
+            vec![DEVICE.to_owned()],
+            [("model", "7961"), ("protocol", "sip"), ("lines", "1001")]
+                .map(|(column, value)| (column.into(), value.to_owned()))
+                .into(),
+        );
+        let origin = Origin::of_process("test");
+        inventory.apply(&device, &origin, false).unwrap();
         let (heard, alarms) = (Arc::<Heard>::default(), Arc::<Alarms>::default());
         upstream.validate().unwrap();
         let library = Library::start(
@@ -127,7 +127,7 @@ impl Edge {
                 ..content::Settings::default()
             },
             &upstream,
-            inventory.unwrap(),
+            inventory,
             gate,
             alarms.clone(),
             vec![heard.clone()],

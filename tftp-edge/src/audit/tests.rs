@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::alarms::{Alarm, AlarmKind, Alarms};
 use crate::content::{Library, Listener, Settings};
-use crate::inventory::{self, Device, ImportMode, Inventory, Protocol, SqliteStore, Store};
+use crate::inventory::{self, Device, ImportMode, Inventory, Protocol, SqliteStore, Unchecked};
 use crate::provisioning::Gate;
 
 const PATIENCE: Duration = Duration::from_secs(20);

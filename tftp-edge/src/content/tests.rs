@@ -16,7 +16,9 @@ use tftp_ebpf::name::PATTERNS;
 
 use super::*;
 use crate::alarms::Alarms;
-use crate::inventory::{self, Device, ImportMode, Inventory, SqliteStore, Store, parse_csv};
+use crate::inventory::{
+    self, Device, ImportMode, Inventory, SqliteStore, Store, Unchecked, parse_csv,
+};
 use crate::provisioning::Gate;
 
 fn query(name: &[u8]) -> Query<'_> {

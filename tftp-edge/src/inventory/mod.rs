@@ -20,6 +20,8 @@ mod store;
 mod subnets;
 mod table_file;
 pub(crate) mod text;
+#[cfg(test)]
+mod unchecked;
 mod watch;
 
 use std::path::PathBuf;
@@ -45,10 +47,12 @@ pub use settings::{
 };
 pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
 pub use sqlite::SqliteStore;
-pub use store::{Contents, ImportMode, Objects, Scope, Store, StoreError, Summary};
+pub use store::{Contents, Objects, Scope, Store, StoreError, Summary};
 pub use subnets::Subnets;
 #[cfg(test)]
 pub(crate) use table_file::parse_csv;
+#[cfg(test)]
+pub(crate) use unchecked::{ImportMode, Unchecked};
 pub use watch::Watch;
 
 /// The `[inventory]` table of the configuration file.

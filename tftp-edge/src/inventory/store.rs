@@ -1,11 +1,11 @@
 //! What the daemon and the command line need of a database.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
     AppDialRule, Change, Device, DeviceName, DialPlan, Entry, FeaturePolicy, HistoryQuery,
-    LayerSettings, Model, Origin, PhoneService, Protocol, Record, Server, SoftKeySet,
+    LayerSettings, Model, Origin, PhoneService, Protocol, Server, SoftKeySet,
 };
 
 /// Everything a store holds, as of one commit.
@@ -38,15 +38,6 @@ pub struct Objects {
     pub app_dial_rules: BTreeMap<u16, AppDialRule>,
     pub feature_policies: BTreeMap<String, FeaturePolicy>,
     pub services: BTreeMap<String, PhoneService>,
-}
-
-/// What happens to devices that an imported file does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportMode {
-    /// They stay.
-    Upsert,
-    /// They go.
-    Replace,
 }
 
 /// What an import changed, or would change.
@@ -90,112 +81,6 @@ pub trait Store: Send {
     /// Opens the provisioning windows of devices until a time in Unix seconds; `None` closes them.
     fn set_windows(&mut self, devices: &[DeviceName], until: Option<u64>)
     -> Result<(), StoreError>;
-
-    /// Writes the devices, by name, as they are: for callers that have checked them. With
-    /// `dry_run` nothing is written, and the summary says what would have been.
-    fn import(
-        &mut self,
-        devices: &[Device],
-        mode: ImportMode,
-        dry_run: bool,
-    ) -> Result<Summary, StoreError> {
-        let names: Vec<_> = devices.iter().map(|device| device.name).collect();
-        let scope = match mode {
-            ImportMode::Upsert => Scope::Devices(&names),
-            ImportMode::Replace => Scope::Everything,
-        };
-        let mut summary = Summary::default();
-        self.edit(scope, &Origin::of_process("import"), &mut |contents| {
-            let stored = contents.devices.into_iter();
-            let mut stored: HashMap<DeviceName, Device> =
-                stored.map(|device| (device.name, device)).collect();
-            let record = |device: Device| Record::Device(device.into());
-            let mut changes = Vec::new();
-            for device in devices {
-                let before = stored.remove(&device.name).map(record);
-                match Change::between(before, Some(record(device.clone()))) {
-                    Some(change) => changes.push(change),
-                    None => summary.unchanged += 1,
-                }
-            }
-            let left = stored.into_values();
-            changes.extend(left.map(|device| Change::Removed(record(device))));
-            summary.count(&changes);
-            match dry_run {
-                true => Vec::new(),
-                false => changes,
-            }
-        })?;
-        Ok(summary)
-    }
-
-    /// Removes the devices; gives back the names that were not there.
-    fn remove(&mut self, names: &[DeviceName]) -> Result<Vec<DeviceName>, StoreError> {
-        let mut missing = BTreeSet::from_iter(names.iter().copied());
-        self.edit(
-            Scope::Devices(names),
-            &Origin::of_process("remove"),
-            &mut |contents| {
-                let removed = contents.devices.into_iter().map(|device| {
-                    missing.remove(&device.name);
-                    Change::Removed(Record::Device(device.into()))
-                });
-                removed.collect()
-            },
-        )?;
-        Ok(missing.into_iter().collect())
-    }
-
-    /// Sets keys of a site, and makes the site if there is none. `None` goes back to the default.
-    fn set_site(
-        &mut self,
-        site: &str,
-        settings: &[(String, Option<String>)],
-    ) -> Result<(), StoreError> {
-        self.edit(
-            Scope::Devices(&[]),
-            &Origin::of_process("set"),
-            &mut |contents| {
-                let before = contents.sites.get(site);
-                let mut after = before.cloned().unwrap_or_default();
-                for (key, value) in settings {
-                    match value {
-                        Some(value) => after.insert(key.clone(), value.clone()),
-                        None => after.remove(key),
-                    };
-                }
-                let record = |settings: &LayerSettings| Record::Site(site.into(), settings.clone());
-                let change = Change::between(before.map(record), Some(record(&after)));
-                change.into_iter().collect()
-            },
-        )
-        .map(drop)
-    }
-
-    /// Names the firmware of a model; `None` leaves the phones what they run.
-    fn set_load(
-        &mut self,
-        model: &str,
-        protocol: Protocol,
-        load: Option<&str>,
-    ) -> Result<(), StoreError> {
-        self.edit(
-            Scope::Devices(&[]),
-            &Origin::of_process("set"),
-            &mut |contents| {
-                let record = |load: &str| Record::Load {
-                    model: model.into(),
-                    protocol,
-                    load: load.into(),
-                };
-                let before = contents.loads.get(&(model.to_owned(), protocol));
-                let before = before.map(|load| record(load));
-                let change = Change::between(before, load.map(record));
-                change.into_iter().collect()
-            },
-        )
-        .map(drop)
-    }
 }
 
 impl Summary {

@@ -322,7 +322,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::inventory::{ImportMode, parse_csv};
+    use crate::inventory::{ImportMode, Unchecked, parse_csv};
 
     #[derive(Parser)]
     struct Shell {

@@ -204,7 +204,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::inventory::{ImportMode, SqliteStore, Store, parse_csv};
+    use crate::inventory::{ImportMode, SqliteStore, Unchecked, parse_csv};
 
     const PHONES: &str = "name,model,protocol,lines,site\n\
                           SEP00AABBCCDDEE,8845,sip,1001,hq\n\

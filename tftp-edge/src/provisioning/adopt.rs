@@ -168,7 +168,7 @@ mod tests {
     use std::thread;
 
     use super::{adopt as adopt_as, *};
-    use crate::inventory::{ImportMode, Settings, parse_csv};
+    use crate::inventory::{ImportMode, Settings, Unchecked, parse_csv};
 
     fn open(folder: &Path) -> Inventory {
         let settings = Settings {

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::super::{
     AppDialRule, Device, DialPlan, DialRule, FeaturePolicy, ImportMode, Inventory, KeyAction,
     LayerSettings, Line, LineKey, LineOptions, Model, Models, PhoneService, Protocol, Server, Site,
-    SoftKeySet, Summary, Table, Watch, parse_csv,
+    SoftKeySet, Summary, Table, Unchecked, Watch, parse_csv,
 };
 use super::*;
 
