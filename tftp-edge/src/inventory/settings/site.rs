@@ -92,7 +92,10 @@ impl FromStr for NumberPool {
 
 /// The keys only a site has.
 pub const SITE_KEYS: &[(&str, &str)] = &[
-    ("subnets", "10.1.0.0/16;fd00:1::/64  where its phones are"),
+    (
+        "subnets",
+        "10.1.0.0/16;fd00:1::/64  where its phones are, and no other site's",
+    ),
     (
         "tftp_servers",
         "ADDRESS;…  up to 5, what DHCP tells its phones",
