@@ -12,7 +12,7 @@ use tftp_edge::alarms::Alarms;
 use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
 use tftp_edge::http::{self, Scheme};
-use tftp_edge::inventory::{self, Edit, Inventory, Origin, Table, Want};
+use tftp_edge::inventory::{self, Edit, Inventory, Origin, SqliteStore, Store, Table, Want};
 use tftp_edge::misses::Misses;
 use tftp_edge::provisioning::Gate;
 use tftp_edge::tftp::{self, BudgetSettings, Server};
