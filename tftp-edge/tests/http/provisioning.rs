@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use tftp_ebpf::stage::Stage;
 use tftp_edge::content::Catalog as _;
-use tftp_edge::inventory::{Device, ImportMode, Line, Protocol, Store as _};
+use tftp_edge::inventory::{Store as _, Table};
 use tftp_edge::stats::StageCounter;
 
 use crate::site::{Choice, Client, Site, networks};
@@ -14,15 +14,8 @@ const KNOWN: &str = "SEP001B54AA0001";
 const UNKNOWN: &str = "SEP001B54AA0002";
 
 fn add_known(choice: &Choice) {
-    let device = Device {
-        lines: vec![Line {
-            number: "1001".to_owned(),
-            ..Line::default()
-        }],
-        ..Device::new(KNOWN.parse().unwrap(), "7961", Protocol::Sip)
-    };
-    let import = choice.store().import(&[device], ImportMode::Upsert, false);
-    import.unwrap();
+    let columns = [("model", "7961"), ("protocol", "sip"), ("lines", "1001")];
+    choice.set(Table::Devices, KNOWN, &columns);
 }
 
 /// All that a client sees of an answer, but for its date.
@@ -98,14 +91,12 @@ fn a_window_that_is_open_lets_the_phone_in_under_each_of_its_names() {
 #[test]
 fn each_site_has_its_own_default_or_none() {
     let site = Site::with(&[], |choice| {
-        for (key, value) in [
+        let columns = [
             ("subnets", "127.0.0.2/32"),
             ("servers", "10.1.0.1"),
             ("auto_registration", "true"),
-        ] {
-            let setting = (key.to_owned(), Some(value.to_owned()));
-            choice.store().set_site("berlin", &[setting]).unwrap();
-        }
+        ];
+        choice.set(Table::Sites, "berlin", &columns);
     });
     let path = "/XMLDefault.cnf.xml";
     let berlin = site.connect_from([127, 0, 0, 2], None).get(path);

@@ -15,7 +15,7 @@ use tftp_edge::access::Access;
 use tftp_edge::alarms::Alarms;
 use tftp_edge::content::{self, Library, upstream};
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings, Snapshot};
-use tftp_edge::inventory::{self, Inventory, SqliteStore};
+use tftp_edge::inventory::{self, Edit, Inventory, Origin, SqliteStore, Table, Want};
 use tftp_edge::misses::Misses;
 use tftp_edge::provisioning::Gate;
 use tftp_edge::stats::StageCounter;
@@ -39,6 +39,18 @@ pub(crate) struct Choice {
 impl Choice {
     pub(crate) fn store(&self) -> SqliteStore {
         SqliteStore::open(&self.database).unwrap()
+    }
+
+    /// Adds a record to the inventory.
+    pub(crate) fn set(&self, table: Table, name: &str, columns: &[(&'static str, &str)]) {
+        let columns = columns
+            .iter()
+            .map(|&(column, value)| (column.into(), value.to_owned()));
+        let edit = Edit::of_record(table, Want::New, vec![name.to_owned()], columns.collect());
+        let mut inventory = Inventory::new(Box::new(self.store()), inventory::Site::default());
+        inventory
+            .apply(&edit, &Origin::of_process("test"), false)
+            .unwrap();
     }
 }
 
