@@ -63,6 +63,11 @@ fn rrq(name: impl AsRef<[u8]>, tail: &[u8]) -> Vec<u8> {
     [b"\0\x01", name.as_ref(), b"\0octet\0", tail].concat()
 }
 
+/// The client's system reports its multicast groups when it likes to, in packets with IP options.
+fn others_may_count(reason: Reason) -> bool {
+    reason == Reason::IpComplex
+}
+
 /// Fails unless `reason` has been counted `times` since `before`: by the rung under test, and by
 /// every rung behind it if it hands such packets on. `socket` is what the daemon counts for those
 /// that reach it; `None` if the host itself drops them.
@@ -88,7 +93,7 @@ fn ensure_counted(
     for (path, reason) in expected {
         let grown = rig.grown(before, path, reason, times)?;
         ensure!(
-            grown == times,
+            grown == times || grown > times && others_may_count(reason),
             "{grown} and not {times} counted as {} by {path}",
             reason.as_str()
         );
@@ -733,7 +738,7 @@ fn with_a_complex_header(rig: &Rig<'_>, request: &[u8]) -> Result<()> {
     ensure_served(&phone)?;
     if rig.rung != Rung::Socket {
         let fragments = rig.grown(&before, rig.first_path(), complex, 2)?;
-        ensure!(fragments == 2, "{fragments} fragments counted");
+        ensure!(fragments >= 2, "{fragments} fragments counted");
     }
     ensure!(rig.grown(&before, Rung::Socket.as_str(), first, 1)? == 1);
     Ok(())
