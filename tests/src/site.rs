@@ -163,6 +163,17 @@ impl Site {
         }
     }
 
+    /// One whose phones run what they are to run: what is measured is not firmware, so there is
+    /// little of it.
+    pub fn without_upgrades(phones: usize) -> Self {
+        Self::new(&SiteOptions {
+            phones,
+            upgrade_one_in: 0,
+            firmware_divisor: 1024,
+            ..SiteOptions::default()
+        })
+    }
+
     /// Writes the disk tree to `root` and `phones.csv` to `csv`.
     pub fn write(&self, root: &Path, csv: &Path) -> Result<()> {
         for (name, content) in &self.tree {

@@ -25,7 +25,7 @@ use crate::lab::{
 };
 use crate::phones::{Family, FileOracle, Fleet, FleetOptions, Oracle, PhoneSpec, Progress, Report};
 use crate::server::{Place, Server};
-use crate::site::{self, Site, SiteOptions};
+use crate::site::{self, Site};
 
 /// The configuration every phone fetches in the second load: 12 blocks of 512 bytes and an empty
 /// one.
@@ -97,12 +97,7 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Vec
         .iter()
         .map(|()| tempfile::tempdir())
         .collect::<std::io::Result<Vec<_>>>()?;
-    let mut site = Site::new(&SiteOptions {
-        phones: if options.quick { 100 } else { 500 },
-        upgrade_one_in: 0,
-        firmware_divisor: 1024,
-        ..SiteOptions::default()
-    });
+    let mut site = Site::without_upgrades(if options.quick { 100 } else { 500 });
     let fetchers = fetchers(options.phones);
 
     say("b: starting the daemon three times, and dnsmasq");

@@ -19,7 +19,7 @@ use crate::demo::{Edge, Mode};
 use crate::lab::{Lab, LabOptions, interrupted};
 use crate::phones::{Family, PhoneSpec};
 use crate::server::Place;
-use crate::site::{self, Site, SiteOptions};
+use crate::site::{self, Site};
 
 /// What the setting becomes, in turns.
 const TIME_ZONES: [&str; 2] = [
@@ -91,12 +91,7 @@ struct Round {
 
 pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Table> {
     let phones = if options.quick { 1_000 } else { 10_000 };
-    let site = Site::new(&SiteOptions {
-        phones,
-        upgrade_one_in: 0,
-        firmware_divisor: 1024,
-        ..SiteOptions::default()
-    });
+    let site = Site::without_upgrades(phones);
     let lab = Lab::new(LabOptions::default())?;
     let folder = tempfile::tempdir()?;
     let place = Place::Namespace(&lab.server);

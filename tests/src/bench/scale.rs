@@ -14,7 +14,7 @@ use crate::demo::{Edge, Metrics, Mode};
 use crate::lab::{Lab, LabOptions, Process, interrupted};
 use crate::phones::{Fleet, FleetOptions, PhoneSpec, Progress};
 use crate::server::Place;
-use crate::site::{self, Site, SiteOptions};
+use crate::site::{self, Site};
 
 /// One device in so many has the profile that is changed.
 const SHARED_ONE_IN: usize = 10;
@@ -29,12 +29,7 @@ const PROFILE: &str = "shared";
 
 pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Table> {
     let phones = if options.quick { 10_000 } else { 100_000 };
-    let mut site = Site::new(&SiteOptions {
-        phones,
-        upgrade_one_in: 0,
-        firmware_divisor: 1024,
-        ..SiteOptions::default()
-    });
+    let mut site = Site::without_upgrades(phones);
     let lab = Lab::new(LabOptions::default())?;
     let folder = tempfile::tempdir()?;
     let place = Place::Namespace(&lab.server);
