@@ -160,9 +160,15 @@ fn told(error: &anyhow::Error) -> String {
     line
 }
 
-fn run(file: &Path) -> Result<Exit, Failure> {
+/// The configuration, with the log as it says.
+fn configured(file: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(file)?;
     log::init(&config.log);
+    Ok(config)
+}
+
+fn run(file: &Path) -> Result<Exit, Failure> {
+    let config = configured(file)?;
     keep_memory_private();
     edge::run(&config).map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
@@ -198,8 +204,7 @@ fn status(file: &Path, json: bool, socket: Option<PathBuf>) -> Result<Exit, Fail
 }
 
 fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    log::init(&config.log);
+    let config = configured(file)?;
     command
         .run(&config.inventory, &mut io::stdout())
         .map_err(|error| Failure::new(command_exit(&error), error))?;
@@ -207,8 +212,7 @@ fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
 }
 
 fn phones(file: &Path, command: PhonesCommand) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    log::init(&config.log);
+    let config = configured(file)?;
     match command {
         PhonesCommand::Devices(command) => command
             .run(&config.inventory, &mut io::stdout())
@@ -221,8 +225,7 @@ fn phones(file: &Path, command: PhonesCommand) -> Result<Exit, Failure> {
 }
 
 fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    log::init(&config.log);
+    let config = configured(file)?;
     let (root, templates) = (&config.content.root, &config.content.templates);
     arguments
         .run(&config.inventory, root, templates, &mut io::stdout())
@@ -241,15 +244,13 @@ fn render(file: &Path, arguments: &RenderArgs) -> Result<Exit, Failure> {
 }
 
 fn dhcp(file: &Path, arguments: &DhcpArgs) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    log::init(&config.log);
+    let config = configured(file)?;
     arguments.run(&config.inventory, &mut io::stdout(), &mut io::stderr())?;
     Ok(Exit::Ok)
 }
 
 fn lldp(file: &Path, arguments: &LldpArgs) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    log::init(&config.log);
+    let config = configured(file)?;
     arguments.run(&config.inventory, &mut io::stdout(), &mut io::stderr())?;
     Ok(Exit::Ok)
 }
@@ -258,8 +259,7 @@ fn audit(
     file: &Path,
     run: impl FnOnce(&Config, &mut dyn Write) -> Result<bool, AuditError>,
 ) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    log::init(&config.log);
+    let config = configured(file)?;
     let is_whole = run(&config, &mut io::stdout()).map_err(|error| {
         let exit = match &error {
             AuditError::Content(error) => error.into(),

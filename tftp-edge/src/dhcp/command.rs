@@ -71,6 +71,12 @@ fn interface(name: &str) -> Result<String, String> {
     }
 }
 
+/// What is missing, a line each.
+fn tell(gaps: &[Gap], err: &mut dyn Write) -> io::Result<()> {
+    gaps.iter()
+        .try_for_each(|gap| writeln!(err, "tftp-edge: {gap}"))
+}
+
 impl DhcpArgs {
     /// Writes the configuration to `out`, and to `err`, line by line, what is missing in it.
     pub fn run(
@@ -81,9 +87,7 @@ impl DhcpArgs {
     ) -> Result<(), DhcpError> {
         let snapshot = Inventory::open(settings)?.snapshot()?;
         let (text, gaps) = self.text(&snapshot)?;
-        for gap in gaps {
-            writeln!(err, "tftp-edge: {gap}")?;
-        }
+        tell(&gaps, err)?;
         let text = text.ok_or(DhcpError::Nothing(match (self.format, self.ipv6) {
             (Format::Dnsmasq, _) => "IPv4 or IPv6",
             (_, false) => "IPv4",
@@ -135,9 +139,7 @@ impl LldpArgs {
     ) -> Result<(), DhcpError> {
         let snapshot = Inventory::open(settings)?.snapshot()?;
         let (text, gaps) = self.text(&snapshot)?;
-        for gap in gaps {
-            writeln!(err, "tftp-edge: {gap}")?;
-        }
+        tell(&gaps, err)?;
         Ok(out.write_all(text?.as_bytes())?)
     }
 
