@@ -63,11 +63,6 @@ fn rrq(name: impl AsRef<[u8]>, tail: &[u8]) -> Vec<u8> {
     [b"\0\x01", name.as_ref(), b"\0octet\0", tail].concat()
 }
 
-/// The client's system reports its multicast groups when it likes to, in packets with IP options.
-fn others_may_count(reason: Reason) -> bool {
-    reason == Reason::IpComplex
-}
-
 /// Fails unless `reason` has been counted `times` since `before`: by the rung under test, and by
 /// every rung behind it if it hands such packets on. `socket` is what the daemon counts for those
 /// that reach it; `None` if the host itself drops them.
@@ -93,7 +88,7 @@ fn ensure_counted(
     for (path, reason) in expected {
         let grown = rig.grown(before, path, reason, times)?;
         ensure!(
-            grown == times || grown > times && others_may_count(reason),
+            grown == times,
             "{grown} and not {times} counted as {} by {path}",
             reason.as_str()
         );
@@ -574,7 +569,7 @@ fn senders_that_could_do_harm_get_silence(rig: &mut Rig<'_>) -> Result<()> {
         ("impossible source", from_an_impossible_address),
         ("off the list", from_an_address_off_the_list),
         ("spoilt UDP", with_a_spoilt_header),
-        ("complex IP", with_a_complex_header),
+        ("complex IP", with_a_complex_header_alone),
     ] {
         case(rig, &request).context(what)?;
     }
@@ -720,6 +715,14 @@ fn with_a_spoilt_header(rig: &Rig<'_>, request: &[u8]) -> Result<()> {
     ensure_counted(rig, &before, first, Some(first), 1)
 }
 
+/// The client's system reports its multicast groups when it likes to, in packets with IP options:
+/// a count that one of them got into is taken again.
+fn with_a_complex_header_alone(rig: &Rig<'_>, request: &[u8]) -> Result<()> {
+    with_a_complex_header(rig, request)
+        .or_else(|_| with_a_complex_header(rig, request))
+        .or_else(|_| with_a_complex_header(rig, request))
+}
+
 fn with_a_complex_header(rig: &Rig<'_>, request: &[u8]) -> Result<()> {
     let phone = rig.exchange(CLIENT_V4)?;
     let raw = Raw::to_server((CLIENT_V4, phone.local_port()?), request);
@@ -738,7 +741,7 @@ fn with_a_complex_header(rig: &Rig<'_>, request: &[u8]) -> Result<()> {
     ensure_served(&phone)?;
     if rig.rung != Rung::Socket {
         let fragments = rig.grown(&before, rig.first_path(), complex, 2)?;
-        ensure!(fragments >= 2, "{fragments} fragments counted");
+        ensure!(fragments == 2, "{fragments} fragments counted");
     }
     ensure!(rig.grown(&before, Rung::Socket.as_str(), first, 1)? == 1);
     Ok(())
