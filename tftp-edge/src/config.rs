@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub use self::fault::Fault;
 use crate::access::Access;
 use crate::ops::{self, control, log};
-use crate::{content, http, inventory, kernel, provisioning, tftp};
+use crate::{content, http, inventory, kernel, provisioning, register, tftp};
 
 /// Where the configuration is when `--config` does not say otherwise.
 pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
@@ -31,6 +31,7 @@ pub struct Config {
     pub upstream: content::upstream::Settings,
     pub inventory: inventory::Settings,
     pub provisioning: provisioning::Settings,
+    pub register: register::Settings,
     pub kernel: kernel::Settings,
     pub metrics: ops::http::Settings,
     pub control: control::Settings,
@@ -90,6 +91,9 @@ impl Config {
         self.kernel
             .validate()
             .map_err(|(key, problem)| ("kernel", key, problem))?;
+        self.register
+            .validate()
+            .map_err(|(key, problem)| ("register", key, problem))?;
         if self.kernel.tid_ports.overlaps(self.tftp.port_range) {
             let problem = format!(
                 "{} overlaps with tftp.port_range, {}: a transfer must be either the kernel's or \

@@ -26,6 +26,8 @@ use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
+use crate::register::storm::Storm;
+use crate::register::{self, Desk, Directory, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -60,6 +62,8 @@ pub enum StartError {
     Metrics(#[from] HttpError),
     #[error(transparent)]
     Http(#[from] http::StartError),
+    #[error(transparent)]
+    Register(#[from] register::StartError),
 }
 
 impl StartError {
@@ -73,6 +77,7 @@ impl StartError {
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Metrics(error) => Exit::of_io(&error.source),
             Self::Http(error) => error.exit(),
+            Self::Register(error) => error.exit(),
             Self::Inventory(error) => error.into(),
             Self::Content(error) => error.into(),
             Self::Audit(error) => Exit::of_io(error),
@@ -143,8 +148,12 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     parts.push_with("audit", move || audited.shutdown());
 
     let inventory = Inventory::open(&config.inventory)?;
-    let listeners: Vec<Arc<dyn Listener>> =
-        vec![Arc::clone(&kernel) as _, Arc::clone(&auditor) as _];
+    let directory = Arc::new(Directory::default());
+    let listeners: Vec<Arc<dyn Listener>> = vec![
+        Arc::clone(&kernel) as _,
+        Arc::clone(&auditor) as _,
+        Arc::clone(&directory) as _,
+    ];
     let library = Library::start(
         &config.content,
         &config.upstream,
@@ -157,6 +166,13 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     parts.push_with("content", move || watched.shutdown());
 
     let access = Arc::new(config.access.allow.clone());
+    let desk = Arc::new(Desk {
+        access: Arc::clone(&access),
+        alarms: Arc::clone(&alarms),
+        directory,
+        storm: Arc::new(Storm::new(&config.register.storm)),
+        table: Arc::new(Table::default()),
+    });
     let counters = Arc::new(Counters::default());
     let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
     let reviewed = runtime.spawn(review(Arc::clone(&misses), Arc::clone(&alarms)));
@@ -194,6 +210,10 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         parts.push("http", server);
     }
 
+    let registrars = Arc::new(Registrars::start(&config.register, desk)?);
+    let registering = Arc::downgrade(&registrars);
+    parts.push("register", registrars);
+
     let counted = Arc::clone(&library);
     let asked = Arc::clone(&library);
     let knocked = Arc::clone(&library);
@@ -220,6 +240,10 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         }),
         upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
+        register: Arc::new(move || {
+            let registrars = registering.upgrade();
+            registrars.map(|it| it.snapshot()).unwrap_or_default()
+        }),
         knocking: Arc::new(move |who| knocked.knocking(who)),
         alarms,
     });

@@ -1,6 +1,6 @@
 //! The tftp-edge daemon, as a library so that the lab can drive its parts.
 //!
-//! Dependencies point one way: `edge → {tftp, http, kernel, ops} → content → provisioning →
+//! Dependencies point one way: `edge → {tftp, http, register, kernel, ops} → content → provisioning →
 //! {inventory, phonefile}`, and `edge → audit → {firmware, locale} → content`.
 
 pub mod access;
@@ -25,5 +25,6 @@ pub mod port_owner;
 pub mod port_range;
 pub mod provisioning;
 pub mod recent;
+pub mod register;
 pub mod stats;
 pub mod tftp;

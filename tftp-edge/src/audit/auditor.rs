@@ -20,7 +20,7 @@ const SETTLES: Duration = Duration::from_millis(250);
 
 enum Message {
     Survey(Arc<Survey>),
-    Inventory(Box<Snapshot>),
+    Inventory(Arc<Snapshot>),
     Stop,
 }
 
@@ -71,8 +71,8 @@ impl Listener for Auditor {
         let _ = self.messages.send(Message::Survey(Arc::clone(survey)));
     }
 
-    fn inventory_changed(&self, snapshot: &Snapshot) {
-        let snapshot = Box::new(snapshot.clone());
+    fn inventory_changed(&self, snapshot: &Arc<Snapshot>) {
+        let snapshot = Arc::clone(snapshot);
         let _ = self.messages.send(Message::Inventory(snapshot));
     }
 }
@@ -85,7 +85,7 @@ struct Work {
     /// What the newest inventory asks for.
     wanted: Option<(Needs, Locales)>,
     /// An inventory that was not looked at yet.
-    snapshot: Option<Box<Snapshot>>,
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 impl Work {

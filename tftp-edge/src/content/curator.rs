@@ -261,10 +261,10 @@ impl Curator {
     /// Takes over a new state of the inventory; gives back the names whose content is another one,
     /// and the devices that were let in or shut out.
     fn generate(&mut self, snapshot: Snapshot) -> (Vec<Arc<str>>, Vec<DeviceName>) {
+        let snapshot = Arc::new(snapshot);
         for listener in &self.listeners {
             listener.inventory_changed(&snapshot);
         }
-        let snapshot = Arc::new(snapshot);
         self.shared.inventory.store(Some(snapshot.clone()));
         self.alarms
             .set(AlarmKind::NumberPool, provisioning::used_up(&snapshot));

@@ -169,7 +169,7 @@ pub trait Listener: Send + Sync + 'static {
     fn surveyed(&self, _survey: &Arc<Survey>) {}
 
     /// The inventory is another; its files are about to change.
-    fn inventory_changed(&self, _snapshot: &Snapshot) {}
+    fn inventory_changed(&self, _snapshot: &Arc<Snapshot>) {}
 }
 
 #[cfg(test)]

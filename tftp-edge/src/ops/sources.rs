@@ -12,6 +12,7 @@ use crate::content::upstream;
 use crate::http::{self, Scheme};
 use crate::kernel::{Mode, Snapshot};
 use crate::provisioning::{Knockers, Knocking};
+use crate::register;
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
 
@@ -84,6 +85,7 @@ pub struct Sources {
     pub content: Probe<Content>,
     pub upstream: Probe<upstream::Snapshot>,
     pub devices: Probe<Devices>,
+    pub register: Probe<register::Snapshot>,
     pub knocking: Arc<dyn Fn(Knockers) -> Vec<Knocking> + Send + Sync>,
     pub alarms: Arc<Alarms>,
 }
@@ -100,6 +102,7 @@ impl Default for Sources {
             content: Arc::new(Content::default),
             upstream: Arc::new(upstream::Snapshot::default),
             devices: Arc::new(Devices::default),
+            register: Arc::new(register::Snapshot::default),
             knocking: Arc::new(|_| Vec::new()),
             alarms: Arc::default(),
         }
@@ -118,6 +121,7 @@ impl Sources {
             content: (self.content)(),
             upstream: (self.upstream)(),
             devices: (self.devices)(),
+            register: (self.register)(),
             alarms: Arc::clone(&self.alarms),
         }
     }
@@ -135,6 +139,7 @@ pub struct Reading {
     pub content: Content,
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
+    pub register: register::Snapshot,
     pub alarms: Arc<Alarms>,
 }
 

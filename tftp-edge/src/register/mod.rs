@@ -1,0 +1,38 @@
+//! The registration edge: phones register here over SCCP and SIP, and a storm of them stays orderly.
+//!
+//! ```text
+//! sccp::Server ─┐             ┌─ Directory   who there is, from the inventory
+//! sip::Server  ─┼─▶ Desk ─────┼─ Storm       may it come in now, or when
+//!               │             ├─ Table       who is registered, from where, until when
+//!               └── Order ◀───┴─ …           reset, restart, apply-config
+//! ```
+//!
+//! Protocol code is sans-IO: bytes and time in, bytes and deadlines out; sockets are in one thin
+//! loop for each protocol. What both protocols need is the [`Desk`]. The kernel program classifies
+//! what comes to the ports and holds back newcomers in a storm; [`Guard`] is all that is known of
+//! it here.
+
+mod binding;
+mod departure;
+mod desk;
+mod directory;
+mod guard;
+mod order;
+mod refusal;
+pub mod sccp;
+mod settings;
+pub mod sip;
+mod start;
+pub mod storm;
+mod table;
+
+pub use binding::{Binding, ConnectionId, Registration, Transport};
+pub use departure::Departure;
+pub use desk::Desk;
+pub use directory::{Directory, OwnLine};
+pub use guard::{Guard, NoGuard};
+pub use order::{Dispatch, NotSent, Order};
+pub use refusal::Refusal;
+pub use settings::{Mode, Settings};
+pub use start::{Registrars, Snapshot, StartError};
+pub use table::{Change, Edit, Table};
