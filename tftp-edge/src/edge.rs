@@ -27,7 +27,7 @@ use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, Registrars, Table};
+use crate::register::{self, Desk, Directory, NoGuard, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -169,7 +169,10 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let desk = Arc::new(Desk {
         access: Arc::clone(&access),
         alarms: Arc::clone(&alarms),
+        bans: Arc::default(),
         directory,
+        guard: Arc::new(NoGuard),
+        newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&config.register.storm)),
         table: Arc::new(Table::default()),
     });

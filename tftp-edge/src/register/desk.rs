@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::bans::Bans;
+use super::newcomers::Newcomers;
 use super::storm::Storm;
-use super::{Directory, Table};
+use super::{Directory, Guard, Table};
 use crate::access::Access;
 use crate::alarms::Alarms;
 
@@ -11,7 +13,10 @@ use crate::alarms::Alarms;
 pub struct Desk {
     pub access: Arc<Access>,
     pub alarms: Arc<Alarms>,
+    pub bans: Arc<Bans>,
     pub directory: Arc<Directory>,
+    pub guard: Arc<dyn Guard>,
+    pub newcomers: Arc<Newcomers>,
     pub storm: Arc<Storm>,
     pub table: Arc<Table>,
 }

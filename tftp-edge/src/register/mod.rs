@@ -12,11 +12,13 @@
 //! what comes to the ports and holds back newcomers in a storm; [`Guard`] is all that is known of
 //! it here.
 
+pub mod bans;
 mod binding;
 mod departure;
 mod desk;
 mod directory;
 mod guard;
+pub mod newcomers;
 mod order;
 mod refusal;
 pub mod sccp;
