@@ -1,8 +1,10 @@
 //! Starting and stopping the registrars.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::{Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, sccp, sip};
+use super::{Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, sccp, sip, storm};
 use crate::inventory::Protocol;
 use crate::ops::exit::Exit;
 
@@ -13,6 +15,8 @@ pub enum StartError {
     Sccp(#[from] sccp::StartError),
     #[error(transparent)]
     Sip(#[from] sip::StartError),
+    #[error("cannot start the thread that watches for storms: {0}")]
+    Storm(#[source] io::Error),
 }
 
 impl StartError {
@@ -20,6 +24,7 @@ impl StartError {
         match self {
             Self::Sccp(error) => error.exit(),
             Self::Sip(error) => error.exit(),
+            Self::Storm(error) => Exit::of_io(error),
         }
     }
 }
@@ -29,6 +34,7 @@ impl StartError {
 pub struct Snapshot {
     pub sccp: sccp::Snapshot,
     pub sip: sip::Snapshot,
+    pub storm: storm::Snapshot,
 }
 
 /// The registrars that run. Dropping them stops them.
@@ -36,6 +42,7 @@ pub struct Registrars {
     desk: Arc<Desk>,
     sccp: Option<sccp::Server>,
     sip: Option<sip::Server>,
+    storm: Option<storm::Driver>,
 }
 
 impl Registrars {
@@ -44,7 +51,13 @@ impl Registrars {
             desk: Arc::clone(&desk),
             sccp: None,
             sip: None,
+            storm: None,
         };
+        if settings.mode != Mode::Off {
+            let (storm, guard) = (Arc::clone(&desk.storm), Arc::clone(&desk.guard));
+            let driver = storm::Driver::start(storm, guard).map_err(StartError::Storm)?;
+            registrars.storm = Some(driver);
+        }
         if settings.mode == Mode::Registrar {
             if settings.sccp.enabled {
                 registrars.sccp = Some(sccp::Server::start(&settings.sccp, Arc::clone(&desk))?);
@@ -72,6 +85,7 @@ impl Registrars {
                 .as_ref()
                 .map(sip::Server::snapshot)
                 .unwrap_or_default(),
+            storm: self.desk.storm.snapshot(Instant::now()),
         }
     }
 }

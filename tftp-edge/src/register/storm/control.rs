@@ -1,0 +1,173 @@
+//! What all threads share of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::admission::Admission;
+use super::watch::{Sight, Watch};
+use super::{Applicant, Decision, Settings, Snapshot, Tally, Told};
+use crate::inventory::Protocol;
+use crate::misses::Rate;
+
+/// Packets a second that the kernel program lets in at any rate.
+const LEAST_BUDGET: f64 = 50.0;
+
+/// The kernel's budget is left as it is while it is right within this part.
+const BUDGET_SLACK: f64 = 0.1;
+
+/// Watches arrivals and departures of the queue, and decides.
+#[derive(Debug)]
+pub struct Storm {
+    settings: Settings,
+    /// Refreshes need no lock.
+    refreshes: [AtomicU64; Protocol::ALL.len()],
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    admission: Admission,
+    watch: Watch,
+    tallies: [Tally; Protocol::ALL.len()],
+    /// What the kernel program was told to let in, per second.
+    budget: Option<f64>,
+}
+
+impl Storm {
+    pub fn new(settings: &Settings) -> Self {
+        Self::starting(settings, Instant::now())
+    }
+
+    pub(super) fn starting(settings: &Settings, now: Instant) -> Self {
+        Self {
+            settings: settings.clone(),
+            refreshes: Default::default(),
+            inner: Mutex::new(Inner {
+                admission: Admission::new(settings, now),
+                watch: Watch::new(settings, now),
+                tallies: Default::default(),
+                budget: None,
+            }),
+        }
+    }
+
+    /// Never waits. The times it says are whole seconds, and not shorter than the protocol allows:
+    /// phones are to be told just them.
+    pub fn ask(&self, applicant: &Applicant<'_>, now: Instant) -> Decision {
+        let protocol = applicant.protocol;
+        let age = now.saturating_duration_since(applicant.arrived);
+        let is_stale = age > self.settings.stale_after(protocol);
+        if applicant.is_refresh && !is_stale {
+            self.refreshes[protocol as usize].fetch_add(1, Ordering::Relaxed);
+            return Decision::Admit;
+        }
+        let mut inner = self.inner.lock();
+        let Inner {
+            admission, tallies, ..
+        } = &mut *inner;
+        let tally = &mut tallies[protocol as usize];
+        admission.capacity.aged(age);
+        tally.aged(age);
+        if is_stale {
+            tally.count(Told::Stale);
+            return Decision::Stale;
+        }
+        let verdict = admission.ask(applicant.device, protocol, now);
+        tally.count(verdict.told);
+        match verdict.wait_s {
+            None => Decision::Admit,
+            Some(seconds) => {
+                tally.waits(seconds);
+                Decision::Wait(Duration::from_secs(seconds))
+            }
+        }
+    }
+
+    /// An applicant that was admitted is registered.
+    pub fn served(&self, applicant: &Applicant<'_>, now: Instant) {
+        if !applicant.is_refresh {
+            self.inner.lock().admission.served(applicant.device, now);
+        }
+    }
+
+    /// To be called several times a second. Says what the kernel program is to let in, if that has
+    /// changed: none lets in all.
+    pub fn tick(&self, now: Instant) -> Option<Option<Rate>> {
+        let mut inner = self.inner.lock();
+        let Inner {
+            admission,
+            watch,
+            budget,
+            ..
+        } = &mut *inner;
+        admission.tick(now);
+        let rate = admission.capacity.rate();
+        let sight = Sight {
+            waiting: admission.places.len() + admission.unplaced.rate(now) as usize,
+            arrivals: admission.arrivals.rate(now),
+            rate,
+        };
+        if let Some(state) = watch.look(sight, now) {
+            let Sight {
+                waiting, arrivals, ..
+            } = sight;
+            let served = admission.capacity.drained(now);
+            tracing::warn!(
+                %state,
+                waiting,
+                arrivals_per_second = arrivals.round(),
+                served_per_second = served.round(),
+                capacity_per_second = rate.round(),
+                "registrations"
+            );
+        }
+        let wanted = (watch.state().is_storm() && rate.is_finite())
+            .then(|| (rate * f64::from(self.settings.kernel_percent) / 100.0).max(LEAST_BUDGET));
+        let is_same = match (*budget, wanted) {
+            (None, None) => true,
+            (Some(before), Some(wanted)) => (wanted - before).abs() <= before * BUDGET_SLACK,
+            _ => false,
+        };
+        if is_same {
+            return None;
+        }
+        *budget = wanted;
+        // A second's worth at once: what comes is as uneven as phones are.
+        Some(wanted.map(|per_second| Rate::new(per_second as u32, per_second as u32)))
+    }
+
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let mut inner = self.inner.lock();
+        let Inner {
+            admission,
+            watch,
+            tallies,
+            budget,
+        } = &mut *inner;
+        let mut tallies = tallies.clone();
+        for (tally, refreshes) in tallies.iter_mut().zip(&self.refreshes) {
+            tally.told[Told::Refresh as usize] = refreshes.load(Ordering::Relaxed);
+        }
+        let rate = admission.capacity.rate();
+        Snapshot {
+            state: watch.state(),
+            lasted: now.saturating_duration_since(watch.since()),
+            storms: watch.storms(),
+            arrivals_per_second: admission.arrivals.rate(now),
+            served_per_second: admission.capacity.drained(now),
+            capacity_per_second: Some(rate).filter(|it| it.is_finite()),
+            waiting: admission.places.len() as u64,
+            waiting_limit: admission.places.most() as u64,
+            longest_wait: admission.longest_wait(now),
+            in_progress: admission.admitted.in_progress() as u64,
+            in_progress_limit: admission.capacity.in_progress_limit(now) as u64,
+            missed: admission.missed,
+            abandoned: admission.admitted.abandoned(),
+            replanned: admission.replanned,
+            kernel_budget: budget.map(|it| it as u32),
+            tallies,
+        }
+    }
+}
