@@ -33,10 +33,13 @@ pub enum AlarmKind {
     NumberPool,
     /// The certificate of HTTPS has expired, or soon will. Subject: its file.
     Certificate,
+    /// A source is shut out from registration, or would be if it were not a site's. Subject: the
+    /// source.
+    Ban,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -44,6 +47,7 @@ impl AlarmKind {
         Self::Upstream,
         Self::NumberPool,
         Self::Certificate,
+        Self::Ban,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -55,6 +59,7 @@ impl AlarmKind {
             Self::Upstream => "upstream",
             Self::NumberPool => "number_pool",
             Self::Certificate => "certificate",
+            Self::Ban => "ban",
         }
     }
 }

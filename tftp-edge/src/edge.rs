@@ -26,6 +26,8 @@ use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
+use crate::register::bans::Bans;
+use crate::register::newcomers::Newcomers;
 use crate::register::storm::Storm;
 use crate::register::{self, Desk, Directory, NoGuard, Registrars, Table};
 use crate::stats::Counters;
@@ -54,6 +56,8 @@ pub enum StartError {
     UpstreamIsSelf(upstream::Server),
     #[error("the check of firmware and locales cannot be started: {0}")]
     Audit(#[source] io::Error),
+    #[error("the thread that takes in unknown phones cannot be started: {0}")]
+    Newcomers(#[source] io::Error),
     #[error(transparent)]
     Tftp(#[from] tftp::StartError),
     #[error("the control socket does not answer: {0}")]
@@ -69,9 +73,11 @@ pub enum StartError {
 impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Runtime(error) | Self::Signals(error) | Self::Control(error) => {
-                Exit::of_io(error)
-            }
+            Self::Runtime(error)
+            | Self::Signals(error)
+            | Self::Control(error)
+            | Self::Audit(error)
+            | Self::Newcomers(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
@@ -80,7 +86,6 @@ impl StartError {
             Self::Register(error) => error.exit(),
             Self::Inventory(error) => error.into(),
             Self::Content(error) => error.into(),
-            Self::Audit(error) => Exit::of_io(error),
             Self::UpstreamIsSelf(_) | Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
             Self::Tftp(tftp::StartError::Taken { .. }) => Exit::Unavailable,
             Self::Tftp(tftp::StartError::Permission { .. }) => Exit::NoPermission,
@@ -166,13 +171,21 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     parts.push_with("content", move || watched.shutdown());
 
     let access = Arc::new(config.access.allow.clone());
+    let newcomers = match config.register.mode {
+        register::Mode::Registrar => {
+            let inventory = Inventory::open(&config.inventory)?;
+            Newcomers::start(Arc::clone(&directory), inventory, config.provisioning)
+                .map_err(StartError::Newcomers)?
+        }
+        register::Mode::Off | register::Mode::Front => Newcomers::default(),
+    };
     let desk = Arc::new(Desk {
         access: Arc::clone(&access),
         alarms: Arc::clone(&alarms),
-        bans: Arc::default(),
+        bans: Arc::new(bans(config, &directory)),
         directory,
         guard: Arc::new(NoGuard),
-        newcomers: Arc::default(),
+        newcomers: Arc::new(newcomers),
         storm: Arc::new(Storm::new(&config.register.storm)),
         table: Arc::new(Table::default()),
     });
@@ -265,6 +278,16 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     };
     parts.push("control", control);
     Ok(parts)
+}
+
+/// A source of a site, or one that phones are registered from, is told of and not shut out.
+fn bans(config: &Config, directory: &Arc<Directory>) -> Bans {
+    let directory = Arc::clone(directory);
+    let trust = move |source| {
+        let known = directory.snapshot();
+        known.is_some_and(|it| it.subnets().hold(source))
+    };
+    Bans::new(&config.register.bans, Box::new(trust))
 }
 
 /// Where other edges could ask us.

@@ -33,12 +33,21 @@ impl Subnets {
 
     /// The site with the longest prefix that holds an address; `default` if none does.
     pub fn site_at(&self, address: IpAddr) -> &str {
+        self.find(address).unwrap_or(DEFAULT_SITE)
+    }
+
+    /// Whether any site has named a network that holds an address.
+    pub fn hold(&self, address: IpAddr) -> bool {
+        self.find(address).is_some()
+    }
+
+    fn find(&self, address: IpAddr) -> Option<&str> {
         let address = address.to_canonical();
         let found = self.lengths.iter().find_map(|(Reverse(len), nets)| {
             let net = IpNet::new(address, *len).ok()?.trunc();
             nets.get(&net)
         });
-        found.map_or(DEFAULT_SITE, String::as_str)
+        found.map(String::as_str)
     }
 
     /// The sites that an address can be in beside `default`.
@@ -80,7 +89,9 @@ mod tests {
             ("fd00:1:0:7::1", "lab"),
             ("fd00:2::1", DEFAULT_SITE),
         ] {
-            assert_eq!(subnets.site_at(address.parse().unwrap()), site, "{address}");
+            let ip = address.parse().unwrap();
+            assert_eq!(subnets.site_at(ip), site, "{address}");
+            assert_eq!(subnets.hold(ip), site != DEFAULT_SITE, "{address}");
         }
     }
 

@@ -27,6 +27,7 @@ pub mod sip;
 mod start;
 pub mod storm;
 mod table;
+mod ticker;
 
 pub use binding::{Binding, ConnectionId, Registration, Transport};
 pub use departure::Departure;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{sccp, sip, storm};
+use super::{bans, sccp, sip, storm};
 
 /// What the daemon does about registrations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,7 @@ pub struct Settings {
     pub sccp: sccp::Settings,
     pub sip: sip::Settings,
     pub storm: storm::Settings,
+    pub bans: bans::Settings,
 }
 
 impl Settings {
@@ -33,6 +34,7 @@ impl Settings {
     pub fn validate(&self) -> Result<(), (&'static str, String)> {
         self.sccp.validate()?;
         self.sip.validate()?;
-        self.storm.validate()
+        self.storm.validate()?;
+        self.bans.validate()
     }
 }

@@ -4,7 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, sccp, sip, storm};
+use super::ticker::Ticker;
+use super::{
+    Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, bans, newcomers, sccp, sip, storm,
+};
 use crate::inventory::Protocol;
 use crate::ops::exit::Exit;
 
@@ -16,7 +19,7 @@ pub enum StartError {
     #[error(transparent)]
     Sip(#[from] sip::StartError),
     #[error("cannot start the thread that watches for storms: {0}")]
-    Storm(#[source] io::Error),
+    Ticker(#[source] io::Error),
 }
 
 impl StartError {
@@ -24,7 +27,7 @@ impl StartError {
         match self {
             Self::Sccp(error) => error.exit(),
             Self::Sip(error) => error.exit(),
-            Self::Storm(error) => Exit::of_io(error),
+            Self::Ticker(error) => Exit::of_io(error),
         }
     }
 }
@@ -35,6 +38,10 @@ pub struct Snapshot {
     pub sccp: sccp::Snapshot,
     pub sip: sip::Snapshot,
     pub storm: storm::Snapshot,
+    pub bans: bans::Snapshot,
+    pub newcomers: newcomers::Counts,
+    /// Threads that have ended by themselves.
+    pub ended: Vec<&'static str>,
 }
 
 /// The registrars that run. Dropping them stops them.
@@ -42,7 +49,7 @@ pub struct Registrars {
     desk: Arc<Desk>,
     sccp: Option<sccp::Server>,
     sip: Option<sip::Server>,
-    storm: Option<storm::Driver>,
+    ticker: Option<Ticker>,
 }
 
 impl Registrars {
@@ -51,12 +58,11 @@ impl Registrars {
             desk: Arc::clone(&desk),
             sccp: None,
             sip: None,
-            storm: None,
+            ticker: None,
         };
         if settings.mode != Mode::Off {
-            let (storm, guard) = (Arc::clone(&desk.storm), Arc::clone(&desk.guard));
-            let driver = storm::Driver::start(storm, guard).map_err(StartError::Storm)?;
-            registrars.storm = Some(driver);
+            let ticker = Ticker::start(Arc::clone(&desk)).map_err(StartError::Ticker)?;
+            registrars.ticker = Some(ticker);
         }
         if settings.mode == Mode::Registrar {
             if settings.sccp.enabled {
@@ -73,7 +79,17 @@ impl Registrars {
         &self.desk
     }
 
+    fn ended(&self) -> Vec<&'static str> {
+        let ticker = self.ticker.as_ref().is_some_and(Ticker::has_ended);
+        let ended = [
+            ticker.then_some("storm"),
+            self.desk.newcomers.has_ended().then_some("newcomers"),
+        ];
+        ended.into_iter().flatten().collect()
+    }
+
     pub fn snapshot(&self) -> Snapshot {
+        let (desk, now) = (&self.desk, Instant::now());
         Snapshot {
             sccp: self
                 .sccp
@@ -85,7 +101,10 @@ impl Registrars {
                 .as_ref()
                 .map(sip::Server::snapshot)
                 .unwrap_or_default(),
-            storm: self.desk.storm.snapshot(Instant::now()),
+            storm: desk.storm.snapshot(now),
+            bans: desk.bans.snapshot(now),
+            newcomers: desk.newcomers.counts(),
+            ended: self.ended(),
         }
     }
 }

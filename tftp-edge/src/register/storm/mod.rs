@@ -28,7 +28,6 @@ mod admitted;
 mod calendar;
 mod capacity;
 mod control;
-mod driver;
 mod jitter;
 mod meter;
 mod places;
@@ -41,7 +40,6 @@ mod watch;
 use std::time::{Duration, Instant};
 
 pub use control::Storm;
-pub use driver::Driver;
 pub use jitter::jitter;
 pub use meter::Meter;
 pub use settings::Settings;

@@ -1,4 +1,4 @@
-//! Has the storm look at itself, and tells the kernel program.
+//! What has to be looked at from time to time, whether packets come or not.
 
 use std::io;
 use std::sync::Arc;
@@ -6,30 +6,32 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Storm;
-use crate::register::Guard;
+use super::Desk;
 
 const EVERY: Duration = Duration::from_millis(250);
 
-/// A thread; dropping it ends it, and has the kernel program let in all again.
+/// Has storms and bans look at the time, and tells the kernel program what it is to let in. A
+/// thread; dropping it ends it, and has the kernel program let in all again.
 #[derive(Debug)]
-pub struct Driver {
+pub struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Driver {
-    pub fn start(storm: Arc<Storm>, guard: Arc<dyn Guard>) -> io::Result<Self> {
+impl Ticker {
+    pub fn start(desk: Arc<Desk>) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let drive = move || {
+        let tick = move || {
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                if let Some(budget) = storm.tick(Instant::now()) {
-                    guard.admit(budget);
+                let now = Instant::now();
+                if let Some(budget) = desk.storm.tick(now) {
+                    desk.guard.admit(budget);
                 }
+                desk.bans.review(&desk.alarms, now);
             }
-            guard.admit(None);
+            desk.guard.admit(None);
         };
-        let thread = thread::Builder::new().name("storm".into()).spawn(drive)?;
+        let thread = thread::Builder::new().name("storm".into()).spawn(tick)?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
@@ -42,7 +44,7 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
