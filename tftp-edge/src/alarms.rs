@@ -33,10 +33,14 @@ pub enum AlarmKind {
     NumberPool,
     /// The certificate of HTTPS has expired, or soon will. Subject: its file.
     Certificate,
+    /// Phones are refused because there are too many. Subject: what is full.
+    Registrations,
+    /// Registrations are not kept over a restart. Subject: the database.
+    RegistrationStore,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -44,6 +48,8 @@ impl AlarmKind {
         Self::Upstream,
         Self::NumberPool,
         Self::Certificate,
+        Self::Registrations,
+        Self::RegistrationStore,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -55,6 +61,8 @@ impl AlarmKind {
             Self::Upstream => "upstream",
             Self::NumberPool => "number_pool",
             Self::Certificate => "certificate",
+            Self::Registrations => "registrations",
+            Self::RegistrationStore => "registration_store",
         }
     }
 }

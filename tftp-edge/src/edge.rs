@@ -27,7 +27,7 @@ use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, NoGuard, Registrars, Table};
+use crate::register::{self, Desk, Directory, Guard, NoGuard, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -166,15 +166,21 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     parts.push_with("content", move || watched.shutdown());
 
     let access = Arc::new(config.access.allow.clone());
+    let guard: Arc<dyn Guard> = Arc::new(NoGuard);
+    let table = Table::new(
+        config.register.max_registrations,
+        Arc::clone(&guard),
+        Arc::clone(&alarms),
+    );
     let desk = Arc::new(Desk {
         access: Arc::clone(&access),
         alarms: Arc::clone(&alarms),
         bans: Arc::default(),
         directory,
-        guard: Arc::new(NoGuard),
+        guard,
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&config.register.storm)),
-        table: Arc::new(Table::default()),
+        table: Arc::new(table),
     });
     let counters = Arc::new(Counters::default());
     let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));

@@ -14,6 +14,7 @@
 
 pub mod bans;
 mod binding;
+mod by_user;
 mod departure;
 mod desk;
 mod directory;
@@ -37,4 +38,4 @@ pub use order::{Dispatch, NotSent, Order};
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};
 pub use start::{Registrars, Snapshot, StartError};
-pub use table::{Change, Edit, Table};
+pub use table::{Change, Counts, Edit, Event, MAX_REGISTRATIONS, SHARDS, Table};
