@@ -36,10 +36,14 @@ pub enum AlarmKind {
     /// A source is shut out from registration, or would be if it were not a site's. Subject: the
     /// source.
     Ban,
+    /// Phones are refused because there are too many. Subject: what is full.
+    Registrations,
+    /// Registrations are not kept over a restart. Subject: the database.
+    RegistrationStore,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -48,6 +52,8 @@ impl AlarmKind {
         Self::NumberPool,
         Self::Certificate,
         Self::Ban,
+        Self::Registrations,
+        Self::RegistrationStore,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -60,6 +66,8 @@ impl AlarmKind {
             Self::NumberPool => "number_pool",
             Self::Certificate => "certificate",
             Self::Ban => "ban",
+            Self::Registrations => "registrations",
+            Self::RegistrationStore => "registration_store",
         }
     }
 }

@@ -119,6 +119,11 @@ impl Config {
         ] {
             *path = directory.join(&*path);
         }
+        // Empty is beside the inventory.
+        let registrations = &mut self.register.database;
+        if !registrations.as_os_str().is_empty() {
+            *registrations = directory.join(&*registrations);
+        }
     }
 }
 

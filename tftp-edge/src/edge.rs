@@ -29,7 +29,7 @@ use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::newcomers::Newcomers;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, NoGuard, Registrars, Table};
+use crate::register::{self, Desk, Directory, Guard, NoGuard, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -179,15 +179,22 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         }
         register::Mode::Off | register::Mode::Front => Newcomers::default(),
     };
+    let guard: Arc<dyn Guard> = Arc::new(NoGuard);
+    let table = Table::new(
+        config.register.max_registrations,
+        Arc::clone(&guard),
+        Arc::clone(&alarms),
+    );
+    let table = Arc::new(table);
     let desk = Arc::new(Desk {
         access: Arc::clone(&access),
         alarms: Arc::clone(&alarms),
-        bans: Arc::new(bans(config, &directory)),
+        bans: Arc::new(bans(config, &directory, &table)),
         directory,
-        guard: Arc::new(NoGuard),
+        guard,
         newcomers: Arc::new(newcomers),
         storm: Arc::new(Storm::new(&config.register.storm)),
-        table: Arc::new(Table::default()),
+        table,
     });
     let counters = Arc::new(Counters::default());
     let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
@@ -281,11 +288,11 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
 }
 
 /// A source of a site, or one that phones are registered from, is told of and not shut out.
-fn bans(config: &Config, directory: &Arc<Directory>) -> Bans {
-    let directory = Arc::clone(directory);
+fn bans(config: &Config, directory: &Arc<Directory>, table: &Arc<Table>) -> Bans {
+    let (directory, table) = (Arc::clone(directory), Arc::clone(table));
     let trust = move |source| {
         let known = directory.snapshot();
-        known.is_some_and(|it| it.subnets().hold(source))
+        known.is_some_and(|it| it.subnets().hold(source)) || table.count_from(source) > 0
     };
     Bans::new(&config.register.bans, Box::new(trust))
 }

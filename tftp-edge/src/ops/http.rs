@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::bounded::Bounded;
 use super::metrics::Metrics;
+use super::registration::Registration;
 use super::sources::Sources;
 
 /// A scrape every 15 seconds from a handful of collectors needs far less.
@@ -117,9 +118,18 @@ fn internal(error: &dyn std::error::Error) -> Response {
 }
 
 async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
-    match tokio::task::spawn_blocking(move || sources.read().not_ready()).await {
-        Ok(reasons) if reasons.is_empty() => "ready\n".into_response(),
-        Ok(reasons) => {
+    let look = move || {
+        let reading = sources.read();
+        // Worth knowing, and no reason to be taken out of service: others would have the storm.
+        let notice = Registration::new(&reading).and_then(|it| it.notice());
+        (reading.not_ready(), notice)
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok((reasons, None)) if reasons.is_empty() => "ready\n".into_response(),
+        Ok((reasons, Some(notice))) if reasons.is_empty() => {
+            format!("ready\n{notice}\n").into_response()
+        }
+        Ok((reasons, _)) => {
             let text = format!("not ready\n{}\n", reasons.join("\n"));
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
@@ -134,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::ops::sources::{Content, Sockets};
+    use crate::register::{self, storm};
 
     fn any_port() -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 0).into()
@@ -188,6 +199,26 @@ mod tests {
             .unwrap();
         let answer = fetch(&server, "GET /readyz").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nready\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_storm_is_told_and_does_not_make_it_unready() {
+        let mut sources = ready_sources();
+        sources.register = Arc::new(|| {
+            let mut register = register::Snapshot::default();
+            register.mode = register::Mode::Registrar;
+            register.storm.state = storm::State::Draining;
+            register.storm.waiting = 5_000;
+            register.storm.longest_wait = Duration::from_secs(75);
+            register
+        });
+        let server = Server::start(any_port(), Arc::new(sources)).await.unwrap();
+        let answer = fetch(&server, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let notice =
+            "ready\nregistrations: draining, 5000 phones wait, the last of them 1 min 15 s\n";
+        assert!(answer.ends_with(notice), "{answer}");
     }
 
     #[tokio::test]

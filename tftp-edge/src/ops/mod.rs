@@ -7,5 +7,6 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod phones;
+pub mod registration;
 pub mod sources;
 pub mod status;

@@ -193,7 +193,7 @@ impl Reading {
                 self.http.listeners_ended
             ));
         }
-        for thread in &self.content.ended {
+        for thread in self.content.ended.iter().chain(&self.register.ended) {
             reasons.push(format!(
                 "the {thread} thread has ended; the log says why, restart the daemon"
             ));

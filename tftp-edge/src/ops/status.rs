@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
+use super::registration::Registration;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
@@ -33,6 +34,8 @@ pub struct Status {
     pub files: Files,
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
+    /// None where phones do not register.
+    pub registration: Option<Registration>,
     pub alarms: Vec<Alarm>,
 }
 
@@ -143,6 +146,7 @@ impl Status {
                 unknown: reading.devices.unknown,
                 windows_open: reading.devices.windows_open,
             },
+            registration: Registration::new(reading),
             alarms: reading.alarms.list(),
         }
     }
@@ -296,6 +300,9 @@ impl fmt::Display for Status {
             )?,
         }
         self.fmt_upstream(out)?;
+        if let Some(registration) = &self.registration {
+            registration.fmt(out)?;
+        }
 
         if !self.alarms.is_empty() {
             writeln!(out, "\nalarms:")?;

@@ -14,9 +14,11 @@
 
 pub mod bans;
 mod binding;
+mod by_user;
 mod departure;
 mod desk;
 mod directory;
+pub mod front;
 mod guard;
 pub mod newcomers;
 mod order;
@@ -38,4 +40,4 @@ pub use order::{Dispatch, NotSent, Order};
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};
 pub use start::{Registrars, Snapshot, StartError};
-pub use table::{Change, Edit, Table};
+pub use table::{Change, Counts, Edit, Event, MAX_REGISTRATIONS, SHARDS, Table};

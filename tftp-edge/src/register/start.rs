@@ -35,6 +35,7 @@ impl StartError {
 /// What the registrars look like at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    pub mode: Mode,
     pub sccp: sccp::Snapshot,
     pub sip: sip::Snapshot,
     pub storm: storm::Snapshot,
@@ -46,6 +47,7 @@ pub struct Snapshot {
 
 /// The registrars that run. Dropping them stops them.
 pub struct Registrars {
+    mode: Mode,
     desk: Arc<Desk>,
     sccp: Option<sccp::Server>,
     sip: Option<sip::Server>,
@@ -55,6 +57,7 @@ pub struct Registrars {
 impl Registrars {
     pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
         let mut registrars = Self {
+            mode: settings.mode,
             desk: Arc::clone(&desk),
             sccp: None,
             sip: None,
@@ -91,6 +94,7 @@ impl Registrars {
     pub fn snapshot(&self) -> Snapshot {
         let (desk, now) = (&self.desk, Instant::now());
         Snapshot {
+            mode: self.mode,
             sccp: self
                 .sccp
                 .as_ref()

@@ -1,12 +1,16 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
 use crate::content::upstream;
 use crate::http::{self, Traffic};
+use crate::inventory::Protocol;
 use crate::kernel::{InterfaceStatus, Snapshot};
 use crate::ops::sources::{Content, Devices, Sockets};
+use crate::register;
+use crate::register::bans::Offence;
+use crate::register::storm::{self, Applicant, Storm, Told};
 use crate::stats::{Counters, LOG2_BUCKETS};
 
 fn socket_counters() -> Counters {
@@ -112,8 +116,44 @@ fn fixed() -> Sources {
             forgotten: 1,
             windows_open: Some(2),
         }),
+        register: Arc::new(registering),
         ..Sources::default()
     }
+}
+
+/// In the middle of a storm.
+fn registering() -> register::Snapshot {
+    let start = Instant::now();
+    let settings = storm::Settings {
+        max_registrations_per_second: 2,
+        ..storm::Settings::default()
+    };
+    let storm = Storm::new(&settings);
+    for number in 0..6 {
+        let device = format!("SEP{number:012X}").parse().unwrap();
+        let applicant = Applicant {
+            device: &device,
+            protocol: Protocol::Sip,
+            is_refresh: number == 0,
+            arrived: start,
+        };
+        storm.ask(&applicant, start + Duration::from_millis(1));
+    }
+    let mut register = register::Snapshot {
+        mode: register::Mode::Registrar,
+        storm: storm.snapshot(start),
+        ..register::Snapshot::default()
+    };
+    // What depends on the clock of this machine.
+    register.storm.arrivals_per_second = 0.0;
+    register.storm.longest_wait = Duration::from_secs(2);
+    register.storm.state = storm::State::Storm;
+    register.storm.storms = 1;
+    register.storm.kernel_budget = Some(50);
+    register.bans.bans[Offence::Guess as usize] = 3;
+    register.bans.limit = 4_096;
+    register.newcomers.taken_in = 7;
+    register
 }
 
 fn edge_text(sources: Sources) -> String {
@@ -158,6 +198,11 @@ fn every_combination_of_labels_is_there_before_anything_happened() {
         ("tftp_sessions_limit", 2),
         ("xdp_program_seconds_count", 2),
         ("inventory_devices", 2),
+        ("admission_decisions_total", 2 * Told::COUNT),
+        ("admission_queue_wait_seconds_count", 2),
+        ("retry_after_seconds_bucket", 2 * 9),
+        ("registration_bans_total", Offence::ALL.len()),
+        ("registration_newcomers_total", 5),
     ] {
         let start = format!("tftp_edge_{family}{{");
         let found: std::collections::HashSet<_> = text

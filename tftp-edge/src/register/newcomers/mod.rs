@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use self::answers::Answers;
 use self::intake::Intake;
@@ -48,7 +49,7 @@ pub enum Offer {
 }
 
 /// What became of newcomers since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub taken_in: u64,
     /// Their model is not known, does not speak the protocol, or is called otherwise.

@@ -122,6 +122,11 @@ impl Capacity {
         self.shortest.add(took, now);
     }
 
+    /// So many were completed elsewhere, as far as that can be seen.
+    pub fn seen_served(&mut self, count: u32, now: Instant) {
+        self.drain.add(count, now);
+    }
+
     /// A phone is not let in since too much is under way.
     pub fn filled(&mut self, now: Instant) {
         self.is_full = true;

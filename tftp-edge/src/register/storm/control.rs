@@ -6,16 +6,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::admission::Admission;
+use super::budget::Budget;
 use super::watch::{Sight, Watch};
 use super::{Applicant, Decision, Settings, Snapshot, Tally, Told};
 use crate::inventory::Protocol;
 use crate::misses::Rate;
-
-/// Packets a second that the kernel program lets in at any rate.
-const LEAST_BUDGET: f64 = 50.0;
-
-/// The kernel's budget is left as it is while it is right within this part.
-const BUDGET_SLACK: f64 = 0.1;
 
 /// Watches arrivals and departures of the queue, and decides.
 #[derive(Debug)]
@@ -31,8 +26,7 @@ struct Inner {
     admission: Admission,
     watch: Watch,
     tallies: [Tally; Protocol::ALL.len()],
-    /// What the kernel program was told to let in, per second.
-    budget: Option<f64>,
+    budget: Budget,
 }
 
 impl Storm {
@@ -48,7 +42,7 @@ impl Storm {
                 admission: Admission::new(settings, now),
                 watch: Watch::new(settings, now),
                 tallies: Default::default(),
-                budget: None,
+                budget: Budget::new(settings.kernel_percent),
             }),
         }
     }
@@ -123,19 +117,7 @@ impl Storm {
                 "registrations"
             );
         }
-        let wanted = (watch.state().is_storm() && rate.is_finite())
-            .then(|| (rate * f64::from(self.settings.kernel_percent) / 100.0).max(LEAST_BUDGET));
-        let is_same = match (*budget, wanted) {
-            (None, None) => true,
-            (Some(before), Some(wanted)) => (wanted - before).abs() <= before * BUDGET_SLACK,
-            _ => false,
-        };
-        if is_same {
-            return None;
-        }
-        *budget = wanted;
-        // A second's worth at once: what comes is as uneven as phones are.
-        Some(wanted.map(|per_second| Rate::new(per_second as u32, per_second as u32)))
+        budget.follow(watch.state(), rate)
     }
 
     pub fn snapshot(&self, now: Instant) -> Snapshot {
@@ -166,7 +148,7 @@ impl Storm {
             missed: admission.missed,
             abandoned: admission.admitted.abandoned(),
             replanned: admission.replanned,
-            kernel_budget: budget.map(|it| it as u32),
+            kernel_budget: budget.per_second(),
             tallies,
         }
     }

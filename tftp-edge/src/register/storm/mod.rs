@@ -25,6 +25,7 @@
 
 mod admission;
 mod admitted;
+mod budget;
 mod calendar;
 mod capacity;
 mod control;
@@ -39,6 +40,8 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
+pub use budget::Budget;
+pub use capacity::Capacity;
 pub use control::Storm;
 pub use jitter::jitter;
 pub use meter::Meter;

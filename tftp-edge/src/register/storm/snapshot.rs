@@ -64,7 +64,7 @@ impl Told {
 pub struct Tally {
     /// By [`Told`].
     pub told: [u64; Told::COUNT],
-    /// Seconds that phones were told to wait.
+    /// Seconds that phones were told to wait: bucket `n` counts those up to `2^n`.
     pub waits_s: [u64; LOG2_BUCKETS],
     pub waits_s_sum: u64,
     /// Microseconds that messages waited for their turn before they were taken up.
@@ -94,7 +94,7 @@ impl Tally {
     }
 
     pub(super) fn waits(&mut self, seconds: u64) {
-        self.waits_s[log2_bucket(seconds)] += 1;
+        self.waits_s[log2_bucket(seconds.saturating_sub(1))] += 1;
         self.waits_s_sum += seconds;
     }
 
