@@ -14,30 +14,27 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::admission::{Admission, Place};
 use super::connection::serve;
 use super::counters::{Lane, Refusal, Scheme, Snapshot};
 use super::link::Link;
 use super::settings::{Settings, SettingsError};
-use super::socket;
 use super::tls::{Tls, TlsError};
 use super::validators::Tags;
 use crate::access::Access;
 use crate::alarms::Alarms;
 use crate::content::Catalog;
+use crate::listen::{self, ListenError, PAUSE, RETRY};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
-use crate::port_owner;
+use crate::places::{Full, Place, Places};
 use crate::tftp::sources::Sources;
-
-/// How often an address that could not be bound is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// How often the certificate's time is looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// How long to wait when the system has no descriptor for a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// What a connection may have in the system: enough for several megabytes a second over a line of
+/// 50 milliseconds.
+const SEND_BUFFER: usize = 128 << 10;
 
 /// Descriptors that connections must leave to the rest of the daemon.
 const DESCRIPTORS_KEPT: u64 = 512;
@@ -56,33 +53,8 @@ const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 pub enum StartError {
     #[error("[http] {0}")]
     Settings(#[from] SettingsError),
-    #[error(
-        "TCP {address} is taken{}; stop it, choose another address in {key}, or set {switch} = \
-         false",
-        .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
-    )]
-    Taken {
-        address: SocketAddr,
-        /// The setting that has the address, and the one that would do without it.
-        key: &'static str,
-        switch: &'static str,
-        /// Name and process id, if `/proc` tells.
-        owner: Option<String>,
-    },
-    #[error(
-        "not allowed to bind TCP {address}; run with CAP_NET_BIND_SERVICE, or choose a port over \
-         1023 in {key}"
-    )]
-    Permission {
-        address: SocketAddr,
-        key: &'static str,
-    },
-    #[error("{key} {address}: cannot listen: {source}")]
-    Socket {
-        address: SocketAddr,
-        key: &'static str,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("cannot start the threads of HTTP: {0}")]
@@ -93,9 +65,8 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Tls(_) => Exit::Config,
-            Self::Taken { .. } => Exit::Unavailable,
-            Self::Permission { .. } => Exit::NoPermission,
-            Self::Socket { source, .. } | Self::Threads(source) => Exit::of_io(source),
+            Self::Listen(error) => error.exit(),
+            Self::Threads(source) => Exit::of_io(source),
         }
     }
 }
@@ -140,7 +111,7 @@ pub struct Server {
 /// What all listeners share.
 struct Shared {
     site: Arc<Site>,
-    admission: Arc<Admission>,
+    places: Arc<Places>,
     turning_away: Arc<Semaphore>,
     dscp: u8,
     bound: Mutex<[Vec<SocketAddr>; Scheme::COUNT]>,
@@ -186,7 +157,7 @@ impl Server {
                 tags: Tags::default(),
                 lanes: Default::default(),
             }),
-            admission: Admission::new(connections, settings.max_connections_per_source),
+            places: Places::new(connections, settings.max_connections_per_source),
             turning_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             dscp: parts.dscp,
             bound: Mutex::default(),
@@ -231,7 +202,9 @@ impl Server {
                     tracing::warn!(%address, "the address does not exist yet and is waited for");
                     runtime.spawn(shared.wait_for(endpoint, address))
                 }
-                Err(source) => return Err(start_error(address, key, switch, source)),
+                Err(source) => {
+                    return Err(ListenError::new(address, key, switch, source).into());
+                }
             };
             self.listeners.push(listener);
         }
@@ -248,7 +221,7 @@ impl Server {
             bound: self.shared.bound.lock().clone(),
             listeners_ended: self.listeners.iter().filter(|it| it.is_finished()).count(),
             traffic: Scheme::ALL.map(|scheme| self.shared.site.lane(scheme).traffic()),
-            connections_limit: self.shared.admission.limit() as u64,
+            connections_limit: self.shared.places.limit() as u64,
         }
     }
 }
@@ -259,28 +232,6 @@ impl Drop for Server {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
         }
-    }
-}
-
-fn start_error(
-    address: SocketAddr,
-    key: &'static str,
-    switch: &'static str,
-    source: io::Error,
-) -> StartError {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::Taken {
-            address,
-            key,
-            switch,
-            owner: port_owner::of_tcp_port(address.port()),
-        },
-        io::ErrorKind::PermissionDenied => StartError::Permission { address, key },
-        _ => StartError::Socket {
-            address,
-            key,
-            source,
-        },
     }
 }
 
@@ -297,8 +248,13 @@ impl Shared {
 
     /// Must be called inside a tokio runtime.
     fn listen(&self, endpoint: &Endpoint, address: SocketAddr) -> io::Result<TcpListener> {
-        let unread_after = self.site.settings.write_timeout();
-        let listener = TcpListener::from_std(socket::listen(address, self.dscp, unread_after)?)?;
+        let options = listen::Options {
+            dscp: self.dscp,
+            unread_after: self.site.settings.write_timeout(),
+            send_buffer: SEND_BUFFER,
+            keepalive: None,
+        };
+        let listener = TcpListener::from_std(listen::tcp(address, &options)?)?;
         let address = listener.local_addr()?;
         self.bound.lock()[endpoint.scheme as usize].push(address);
         Ok(listener)
@@ -346,13 +302,16 @@ impl Shared {
         if !self.site.access.allows(client) {
             return lane.refuse(Refusal::Denied);
         }
-        match self.admission.take(client) {
+        match self.places.take(client) {
             Ok(place) => {
                 let link = Link::new(Arc::clone(&self.site), endpoint.scheme, client);
                 tokio::spawn(handle(stream, link, endpoint.tls.clone(), place));
             }
-            Err(refusal) => {
-                lane.refuse(refusal);
+            Err(full) => {
+                lane.refuse(match full {
+                    Full::All => Refusal::Connections,
+                    Full::Source => Refusal::SourceConnections,
+                });
                 // Without a session there are no words over TLS.
                 if endpoint.tls.is_none()
                     && let Ok(turn) = Arc::clone(&self.turning_away).try_acquire_owned()

@@ -1,7 +1,21 @@
-//! SCCP: phones register at port 2000.
+//! SCCP: phones register at port 2000 over TCP, and keep the connection.
+//!
+//! `wire` reads and writes messages, `session` is one phone's side of the protocol without any
+//! socket, `server` brings bytes to the sessions. What a phone is told, its lines, buttons, soft
+//! keys, servers and time, comes from the inventory.
 
+mod alarm_log;
+mod connections;
+mod counters;
+mod registrar;
 mod server;
+mod session;
 mod settings;
+#[cfg(test)]
+mod testing;
+pub mod wire;
 
-pub use server::{Server, Snapshot, StartError};
+pub use alarm_log::AlarmRecord;
+pub use counters::{BadFrame, Ending, Rejection, Snapshot};
+pub use server::{Server, StartError};
 pub use settings::Settings;

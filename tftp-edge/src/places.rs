@@ -1,4 +1,4 @@
-//! How many connections there may be, in all and from one source.
+//! How many connections a server may have, in all and from one source.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,12 +7,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tftp_ebpf::abi::Source;
 
-use super::counters::Refusal;
 use crate::recent::source_of;
 
 /// The places there are.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub struct Places {
     connections: usize,
     per_source: usize,
     held: Mutex<Held>,
@@ -27,13 +26,22 @@ struct Held {
 
 /// A connection's place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    admission: Arc<Admission>,
+pub struct Place {
+    places: Arc<Places>,
     source: Source,
 }
 
-impl Admission {
-    pub(super) fn new(connections: usize, per_source: usize) -> Arc<Self> {
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    All,
+    /// Those of the source are.
+    Source,
+}
+
+impl Places {
+    pub fn new(connections: usize, per_source: usize) -> Arc<Self> {
         Arc::new(Self {
             connections,
             per_source,
@@ -41,24 +49,24 @@ impl Admission {
         })
     }
 
-    pub(super) fn limit(&self) -> usize {
+    pub fn limit(&self) -> usize {
         self.connections
     }
 
-    pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Refusal> {
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
         let source = source_of(client);
         let mut held = self.held.lock();
         if held.all >= self.connections {
-            return Err(Refusal::Connections);
+            return Err(Full::All);
         }
         let of_source = held.sources.get(&source).copied().unwrap_or(0);
         if of_source >= self.per_source {
-            return Err(Refusal::SourceConnections);
+            return Err(Full::Source);
         }
         held.all += 1;
         held.sources.insert(source, of_source + 1);
         Ok(Place {
-            admission: Arc::clone(self),
+            places: Arc::clone(self),
             source,
         })
     }
@@ -66,7 +74,7 @@ impl Admission {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.admission.held.lock();
+        let mut held = self.places.held.lock();
         held.all -= 1;
         if let Some(of_source) = held.sources.get_mut(&self.source) {
             *of_source -= 1;
@@ -87,31 +95,31 @@ mod tests {
 
     #[test]
     fn a_place_that_is_given_back_can_be_taken_again() {
-        let admission = Admission::new(2, 2);
-        let first = admission.take(ip("10.0.0.1")).unwrap();
-        let _second = admission.take(ip("10.0.0.2")).unwrap();
-        let full = admission.take(ip("10.0.0.3")).unwrap_err();
-        assert_eq!(full, Refusal::Connections);
+        let places = Places::new(2, 2);
+        let first = places.take(ip("10.0.0.1")).unwrap();
+        let _second = places.take(ip("10.0.0.2")).unwrap();
+        let full = places.take(ip("10.0.0.3")).unwrap_err();
+        assert_eq!(full, Full::All);
         drop(first);
-        assert!(admission.take(ip("10.0.0.3")).is_ok());
+        assert!(places.take(ip("10.0.0.3")).is_ok());
     }
 
     #[test]
     fn one_source_cannot_take_all_places() {
-        let admission = Admission::new(10, 2);
-        let _held = [(); 2].map(|()| admission.take(ip("10.0.0.1")).unwrap());
+        let places = Places::new(10, 2);
+        let _held = [(); 2].map(|()| places.take(ip("10.0.0.1")).unwrap());
         // The same address, as an IPv6 socket would name it.
-        let over = admission.take(ip("::ffff:10.0.0.1")).unwrap_err();
-        assert_eq!(over, Refusal::SourceConnections);
-        assert!(admission.take(ip("10.0.0.2")).is_ok());
+        let over = places.take(ip("::ffff:10.0.0.1")).unwrap_err();
+        assert_eq!(over, Full::Source);
+        assert!(places.take(ip("10.0.0.2")).is_ok());
     }
 
     #[test]
     fn sources_without_connections_take_no_memory() {
-        let admission = Admission::new(10, 10);
+        let places = Places::new(10, 10);
         for last in 0..100 {
-            drop(admission.take(IpAddr::from([10, 0, 0, last])).unwrap());
+            drop(places.take(IpAddr::from([10, 0, 0, last])).unwrap());
         }
-        assert!(admission.held.lock().sources.is_empty());
+        assert!(places.held.lock().sources.is_empty());
     }
 }

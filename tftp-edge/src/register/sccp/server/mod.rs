@@ -1,0 +1,256 @@
+//! Starting and stopping: the listeners, and the threads connections run on.
+
+mod connection;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::alarm_log::AlarmRecord;
+use super::counters::{Rejection, Snapshot};
+use super::registrar::Registrar;
+use super::session::HIGH_WATER;
+use super::settings::Settings;
+use crate::listen::{self, ListenError, PAUSE, RETRY};
+use crate::ops::exit::Exit;
+use crate::places::{Full, Place, Places};
+use crate::register::{Desk, Dispatch, NotSent, Order, Registration};
+use crate::tftp::socket::may_come_later;
+use connection::Connection;
+
+/// What a connection may have in the system. A phone is told a few hundred bytes at a time.
+const SEND_BUFFER: usize = 2 * HIGH_WATER;
+
+/// How long a phone may be silent before the system asks for it: less than the shortest time in
+/// which keepalives would tell, so that one without a registration does not stay either.
+const SYSTEM_KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("cannot start the threads of SCCP: {0}")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Listen(error) => error.exit(),
+            Self::Threads(error) => Exit::of_io(error),
+        }
+    }
+}
+
+/// The running server. Dropping it stops it; phones stay in the table, they come again.
+pub struct Server {
+    shared: Arc<Shared>,
+    /// One for each address.
+    listeners: Vec<JoinHandle<()>>,
+    runtime: Option<Runtime>,
+}
+
+/// What all listeners share.
+struct Shared {
+    registrar: Arc<Registrar>,
+    places: Arc<Places>,
+    options: listen::Options,
+    bound: Mutex<Vec<SocketAddr>>,
+}
+
+impl Server {
+    /// Opens the sockets. An address that does not exist yet is no error: it is tried again every
+    /// second.
+    pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
+        let connections = connections_allowed(settings.max_connections);
+        let shared = Arc::new(Shared {
+            registrar: Arc::new(Registrar::new(settings, desk)),
+            places: Places::new(connections, settings.max_connections_per_source),
+            options: listen::Options {
+                dscp: settings.dscp,
+                unread_after: settings.write_timeout(),
+                send_buffer: SEND_BUFFER,
+                keepalive: Some(SYSTEM_KEEPALIVE),
+            },
+            bound: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.threads)
+            .thread_name("sccp")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        let mut server = Self {
+            shared,
+            listeners: Vec::new(),
+            runtime: Some(runtime),
+        };
+        for &address in &settings.listen {
+            server.open(address)?;
+        }
+        tracing::info!(addresses = ?server.local_addrs(), "SCCP");
+        Ok(server)
+    }
+
+    fn open(&mut self, address: SocketAddr) -> Result<(), StartError> {
+        let runtime = self.runtime.as_ref().expect("taken when dropped");
+        let shared = Arc::clone(&self.shared);
+        let listener = {
+            let _context = runtime.enter();
+            shared.listen(address)
+        };
+        let listener = match listener {
+            Ok(listener) => runtime.spawn(shared.accept(listener)),
+            Err(error) if may_come_later(&error) => {
+                tracing::warn!(%address, "the address does not exist yet and is waited for");
+                runtime.spawn(shared.wait_for(address))
+            }
+            Err(source) => {
+                let (key, switch) = ("register.sccp.listen", "register.sccp.enabled");
+                return Err(ListenError::new(address, key, switch, source).into());
+            }
+        };
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    /// The addresses connections are taken on; those still waited for are not among them.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.shared.bound.lock().clone()
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let registrar = &self.shared.registrar;
+        Snapshot {
+            bound: self.local_addrs(),
+            listeners_ended: self.listeners.iter().filter(|it| it.is_finished()).count(),
+            connections_limit: self.shared.places.limit() as u64,
+            registered_limit: registrar.settings.max_registrations as u64,
+            ..registrar.counters.snapshot()
+        }
+    }
+
+    /// What phones told of themselves lately, oldest first.
+    pub fn alarms(&self) -> Vec<AlarmRecord> {
+        self.shared.registrar.alarms.recent()
+    }
+}
+
+impl Dispatch for Server {
+    fn order(&self, to: &Registration, order: Order) -> Result<(), NotSent> {
+        let connection = to.connection.ok_or(NotSent::NotConnected)?;
+        self.shared.registrar.connections.order(connection, order)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+impl Shared {
+    /// Must be called inside a tokio runtime.
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let listener = TcpListener::from_std(listen::tcp(address, &self.options)?)?;
+        self.bound.lock().push(listener.local_addr()?);
+        Ok(listener)
+    }
+
+    async fn wait_for(self: Arc<Self>, address: SocketAddr) {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match self.listen(address) {
+                Ok(listener) => {
+                    tracing::info!(%address, "the address is there now");
+                    return self.accept(listener).await;
+                }
+                Err(error) if may_come_later(&error) => {}
+                Err(error) => {
+                    // Somebody was quicker, and may go away again.
+                    tracing::debug!(%address, %error, "still cannot listen");
+                }
+            }
+        }
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut told = false;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                // The phone has gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Once: a flood of connections must not become one of log lines.
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(%error, "a connection cannot be taken; trying on");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Must be called inside a tokio runtime.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        match self.place(peer) {
+            Ok(place) => {
+                let registrar = Arc::clone(&self.registrar);
+                if let Some(connection) = Connection::new(registrar, stream, peer, place) {
+                    tokio::spawn(connection.serve());
+                }
+            }
+            Err(rejection) => self.registrar.counters.rejected(rejection),
+        }
+    }
+
+    fn place(&self, peer: SocketAddr) -> Result<Place, Rejection> {
+        let desk = &self.registrar.desk;
+        if !desk.access.allows(peer.ip()) {
+            return Err(Rejection::Denied);
+        }
+        if desk.bans.is_banned(peer.ip(), Instant::now()) {
+            return Err(Rejection::Banned);
+        }
+        self.places.take(peer.ip()).map_err(|full| match full {
+            Full::All => Rejection::Connections,
+            Full::Source => Rejection::SourceConnections,
+        })
+    }
+}
+
+/// As many connections as are wanted, if the system has descriptors for them beside what the rest
+/// of the daemon has claimed before.
+fn connections_allowed(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    let needed = soft.saturating_add(wanted as u64);
+    let raised = needed.min(hard);
+    let limit = setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised);
+    // Half, where the limit cannot be raised.
+    let left = (limit - soft).max(limit / 2);
+    let allowed = left.min(wanted as u64) as usize;
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "fewer SCCP connections than register.sccp.max_connections: the system allows {hard} \
+             open files; raise LimitNOFILE to {needed}"
+        );
+    }
+    allowed.max(1)
+}
