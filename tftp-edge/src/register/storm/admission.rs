@@ -123,6 +123,23 @@ impl Admission {
         }
     }
 
+    /// What a phone would hear that asks for the first time: the seconds it is to wait, none if it
+    /// is let in.
+    pub fn glance(&mut self, protocol: Protocol, now: Instant) -> Option<u64> {
+        let now_ms = self.ms(now);
+        self.calendar.advance(now_ms / 1000);
+        let is_full = self.admitted.in_progress() >= self.capacity.in_progress_limit(now);
+        if !is_full && self.calendar.has_room(false) {
+            return None;
+        }
+        let earliest = now_ms / 1000 + self.settings.min_wait_s(protocol);
+        let rest_s = match self.calendar.first_free(earliest) {
+            Some(second) => second.saturating_sub(now_ms / 1000),
+            None => self.settings.max_wait_s.into(),
+        };
+        Some(self.leg_s(rest_s, protocol))
+    }
+
     /// A phone that was let in is registered.
     pub fn served(&mut self, device: &DeviceName, now: Instant) {
         if let Some(took) = self.admitted.served(device, now) {
@@ -222,13 +239,17 @@ impl Admission {
     /// Notes when the phone will be back; says in how many seconds that is.
     fn tell(&mut self, device: &DeviceName, due_ms: u64, protocol: Protocol, now_ms: u64) -> u64 {
         let rest_s = due_ms.saturating_sub(now_ms).div_ceil(1000);
-        let legs = rest_s.div_ceil(self.settings.max_wait_s.into()).max(1);
-        let wait_s = rest_s
-            .div_ceil(legs)
-            .max(self.settings.min_wait_s(protocol));
+        let wait_s = self.leg_s(rest_s, protocol);
         let back_ms = now_ms + wait_s * 1000;
         self.places.put(*device, Place { due_ms, back_ms });
         wait_s
+    }
+
+    /// How much of a wait is told at once.
+    fn leg_s(&self, rest_s: u64, protocol: Protocol) -> u64 {
+        let legs = rest_s.div_ceil(self.settings.max_wait_s.into()).max(1);
+        let leg_s = rest_s.div_ceil(legs);
+        leg_s.max(self.settings.min_wait_s(protocol))
     }
 
     fn give_up_place(&mut self, device: &DeviceName) {
@@ -260,3 +281,6 @@ impl Admission {
         now.saturating_duration_since(self.started).as_millis() as u64 + 1000
     }
 }
+
+#[cfg(test)]
+mod tests;

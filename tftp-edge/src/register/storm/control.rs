@@ -79,11 +79,30 @@ impl Storm {
         }
     }
 
-    /// An applicant that was admitted is registered.
-    pub fn served(&self, applicant: &Applicant<'_>, now: Instant) {
-        if !applicant.is_refresh {
-            self.inner.lock().admission.served(applicant.device, now);
+    /// As [`Self::ask`] for a name that nobody has: it hears what a phone would hear, and neither is
+    /// let in at the cost of one nor gets a place. Made-up names cost nothing but the looking.
+    pub fn glance(&self, applicant: &Applicant<'_>, now: Instant) -> Decision {
+        let protocol = applicant.protocol;
+        let age = now.saturating_duration_since(applicant.arrived);
+        let mut inner = self.inner.lock();
+        let Inner {
+            admission, tallies, ..
+        } = &mut *inner;
+        let tally = &mut tallies[protocol as usize];
+        if age > self.settings.stale_after(protocol) {
+            tally.count(Told::Stale);
+            return Decision::Stale;
         }
+        tally.count(Told::Stranger);
+        match admission.glance(protocol, now) {
+            None => Decision::Admit,
+            Some(seconds) => Decision::Wait(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// An applicant that was admitted is registered. By now it may look like a refresh.
+    pub fn served(&self, applicant: &Applicant<'_>, now: Instant) {
+        self.inner.lock().admission.served(applicant.device, now);
     }
 
     /// To be called several times a second. Says what the kernel program is to let in, if that has

@@ -25,12 +25,14 @@ pub enum Told {
     Rest,
     /// It is to come again, and there was no place to give it.
     NoPlace,
+    /// It has a name that nobody has, and heard what a phone would have.
+    Stranger,
     /// Its message was too old.
     Stale,
 }
 
 impl Told {
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
     pub const ALL: [Self; Self::COUNT] = [
         Self::Refresh,
         Self::AtOnce,
@@ -40,6 +42,7 @@ impl Told {
         Self::Wait,
         Self::Rest,
         Self::NoPlace,
+        Self::Stranger,
         Self::Stale,
     ];
 
@@ -54,6 +57,7 @@ impl Told {
             Self::Wait => "wait",
             Self::Rest => "rest",
             Self::NoPlace => "no_place",
+            Self::Stranger => "stranger",
             Self::Stale => "stale",
         }
     }

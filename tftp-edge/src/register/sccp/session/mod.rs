@@ -318,7 +318,13 @@ impl Session {
                 }));
                 Flow::Open
             }
-            Verdict::Refuse(refusal, wait) => self.refuse(refusal, wait, turn),
+            Verdict::Refuse(refusal, wait) => {
+                if refusal == Refusal::UnknownDevice {
+                    let (bans, name) = (&turn.registrar.desk.bans, application.device.as_str());
+                    bans.guessed(self.peer.ip(), name, true, turn.now.instant);
+                }
+                self.refuse(refusal, wait, turn)
+            }
         }
     }
 
@@ -346,9 +352,6 @@ impl Session {
     /// The phone hears why, and the connection ends: phones begin anew over another one.
     fn refuse(&mut self, refusal: Refusal, wait: Option<Duration>, turn: &mut Turn<'_>) -> Flow {
         turn.registrar.counters.refused(refusal);
-        if refusal == Refusal::UnknownDevice {
-            self.offended(Offence::Guess, turn);
-        }
         // Who waited too long does not wait for an answer any more.
         if refusal != Refusal::Stale {
             let text = gate::text(refusal, wait);

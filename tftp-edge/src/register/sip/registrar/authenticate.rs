@@ -4,7 +4,6 @@ use std::hash::BuildHasher as _;
 
 use super::{No, Who};
 use crate::register::Refusal;
-use crate::register::bans::Offence;
 use crate::register::sip::core::{Core, Exchange};
 use crate::register::sip::digest::{Claim, Credentials, Outcome, Unreadable};
 use crate::register::sip::message::{Defect, Name};
@@ -47,9 +46,8 @@ impl Core {
                 }
                 // It sent back a nonce that was sent to its address.
                 let source = exchange.incoming.source.ip();
-                self.desk
-                    .bans
-                    .offended(source, Offence::Guess, true, exchange.now);
+                let name = String::from_utf8_lossy(&credentials.username);
+                self.desk.bans.guessed(source, &name, true, exchange.now);
                 if let Err(why) = known {
                     tracing::debug!(device = ?who.name, why = why.as_str(), "refused over SIP");
                 }

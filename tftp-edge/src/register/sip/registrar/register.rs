@@ -145,7 +145,13 @@ impl Core {
             return Ok(None);
         };
         let applicant = self.applicant(exchange, &device);
-        match self.desk.storm.ask(&applicant, exchange.now) {
+        let storm = &self.desk.storm;
+        let decision = match who.known {
+            Ok(_) => storm.ask(&applicant, exchange.now),
+            // A name that nobody has must not take the place of a phone.
+            Err(_) => storm.glance(&applicant, exchange.now),
+        };
+        match decision {
             Decision::Admit => Ok(Some(device)),
             Decision::Wait(wait) => Err(No::Later(Refusal::Storm, wait)),
             Decision::Stale => Err(No::Silence(Refusal::Stale)),
