@@ -27,7 +27,7 @@ use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, NoGuard, Registrars, Table};
+use crate::register::{self, Desk, Directory, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -125,10 +125,11 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let configured = SystemTime::now();
 
     // The kernel program passes every packet until the content is complete.
-    let kernel = Arc::new(Kernel::start(
+    let kernel = Arc::new(Kernel::start_with(
         &config.kernel,
         &config.tftp,
         &config.access.allow,
+        &config.register,
     ));
     let attached = Arc::clone(&kernel);
     parts.push_with("kernel", move || attached.shutdown());
@@ -171,7 +172,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         alarms: Arc::clone(&alarms),
         bans: Arc::default(),
         directory,
-        guard: Arc::new(NoGuard),
+        guard: kernel.guard(),
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&config.register.storm)),
         table: Arc::new(Table::default()),

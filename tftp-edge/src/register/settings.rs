@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{sccp, sip, storm};
+use super::{front, sccp, sip, storm};
 
 /// What the daemon does about registrations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,7 @@ pub struct Settings {
     pub sccp: sccp::Settings,
     pub sip: sip::Settings,
     pub storm: storm::Settings,
+    pub front: front::Settings,
 }
 
 impl Settings {
@@ -33,6 +34,11 @@ impl Settings {
     pub fn validate(&self) -> Result<(), (&'static str, String)> {
         self.sccp.validate()?;
         self.sip.validate()?;
-        self.storm.validate()
+        self.storm.validate()?;
+        if self.mode == Mode::Front && self.front.servers.is_empty() {
+            let problem = "needs the addresses of the servers that phones register at";
+            return Err(("front.servers", problem.to_owned()));
+        }
+        self.front.validate()
     }
 }

@@ -6,6 +6,7 @@
 //! label holds what a client chose.
 
 mod family;
+mod registrations;
 #[cfg(test)]
 mod tests;
 
@@ -115,6 +116,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(tftp(reading));
     families.extend(http(reading));
     families.extend(kernel(reading));
+    families.extend(registrations::families(reading));
     families.extend(content(reading));
     families.extend(upstream(reading));
     families.push(alarms(reading));
@@ -231,6 +233,7 @@ fn tftp(reading: &Reading) -> Vec<Family> {
                 Verdict::Answer => "answer",
                 Verdict::Pass => "pass",
                 Verdict::Drop => "drop",
+                Verdict::Classify => "classify",
             };
             packets.add(
                 &[path, ("action", action), ("reason", reason.as_str())],
