@@ -7,20 +7,24 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use nix::time::{ClockId, clock_gettime};
+use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Sampling};
 use tftp_ebpf::abi::{
     Address, Budget, CounterBlock, Event, Interface, Policy, REASON_SLOTS, Transfer, TransferKey,
 };
+use tftp_ebpf::classify::{Class, Decision};
 use tftp_ebpf::testing::site::IFINDEX;
-use tftp_ebpf::testing::{Case, Outcome, Site, Transfers};
+use tftp_ebpf::testing::{Case, Classified, Outcome, Site, Transfers};
 use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 use tftp_edge::kernel::Settings;
 use tftp_edge::kernel::object::{
-    KernelBanks, Object, Sizes, TC_PROGRAM, XDP_PROGRAM, client_key, program,
+    CLASSIFY_TC_PROGRAM, CLASSIFY_XDP_PROGRAM, KernelBanks, Object, Sizes, TC_PROGRAM, XDP_PROGRAM,
+    client_key, program,
 };
 use tftp_edge::kernel::slabs::Slabs;
 
@@ -40,6 +44,7 @@ const fn action(rung: Rung, verdict: Verdict) -> u32 {
         // TC_ACT_UNSPEC: on to the next program.
         (_, Verdict::Pass) => u32::MAX,
         (_, Verdict::Drop) => 2,
+        (_, Verdict::Classify) => panic!("no action of its own"),
     }
 }
 
@@ -84,6 +89,12 @@ pub struct Programs {
     known: HashMap<MapData, Address, u64>,
     counters: PerCpuArray<MapData, CounterBlock>,
     events: RingBuf<MapData>,
+    registration: Array<MapData, Registration>,
+    gate: Array<MapData, Gate>,
+    registered: HashMap<MapData, Address, u32>,
+    classes: PerCpuArray<MapData, ClassCounts>,
+    sampling: PerCpuArray<MapData, Sampling>,
+    samples: RingBuf<MapData>,
     /// Keeps the banks.
     _slabs: Slabs<KernelBanks>,
 }
@@ -106,6 +117,10 @@ impl Programs {
         for (name, entry) in site.directory() {
             object.files.insert(name, entry, 0)?;
         }
+        for (place, service) in &site.services {
+            let services = &mut object.registrations.services;
+            services.insert(place, u32::from(*service), 0)?;
+        }
         let mut slabs = Slabs::new(object.banks, settings.max_banks());
         let extent = slabs
             .allocate(site.content.len() as u64)?
@@ -126,6 +141,12 @@ impl Programs {
             known: ebpf.take_map("KNOWN").context("KNOWN")?.try_into()?,
             counters: object.counters.blocks,
             events: object.events,
+            registration: object.registrations.registration,
+            gate: ebpf.take_map("GATE").context("GATE")?.try_into()?,
+            registered: object.registrations.registered,
+            classes: object.registrations.classes,
+            sampling: object.registrations.sampling,
+            samples: object.registrations.samples,
             ebpf,
             _slabs: slabs,
         })
@@ -151,6 +172,18 @@ impl Programs {
         if before.known {
             self.known.insert(case.source, now, 0)?;
         }
+        clear(&mut self.registered)?;
+        if before.registered {
+            self.registered.insert(case.address, 1, 0)?;
+        }
+        let registration = before.registration(&self.site);
+        self.registration.set(0, registration, 0)?;
+        self.gate.set(0, before.gate(&self.site, now), 0)?;
+        let sampling = before.sampling(now);
+        let per_cpu =
+            vec![sampling; nr_cpus().map_err(|(what, error)| anyhow!("{what}: {error}"))?];
+        self.sampling.set(0, PerCpuValues::try_from(per_cpu)?, 0)?;
+        while self.samples.next().is_some() {}
         if let Some(standing) = &before.standing {
             self.transfers.insert(standing.key, standing.at(now), 0)?;
         }
@@ -170,6 +203,7 @@ impl Programs {
     /// Runs one frame through the program of a rung.
     pub fn run(&mut self, rung: Rung, frame: &[u8]) -> anyhow::Result<Run> {
         let before = self.reasons(rung)?;
+        let (classes_before, gate_before) = (self.classes(rung)?, self.gate.get(&0, 0)?);
         let mut out = vec![0; FRAME_MAX];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -187,8 +221,14 @@ impl Programs {
         let ran_ns = began..=monotonic_ns()?;
         out.truncate(result.data_size_out as usize);
         let reason = given(&before, &self.reasons(rung)?)?;
+        let classified = self.classified(rung, &classes_before, gate_before)?;
+        let verdict = match &classified {
+            Some(classified) if classified.decision == Decision::Drop => Verdict::Drop,
+            Some(_) => Verdict::Pass,
+            None => reason.verdict(),
+        };
         ensure!(
-            result.return_value == action(rung, reason.verdict()),
+            result.return_value == action(rung, verdict),
             "{reason:?} ended in action {}",
             result.return_value
         );
@@ -211,6 +251,7 @@ impl Programs {
                 transfers: self.transfers()?,
                 budgets: self.budgets()?,
                 events,
+                classified,
             },
             took: result.duration,
         })
@@ -227,12 +268,93 @@ impl Programs {
         Ok(sum)
     }
 
-    /// Instructions the verifier walked for the programs of XDP and TC; `None` before Linux 5.16.
-    pub fn verified_instructions(&mut self) -> anyhow::Result<[Option<u32>; 2]> {
-        let xdp = program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.info()?;
-        let tc = program::<SchedClassifier>(&mut self.ebpf, TC_PROGRAM)?.info()?;
-        Ok([xdp, tc].map(|info| info.verified_instruction_count()))
+    /// Packets by class and decision on a rung.
+    fn classes(&self, rung: Rung) -> anyhow::Result<ClassCounts> {
+        let mut sum = ClassCounts::ZERO;
+        for counts in self.classes.get(&(rung as u32), 0)?.iter() {
+            sum.add(counts);
+        }
+        Ok(sum)
     }
+
+    /// What the second program did with the last frame, if it got there.
+    fn classified(
+        &mut self,
+        rung: Rung,
+        before: &ClassCounts,
+        gate_before: Gate,
+    ) -> anyhow::Result<Option<Classified>> {
+        let after = self.classes(rung)?;
+        let mut counted = Vec::new();
+        for class in Class::ALL {
+            for decision in Decision::ALL {
+                let times = after.of(class, decision) - before.of(class, decision);
+                ensure!(times <= 1, "{class:?} was counted {times} times");
+                counted.extend((times == 1).then_some((class, decision)));
+            }
+        }
+        let sampling = self.sampling.get(&0, 0)?;
+        let skipped = sampling.iter().map(|it| it.skipped).sum();
+        let mut samples = Vec::new();
+        while let Some(record) = self.samples.next() {
+            samples.push(sample(&record)?);
+        }
+        ensure!(
+            counted.len() <= 1 && samples.len() <= counted.len(),
+            "counted as {counted:?}, and told {} times",
+            samples.len()
+        );
+        let gate = self.gate.get(&0, 0)?;
+        let classified = counted.pop().map(|(class, decision)| Classified {
+            class,
+            decision,
+            gate_before,
+            gate,
+            sample: samples.pop(),
+            skipped,
+        });
+        ensure!(
+            classified.is_some() || gate == gate_before,
+            "the gate was changed by a packet of no registration"
+        );
+        Ok(classified)
+    }
+
+    /// Instructions the verifier walked for each program, by name; `None` before Linux 5.16.
+    pub fn verified_instructions(&mut self) -> anyhow::Result<Vec<(&'static str, Option<u32>)>> {
+        let mut counts = Vec::new();
+        for name in [XDP_PROGRAM, CLASSIFY_XDP_PROGRAM] {
+            let info = program::<Xdp>(&mut self.ebpf, name)?.info()?;
+            counts.push((name, info.verified_instruction_count()));
+        }
+        for name in [TC_PROGRAM, CLASSIFY_TC_PROGRAM] {
+            let info = program::<SchedClassifier>(&mut self.ebpf, name)?.info()?;
+            counts.push((name, info.verified_instruction_count()));
+        }
+        Ok(counts)
+    }
+}
+
+/// A record of the ring buffer, which ends with its head.
+fn sample(record: &[u8]) -> anyhow::Result<Sample> {
+    let mut sample = Sample::EMPTY;
+    ensure!(
+        (Sample::FIXED_LEN..=size_of::<Sample>()).contains(&record.len()),
+        "a sample of {} bytes",
+        record.len()
+    );
+    // SAFETY: the record is no longer than a sample, which is valid for every bit pattern.
+    unsafe {
+        let place = (&raw mut sample).cast::<u8>();
+        place.copy_from_nonoverlapping(record.as_ptr(), record.len());
+    }
+    ensure!(
+        record.len() == Sample::FIXED_LEN + usize::from(sample.head_len),
+        "a sample of {} bytes with a head of {}",
+        record.len(),
+        sample.head_len
+    );
+    Ok(sample)
 }
 
 /// The one reason that was counted once more.

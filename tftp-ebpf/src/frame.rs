@@ -5,15 +5,18 @@
 
 use core::ptr::NonNull;
 
+use crate::abi::registration::{Encounter, ServiceKey};
 use crate::abi::{
     Address, Event, FileEntry, Interface, Policy, Slab, Source, StageCounter, Transfer, TransferKey,
 };
 use crate::checksum::Sum;
+use crate::classify::{Class, Decision};
 use crate::name::NameKey;
 use crate::packet::Packet;
 use crate::stage::Stage;
 use crate::verdict::Rung;
 use crate::wire::Bytes;
+use crate::wire::sip::HEAD_MAX;
 use crate::wire::tftp::{Oack, Parser};
 
 /// Longest request the kernel reads; longer ones are the daemon's.
@@ -42,6 +45,9 @@ pub trait Frame {
     /// Copies `len` bytes, at most `REQUEST_MAX - 4`, and zeroes the four bytes after them.
     fn load_request(&self, at: usize, len: usize, out: &mut [u8; REQUEST_MAX]) -> bool;
 
+    /// Copies `len` bytes, 1 to [`HEAD_MAX`], to the beginning of `out`.
+    fn load_head(&self, at: usize, len: usize, out: &mut [u8; HEAD_MAX]) -> bool;
+
     /// Grows or shrinks the frame at its end, from the length it has. On failure the frame is as it was: this is the last
     /// step that may fail with the packet still fit to be passed on.
     fn resize(&mut self, from: usize, to: usize) -> bool;
@@ -68,6 +74,9 @@ pub struct Scratch {
     pub key: TransferKey,
     pub source: Source,
     pub event: Event,
+    /// What the program that classifies is told of a packet.
+    pub service: ServiceKey,
+    pub encounter: Encounter,
 }
 
 /// Which bucket of [`crate::abi::Budget`].
@@ -107,6 +116,10 @@ pub trait Maps {
     /// Whether the client is on the allow list.
     fn is_allowed(&self, client: &Address) -> bool;
     fn scratch(&self) -> Option<NonNull<Scratch>>;
+    /// What phones register for at this address and port, one of
+    /// [`crate::abi::registration::service`].
+    fn service(&self, place: &ServiceKey) -> Option<u8>;
+    fn count_class(&self, rung: Rung, class: Class, decision: Decision);
 
     /// Copies the entry out: the kernel may reuse its memory at any time.
     fn file(&self, name: &NameKey, entry: &mut FileEntry) -> bool;

@@ -10,6 +10,7 @@
 pub mod abi;
 pub mod answer;
 pub mod checksum;
+pub mod classify;
 pub mod frame;
 pub mod name;
 pub mod packet;

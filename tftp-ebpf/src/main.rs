@@ -1,7 +1,9 @@
-//! The kernel program: two entry points over one core.
+//! The kernel program: two entry points over one core, and two more for what they hand on.
 //!
-//! [`tftp_ebpf::answer::handle`] decides everything; here a verdict becomes an action. On any other target than BPF this is a stub, so that the crate builds
-//! and lints with the workspace.
+//! [`tftp_ebpf::answer::handle`] decides everything about TFTP, and which packets are of a
+//! registration; [`tftp_ebpf::classify::classify`] decides about those. Here a verdict becomes an
+//! action. On any other target than BPF this is a stub, so that the crate builds and lints with the
+//! workspace.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
@@ -22,6 +24,7 @@ mod entry {
     use aya_ebpf::programs::{TcContext, XdpContext};
     use aya_log_ebpf::warn;
     use tftp_ebpf::answer::handle;
+    use tftp_ebpf::classify::{Decision, classify};
     use tftp_ebpf::frame::Frame;
     use tftp_ebpf::verdict::{Reason, Verdict};
 
@@ -34,6 +37,20 @@ mod entry {
             Verdict::Answer => xdp_action::XDP_TX,
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,
+            Verdict::Classify => {
+                // SAFETY: nothing is left to be dropped here. Returns only if the daemon has put no
+                // program there.
+                unsafe { maps::CLASSIFY_XDP.tail_call(&ctx, 0) };
+                xdp_action::XDP_PASS
+            }
+        }
+    }
+
+    #[xdp]
+    fn tftp_edge_classify_xdp(ctx: XdpContext) -> u32 {
+        match classify(&XdpFrame::new(&ctx), &KernelMaps) {
+            Decision::Pass | Decision::WouldDrop => xdp_action::XDP_PASS,
+            Decision::Drop => xdp_action::XDP_DROP,
         }
     }
 
@@ -46,6 +63,19 @@ mod entry {
             // TC_ACT_OK would keep it from the programs attached behind this one.
             Verdict::Pass => TC_ACT_UNSPEC,
             Verdict::Drop => TC_ACT_SHOT,
+            Verdict::Classify => {
+                // SAFETY: as under XDP.
+                unsafe { maps::CLASSIFY_TC.tail_call(&ctx, 0) };
+                TC_ACT_UNSPEC
+            }
+        }
+    }
+
+    #[classifier]
+    fn tftp_edge_classify_tc(ctx: TcContext) -> i32 {
+        match classify(&TcFrame::new(&ctx), &KernelMaps) {
+            Decision::Pass | Decision::WouldDrop => TC_ACT_UNSPEC,
+            Decision::Drop => TC_ACT_SHOT,
         }
     }
 

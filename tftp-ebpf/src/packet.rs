@@ -1,4 +1,4 @@
-//! The headers of a UDP packet, read once.
+//! The headers of a packet, read once: all of them for UDP, and as far as its ports for TCP.
 
 use crate::abi::Address;
 use crate::checksum::Sum;
@@ -91,9 +91,27 @@ pub struct Packet {
     pub start: Start,
     /// Only read, and only over IPv6.
     v6_header: ip::V6,
+    /// Bytes that the IP header leaves for what is behind it.
+    pub room: usize,
     /// Bytes of `tags` in use: 0, 4 or 8.
     pub tags_len: u8,
     pub v6: bool,
+    /// IPv4 protocol or IPv6 next header; zero if the frame has no IP header that could be read.
+    pub protocol: u8,
+    /// The frame is an untagged one over IPv4: the first load has its transport header.
+    is_loaded: bool,
+}
+
+/// What can be said of a packet that is none of TFTP's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing: not IP, or neither UDP nor TCP.
+    Nothing,
+    /// Where it is from and to, with ports.
+    Ports,
+    /// Where it is from and to, without ports: they stand behind options or extension headers, or
+    /// in another fragment.
+    Complex,
 }
 
 impl Packet {
@@ -107,20 +125,25 @@ impl Packet {
         tags: [0; 8],
         start: Start::EMPTY,
         v6_header: ip::V6::EMPTY,
+        room: 0,
         tags_len: 0,
         v6: false,
+        protocol: 0,
+        is_loaded: false,
     };
 
     /// Reads a frame as far as its UDP header, and the opcode behind it.
     #[inline(always)]
     pub fn parse<F: Frame>(&mut self, frame: &F) -> Result<(), Reason> {
+        self.protocol = 0;
         let in_one = frame.load(0, self.start.in_frame_mut());
         if !in_one && !frame.load(0, &mut self.start.ethernet) {
             return Err(Reason::NotIp);
         }
         let ethertype = self.parse_tags(frame)?;
         let is_loaded = in_one && ethertype == ethertype::IPV4 && self.network == eth::HEADER_LEN;
-        let room = match ethertype {
+        self.is_loaded = is_loaded;
+        self.room = match ethertype {
             ethertype::IPV4 => {
                 if !is_loaded && !frame.load(self.network, &mut self.start.v4) {
                     return Err(Reason::NotIp);
@@ -139,6 +162,7 @@ impl Packet {
             return Err(Reason::NotIp);
         }
         let len = self.udp().len();
+        let room = self.room;
         self.frame_len = frame.len();
         // What is longer than its frame was cut short on the way, even if UDP is all there.
         if len < Udp::LEN || len > room || transport + room > self.frame_len {
@@ -213,7 +237,9 @@ impl Packet {
     #[inline(always)]
     fn parse_v4(&mut self) -> Result<usize, Reason> {
         let header = &self.start.v4;
-        if header.protocol() != ip::UDP {
+        self.v6 = false;
+        self.protocol = header.protocol();
+        if self.protocol != ip::UDP {
             return Err(Reason::NotOurs);
         }
         if !header.is_plain() || header.is_fragment() {
@@ -223,7 +249,6 @@ impl Packet {
         if !header.is_sum_valid() {
             return Err(Reason::Checksum);
         }
-        self.v6 = false;
         self.source = header.source();
         self.destination = header.destination();
         self.payload = self.network + ip::V4::LEN + Udp::LEN;
@@ -239,17 +264,88 @@ impl Packet {
         if !header.is_plain() {
             return Err(Reason::NotIp);
         }
-        match header.next_header() {
-            ip::UDP => {}
-            // Hop-by-hop, routing, fragment and destination options may hide UDP.
-            0 | 43 | 44 | 60 => return Err(Reason::IpComplex),
-            _ => return Err(Reason::NotOurs),
-        }
         self.v6 = true;
+        self.protocol = header.next_header();
+        if self.protocol != ip::UDP {
+            return Err(if ip::is_extension(self.protocol) {
+                Reason::IpComplex
+            } else {
+                Reason::NotOurs
+            });
+        }
         self.source = header.source();
         self.destination = header.destination();
         self.payload = self.network + ip::V6::LEN + Udp::LEN;
         Ok(header.payload_len())
+    }
+
+    /// Reads what [`Packet::parse`] has refused, for the `reason` it gave, as far as its addresses and
+    /// ports.
+    #[inline(always)]
+    pub fn sight<F: Frame>(&mut self, frame: &F, reason: Reason) -> Sight {
+        let is_udp = self.protocol == ip::UDP;
+        match reason {
+            // It came as far as its ports.
+            Reason::NotOurs | Reason::Length if is_udp => return Sight::Ports,
+            Reason::NotOurs if self.protocol == ip::TCP => {}
+            Reason::IpComplex => return self.sight_complex(),
+            _ => return Sight::Nothing,
+        }
+        let transport = if self.v6 {
+            self.room = self.v6_header.payload_len();
+            self.source = self.v6_header.source();
+            self.destination = self.v6_header.destination();
+            self.network + ip::V6::LEN
+        } else {
+            let header = &self.start.v4;
+            if !header.is_plain() || header.is_fragment() {
+                return self.sight_complex();
+            }
+            self.room = header.total_len().saturating_sub(ip::V4::LEN);
+            self.source = header.source();
+            self.destination = header.destination();
+            self.network + ip::V4::LEN
+        };
+        // TCP's ports stand where UDP has its own.
+        if !self.is_loaded && !frame.load(transport, &mut self.start.transport.udp) {
+            return Sight::Nothing;
+        }
+        self.payload = transport + Udp::LEN;
+        self.frame_len = frame.len();
+        Sight::Ports
+    }
+
+    #[inline(always)]
+    fn sight_complex(&mut self) -> Sight {
+        if self.v6 {
+            self.source = self.v6_header.source();
+            self.destination = self.v6_header.destination();
+        } else {
+            self.source = self.start.v4.source();
+            self.destination = self.start.v4.destination();
+        }
+        Sight::Complex
+    }
+
+    /// Whether the sum of the IPv4 header is right; IPv6 has none.
+    #[inline(always)]
+    pub const fn is_sum_valid(&self) -> bool {
+        self.v6 || self.start.v4.is_sum_valid()
+    }
+
+    /// Offset of the UDP or TCP header.
+    #[inline(always)]
+    pub const fn transport(&self) -> usize {
+        self.payload - Udp::LEN
+    }
+
+    /// The outermost VLAN id; zero without tags.
+    #[inline(always)]
+    pub const fn vlan(&self) -> u16 {
+        if self.tags_len == 0 {
+            return 0;
+        }
+        u16::from_be_bytes([self.tags[2], self.tags[3]]) & 0x0fff
     }
 
     /// Checks the UDP checksum against the sum of the payload.

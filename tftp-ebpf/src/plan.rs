@@ -423,6 +423,7 @@ mod tests {
             unknown_interval_ns: 0,
             unknown_burst_ns: 0,
             known_for_ns: 0,
+            registration_ports: 0,
             ds_field: 0,
             is_partial: 0,
             padding: [0; 6],

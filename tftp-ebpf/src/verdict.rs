@@ -12,6 +12,8 @@ pub enum Verdict {
     Pass,
     /// It ends here.
     Drop,
+    /// It goes to the program that classifies registrations ([`crate::classify`]).
+    Classify,
 }
 
 /// Who handled a packet. The label value `path` of the metrics.
@@ -162,6 +164,10 @@ reasons! {
     CannotGrow => Pass "cannot_grow",
     /// The directory entry changed while it was read.
     Torn => Pass "torn",
+
+    // Handed to the other program.
+    /// From or to a place where phones register.
+    Registration => Classify "registration",
 }
 
 #[cfg(test)]

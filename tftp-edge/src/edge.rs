@@ -29,7 +29,7 @@ use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::newcomers::Newcomers;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, Guard, NoGuard, Registrars, Table};
+use crate::register::{self, Desk, Directory, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -130,10 +130,11 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let configured = SystemTime::now();
 
     // The kernel program passes every packet until the content is complete.
-    let kernel = Arc::new(Kernel::start(
+    let kernel = Arc::new(Kernel::start_with(
         &config.kernel,
         &config.tftp,
         &config.access.allow,
+        &config.register,
     ));
     let attached = Arc::clone(&kernel);
     parts.push_with("kernel", move || attached.shutdown());
@@ -179,7 +180,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         }
         register::Mode::Off | register::Mode::Front => Newcomers::default(),
     };
-    let guard: Arc<dyn Guard> = Arc::new(NoGuard);
+    let guard = kernel.guard();
     let table = Table::new(
         config.register.max_registrations,
         Arc::clone(&guard),

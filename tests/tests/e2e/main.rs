@@ -24,6 +24,7 @@ macro_rules! on_every_rung {
 }
 
 mod absence;
+mod classify;
 mod clients;
 mod dhcp;
 mod hostile;

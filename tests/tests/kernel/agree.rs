@@ -33,6 +33,14 @@ fn difference(kernel: &Outcome, host: &Outcome) -> Option<String> {
             kernel.reason, host.reason
         ));
     }
+    let class = |outcome: &Outcome| {
+        let classified = outcome.classified.as_ref()?;
+        Some((classified.class, classified.decision))
+    };
+    if class(kernel) != class(host) {
+        let (kernel, host) = (class(kernel), class(host));
+        return Some(format!("{kernel:?}, on the host {host:?}"));
+    }
     // A frame that is dropped goes nowhere.
     if kernel.reason.verdict() != Verdict::Drop && kernel.frame != host.frame {
         let (kernel, host) = (&kernel.frame, &host.frame);
@@ -58,7 +66,7 @@ fn compare_with_host<const RUNG: u8>(seed: u64) {
         return;
     }
     let rung = Rung::ALL[usize::from(RUNG)];
-    let site = Site::new();
+    let site = Site::on(rung);
     let cases: Vec<_> = table(&site)
         .into_iter()
         .filter(|case| can_run(rung, case))
@@ -66,7 +74,7 @@ fn compare_with_host<const RUNG: u8>(seed: u64) {
     let mut programs = Programs::load(&site).expect("the programs load");
     let mut maps = MemoryMaps::new(site);
     let mut random = Random::new(seed);
-    let mut verdicts = [0_u32; 3];
+    let mut verdicts = [0_u32; 4];
     let mut problems = Vec::new();
     for round in 0..FRAMES {
         let origin = &cases[random.below(cases.len())];
@@ -96,7 +104,7 @@ fn compare_with_host<const RUNG: u8>(seed: u64) {
         }
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
-    assert!(verdicts.iter().all(|&count| count > 300), "{verdicts:?}");
+    assert!(verdicts.iter().all(|&count| count > 200), "{verdicts:?}");
 }
 
 #[test]

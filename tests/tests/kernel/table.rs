@@ -10,6 +10,7 @@ use crate::SOON;
 
 /// Runs one case; again if the machine held it up for so long that times in it are off.
 fn run_case(
+    site: &Site,
     programs: &mut Programs,
     rung: Rung,
     case: &Case,
@@ -20,7 +21,7 @@ fn run_case(
         let (transfers, budgets) = (programs.transfers()?, programs.budgets()?);
         let run = programs.run(rung, &case.frame)?;
         if started.elapsed() < SOON {
-            return Ok(case.check(&run.outcome, &transfers, &budgets));
+            return Ok(case.check(site, &run.outcome, &transfers, &budgets));
         }
     }
 }
@@ -29,11 +30,11 @@ fn run_table(rung: Rung) {
     if !may_load("the table of cases") {
         return;
     }
-    let site = Site::new();
+    let site = Site::on(rung);
     let mut programs = Programs::load(&site).expect("the programs load");
     let mut problems = Vec::new();
     for case in table(&site).iter().filter(|case| can_run(rung, case)) {
-        match run_case(&mut programs, rung, case) {
+        match run_case(&site, &mut programs, rung, case) {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => problems.push(format!("{}: {problem}", case.name)),
             Err(error) => problems.push(format!("{}: {error:#}", case.name)),

@@ -12,8 +12,9 @@ mod request;
 mod tests;
 mod write;
 
-use crate::abi::{Event, Transfer, TransferKey, is_link_local};
-use crate::frame::{Frame, Maps, REQUEST_MAX};
+use crate::abi::{Event, Policy, Transfer, TransferKey, is_link_local};
+use crate::classify;
+use crate::frame::{Frame, Maps, REQUEST_MAX, Scratch};
 use crate::packet::Packet;
 use crate::verdict::{Reason, Rung};
 use crate::wire::tftp;
@@ -31,8 +32,25 @@ fn route<F: Frame, M: Maps>(frame: &mut F, maps: &M) -> Result<Reason, Reason> {
     let mut scratch = maps.scratch().ok_or(Reason::NotReady)?;
     // SAFETY: the scratch memory is this CPU's own, and the program is not re-entered on it.
     let scratch = unsafe { scratch.as_mut() };
-    scratch.packet.parse(frame)?;
     let policy = maps.policy().ok_or(Reason::NotReady)?;
+    let reason = match scratch.packet.parse(frame) {
+        Ok(()) => match transfer(frame, maps, policy, scratch) {
+            Err(Reason::NotOurs) => Reason::NotOurs,
+            outcome => return outcome,
+        },
+        Err(reason) => reason,
+    };
+    Err(classify::meet(frame, maps, policy, scratch, reason))
+}
+
+/// Handles a UDP packet, if it is for the request port or the port of a transfer.
+#[inline(always)]
+fn transfer<F: Frame, M: Maps>(
+    frame: &mut F,
+    maps: &M,
+    policy: &Policy,
+    scratch: &mut Scratch,
+) -> Result<Reason, Reason> {
     let port = u16::from_be_bytes(scratch.packet.udp().destination_port());
     let is_request = port == tftp::PORT;
     if !is_request && port.wrapping_sub(policy.tid_first) >= policy.tid_count {

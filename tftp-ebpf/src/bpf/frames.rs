@@ -8,18 +8,9 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use tftp_ebpf::abi::{MAX_BLOCK, SLAB_BYTES, SLAB_STRIDE, Slab};
 use tftp_ebpf::frame::{Frame, REQUEST_MAX};
 use tftp_ebpf::verdict::Rung;
-use tftp_ebpf::wire::Bytes;
+use tftp_ebpf::wire::sip::HEAD_MAX;
 use tftp_ebpf::wire::tftp::{OACK_MAX, Oack};
-
-/// A number below a power of two, in a form whose bound the verifier follows: the mask is applied
-/// to 64 bits, and the compiler may not look through it.
-#[inline(always)]
-pub(crate) fn below<const POWER: usize>(value: usize) -> usize {
-    const { assert!(POWER.is_power_of_two()) };
-    let masked = value & (POWER - 1);
-    // SAFETY: a reference to a local is valid to read.
-    unsafe { core::ptr::read_volatile(&masked) }
-}
+use tftp_ebpf::wire::{Bytes, below};
 
 /// Checks that a block lies in its slab, in terms of the verifier; returns offset and length.
 #[inline(always)]
@@ -43,6 +34,17 @@ fn end_request(out: &mut [u8; REQUEST_MAX], len: usize) -> Option<usize> {
         out[index & (REQUEST_MAX - 1)] = 0;
     }
     Some(len)
+}
+
+/// The length of a head in terms of the verifier.
+#[inline(always)]
+fn head_len(len: usize) -> Option<u32> {
+    let len = below::<2048>(len);
+    if len == 0 || len > HEAD_MAX {
+        None
+    } else {
+        Some(len as u32)
+    }
 }
 
 /// The length of an OACK in terms of the verifier.
@@ -103,6 +105,15 @@ impl Frame for XdpFrame<'_> {
         unsafe {
             bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), len as u32) == 0
         }
+    }
+
+    #[inline(always)]
+    fn load_head(&self, at: usize, len: usize, out: &mut [u8; HEAD_MAX]) -> bool {
+        let Some(len) = head_len(len) else {
+            return false;
+        };
+        // SAFETY: the kernel checks the range in the frame; `out` has at least `len` bytes.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), len) == 0 }
     }
 
     #[inline(always)]
@@ -209,6 +220,18 @@ impl Frame for TcFrame<'_> {
         unsafe {
             let skb = self.ctx.skb.skb.cast();
             bpf_skb_load_bytes(skb, at as u32, out.as_mut_ptr().cast(), len as u32) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn load_head(&self, at: usize, len: usize, out: &mut [u8; HEAD_MAX]) -> bool {
+        let Some(len) = head_len(len) else {
+            return false;
+        };
+        // SAFETY: the kernel checks the range in the frame; `out` has at least `len` bytes.
+        unsafe {
+            let skb = self.ctx.skb.skb.cast();
+            bpf_skb_load_bytes(skb, at as u32, out.as_mut_ptr().cast(), len) == 0
         }
     }
 

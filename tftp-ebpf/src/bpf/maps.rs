@@ -4,22 +4,28 @@ use core::ptr::NonNull;
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{
+    Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf,
+};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use aya_ebpf::macros::btf_map;
+use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Sampling, ServiceKey};
 use tftp_ebpf::abi::{
     Address, BANK_SLABS, Budget, CounterBlock, Event, FileEntry, Interface, LatencyHistogram,
     Policy, SLAB_STRIDE, Slab, Source, StageCounter, Transfer, TransferKey, log2_bucket,
 };
 use tftp_ebpf::checksum::Sum;
+use tftp_ebpf::classify::{Class, Decision, RegistrationMaps};
 use tftp_ebpf::frame::{Bucket, Maps, REQUEST_MAX, Scratch};
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::plan::{has_token, take_token};
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::{Reason, Rung};
+use tftp_ebpf::wire::below;
+use tftp_ebpf::wire::sip::HEAD_MAX;
 
-use super::frames::{below, in_slab};
+use super::frames::in_slab;
 
 /// One inner map of `SLABS`.
 type Bank = Array<Slab, { BANK_SLABS as usize }, { BPF_F_MMAPABLE as usize }>;
@@ -56,6 +62,31 @@ static EVENTS: RingBuf<Event, 1048576> = RingBuf::new();
 static EVENTS_LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 #[btf_map]
 static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+
+/// The programs that classify: programs of two types cannot share an array.
+#[btf_map]
+pub(crate) static CLASSIFY_XDP: ProgramArray<1> = ProgramArray::new();
+#[btf_map]
+pub(crate) static CLASSIFY_TC: ProgramArray<1> = ProgramArray::new();
+/// Where phones register: see `service`.
+#[btf_map]
+static SERVICES: HashMap<ServiceKey, u32, 1024> = HashMap::new();
+#[btf_map]
+static REGISTRATION: Array<Registration, 1> = Array::new();
+#[btf_map]
+static GATE: Array<Gate, 1> = Array::new();
+/// Addresses that phones are registered from. Not an LRU map: the daemon alone writes it, and knows
+/// when it is full.
+#[btf_map]
+static REGISTERED: HashMap<Address, u32, 131072, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+#[btf_map]
+static CLASSES: PerCpuArray<ClassCounts, 2> = PerCpuArray::new();
+#[btf_map]
+static SAMPLING: PerCpuArray<Sampling, 1> = PerCpuArray::new();
+#[btf_map]
+static SAMPLE: PerCpuArray<Sample, 1> = PerCpuArray::new();
+#[btf_map]
+static SAMPLES: RingBuf<Sample, 524288> = RingBuf::new();
 
 /// The daemon polls the ring: a wake-up for every event would cost more than the answer.
 const RINGBUF_NO_WAKEUP: u64 = 1;
@@ -135,6 +166,23 @@ impl Maps for KernelMaps {
     #[inline(always)]
     fn scratch(&self) -> Option<NonNull<Scratch>> {
         SCRATCH.get_ptr_mut(0).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn service(&self, place: &ServiceKey) -> Option<u8> {
+        // SAFETY: an element of the map, one word.
+        SERVICES.get_ptr(place).map(|found| unsafe { *found } as u8)
+    }
+
+    #[inline(always)]
+    fn count_class(&self, rung: Rung, class: Class, decision: Decision) {
+        if let Some(counts) = CLASSES.get_ptr_mut(rung as u32) {
+            // SAFETY: this CPU's own slot; the program is not re-entered on it.
+            let counts = unsafe { &mut *counts };
+            if let Some(row) = slot(&mut counts.packets, class as usize) {
+                bump(row, decision as usize, 1);
+            }
+        }
     }
 
     #[inline(always)]
@@ -318,6 +366,51 @@ impl Maps for KernelMaps {
             // SAFETY: this CPU's own slot; the program is not re-entered on it.
             unsafe { *lost += 1 };
         }
+    }
+}
+
+impl RegistrationMaps for KernelMaps {
+    #[inline(always)]
+    fn registration(&self) -> Option<&Registration> {
+        REGISTRATION.get(0)
+    }
+
+    #[inline(always)]
+    fn is_registered(&self, source: &Address) -> bool {
+        REGISTERED.get_ptr(source).is_some()
+    }
+
+    #[inline(always)]
+    fn gate(&self) -> Option<NonNull<Gate>> {
+        GATE.get_ptr_mut(0).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn sampling(&self) -> Option<NonNull<Sampling>> {
+        SAMPLING.get_ptr_mut(0).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn sample(&self) -> Option<NonNull<Sample>> {
+        SAMPLE.get_ptr_mut(0).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn write_sample(&self, sample: &Sample) -> bool {
+        let head_len = below::<2048>(sample.head_len as usize);
+        if head_len > HEAD_MAX {
+            return false;
+        }
+        // SAFETY: the head ends where the sample does, at the latest.
+        let record = unsafe {
+            core::slice::from_raw_parts(
+                (&raw const *sample).cast::<u8>(),
+                Sample::FIXED_LEN + head_len,
+            )
+        };
+        SAMPLES
+            .output_untyped::<[u8]>(record, RINGBUF_NO_WAKEUP)
+            .is_ok()
     }
 }
 

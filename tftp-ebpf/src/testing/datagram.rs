@@ -119,6 +119,11 @@ impl Datagram {
     }
 
     pub fn frame(&self) -> Vec<u8> {
+        self.frame_of(&self.udp())
+    }
+
+    /// The frame with `transport` behind the IP header.
+    pub(super) fn frame_of(&self, transport: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
         frame.extend_from_slice(&self.to.mac);
         frame.extend_from_slice(&self.from.mac);
@@ -126,19 +131,18 @@ impl Datagram {
             frame.extend_from_slice(&ethertype.to_be_bytes());
             frame.extend_from_slice(&control.to_be_bytes());
         }
-        let udp = self.udp();
         match (self.from.address, self.to.address) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 frame.extend_from_slice(&[0x08, 0x00]);
-                frame.extend_from_slice(&self.v4(from.octets(), to.octets(), udp.len()));
+                frame.extend_from_slice(&self.v4(from.octets(), to.octets(), transport.len()));
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 frame.extend_from_slice(&[0x86, 0xdd]);
-                frame.extend_from_slice(&self.v6(from.octets(), to.octets(), udp.len()));
+                frame.extend_from_slice(&self.v6(from.octets(), to.octets(), transport.len()));
             }
             _ => panic!("a datagram has two addresses of one family"),
         }
-        frame.extend_from_slice(&udp);
+        frame.extend_from_slice(transport);
         frame.resize(frame.len().max(self.padded_to), 0);
         frame
     }
@@ -153,7 +157,7 @@ impl Datagram {
         .len()
     }
 
-    fn v4(&self, from: [u8; 4], to: [u8; 4], udp_len: usize) -> Vec<u8> {
+    fn v4(&self, from: [u8; 4], to: [u8; 4], room: usize) -> Vec<u8> {
         let options: &[u8] = match self.ip {
             Ip::Options => &[1; 4],
             _ => &[],
@@ -164,7 +168,7 @@ impl Datagram {
         };
         let words = 5 + options.len() / 4;
         let mut header = vec![0x40 | words as u8, self.ds_field];
-        header.extend_from_slice(&((words * 4 + udp_len) as u16).to_be_bytes());
+        header.extend_from_slice(&((words * 4 + room) as u16).to_be_bytes());
         header.extend_from_slice(&self.identification.to_be_bytes());
         header.extend_from_slice(&fragment.to_be_bytes());
         header.extend_from_slice(&[self.hop_limit, self.protocol, 0, 0]);
@@ -176,7 +180,7 @@ impl Datagram {
         header
     }
 
-    fn v6(&self, from: [u8; 16], to: [u8; 16], udp_len: usize) -> Vec<u8> {
+    fn v6(&self, from: [u8; 16], to: [u8; 16], room: usize) -> Vec<u8> {
         let extension: Vec<u8> = match self.ip {
             // Eight bytes: what follows, a length of zero further ones, and padding (PadN).
             Ip::Extension(_) => vec![self.protocol, 0, 1, 4, 0, 0, 0, 0],
@@ -187,7 +191,7 @@ impl Datagram {
             _ => self.protocol,
         };
         let mut header = vec![0x60 | self.ds_field >> 4, self.ds_field << 4, 0, 0];
-        header.extend_from_slice(&((extension.len() + udp_len) as u16).to_be_bytes());
+        header.extend_from_slice(&((extension.len() + room) as u16).to_be_bytes());
         header.extend_from_slice(&[next, self.hop_limit]);
         header.extend_from_slice(&from);
         header.extend_from_slice(&to);
@@ -217,7 +221,7 @@ impl Datagram {
         udp
     }
 
-    fn pseudo_header(&self, udp_len: u16) -> Vec<u8> {
+    pub(super) fn pseudo_header(&self, len: u16) -> Vec<u8> {
         let mut pseudo = Vec::new();
         for address in [self.from.address, self.to.address] {
             match address {
@@ -225,8 +229,8 @@ impl Datagram {
                 IpAddr::V6(v6) => pseudo.extend_from_slice(&v6.octets()),
             }
         }
-        pseudo.extend_from_slice(&udp_len.to_be_bytes());
-        pseudo.extend_from_slice(&[0, 17]);
+        pseudo.extend_from_slice(&len.to_be_bytes());
+        pseudo.extend_from_slice(&[0, self.protocol]);
         pseudo
     }
 }

@@ -2,9 +2,11 @@
 
 use super::cases::Case;
 use super::memory::{MemoryFrame, MemoryMaps};
-use super::outcome::Outcome;
+use super::outcome::{Classified, Outcome};
 use crate::answer::handle;
+use crate::classify::classify;
 use crate::frame::Frame as _;
+use crate::verdict::Verdict;
 
 /// A time of CLOCK_MONOTONIC, far from zero.
 pub const NOW_NS: u64 = 1_000_000_000_000;
@@ -17,7 +19,22 @@ pub fn run<const RUNG: u8>(
 ) -> Outcome {
     maps.now_ns.set(now_ns);
     let reason = handle(&mut frame, maps);
+    let gate_before = maps.gate_now();
+    if reason.verdict() == Verdict::Classify {
+        classify(&frame, maps);
+    }
+    let counted = maps.classified.borrow_mut().pop();
+    assert_eq!(*maps.classified.borrow(), [], "a packet has one class");
+    let classified = counted.map(|(class, decision)| Classified {
+        class,
+        decision,
+        gate_before,
+        gate: maps.gate_now(),
+        sample: maps.samples.borrow_mut().pop(),
+        skipped: maps.skipped_now(),
+    });
     Outcome {
+        classified,
         rung: MemoryFrame::<RUNG>::RUNG,
         reason,
         ran_ns: now_ns..=now_ns,

@@ -1,16 +1,18 @@
 //! The two traits of [`crate::frame`] over plain memory.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 
 use super::cases::Case;
 use super::site::{IFINDEX, Site};
+use crate::abi::registration::{Encounter, Gate, Registration, Sample, Sampling, ServiceKey};
 use crate::abi::{
     Address, Budget, Event, FileEntry, Interface, Policy, SLAB_BYTES, SLAB_STRIDE, Slab,
     StageCounter, Transfer, TransferKey,
 };
 use crate::checksum::Sum;
+use crate::classify::{Class, Decision, RegistrationMaps};
 use crate::frame::{Bucket, Frame, Maps, REQUEST_MAX, Scratch};
 use crate::name::{KEY_LEN, NameKey};
 use crate::packet::Packet;
@@ -18,6 +20,7 @@ use crate::plan::{has_token, take_token};
 use crate::stage::Stage;
 use crate::verdict::Rung;
 use crate::wire::Bytes;
+use crate::wire::sip::HEAD_MAX;
 use crate::wire::tftp::{Oack, Parser};
 
 /// A frame on the rung `RUNG`, 0 for XDP and 1 for TC.
@@ -89,6 +92,19 @@ impl<const RUNG: u8> Frame for MemoryFrame<RUNG> {
         }
     }
 
+    fn load_head(&self, at: usize, len: usize, out: &mut [u8; HEAD_MAX]) -> bool {
+        if len == 0 || len > HEAD_MAX {
+            return false;
+        }
+        match self.bytes.get(at..at + len) {
+            Some(bytes) => {
+                out[..len].copy_from_slice(bytes);
+                true
+            }
+            None => false,
+        }
+    }
+
     fn resize(&mut self, from: usize, to: usize) -> bool {
         assert_eq!(from, self.bytes.len());
         if to > from && !self.grows {
@@ -135,6 +151,15 @@ pub struct MemoryMaps {
     /// Sums over all stages, in the order of [`StageCounter`].
     pub counted: [Cell<u64>; StageCounter::COUNT],
     pub completed: Cell<u64>,
+    registration: Registration,
+    /// Addresses that phones are registered from.
+    registered: HashSet<Address>,
+    gate: UnsafeCell<Gate>,
+    sampling: UnsafeCell<Sampling>,
+    sample: UnsafeCell<Sample>,
+    pub samples: RefCell<Vec<Sample>>,
+    /// Packets that were classified, in order.
+    pub classified: RefCell<Vec<(Class, Decision)>>,
 }
 
 impl MemoryMaps {
@@ -165,6 +190,8 @@ impl MemoryMaps {
                 key: TransferKey::default(),
                 source: [0; 4],
                 event: Event::default(),
+                service: ServiceKey::default(),
+                encounter: Encounter::default(),
             }),
             now_ns: Cell::default(),
             transfers: RefCell::default(),
@@ -174,6 +201,13 @@ impl MemoryMaps {
             events: RefCell::default(),
             counted: Default::default(),
             completed: Cell::default(),
+            registration: site.registration,
+            registered: HashSet::new(),
+            gate: UnsafeCell::default(),
+            sampling: UnsafeCell::default(),
+            sample: UnsafeCell::new(Sample::EMPTY),
+            samples: RefCell::default(),
+            classified: RefCell::default(),
             policy: site.policy,
             interface: site.interfaces.get(&IFINDEX).copied(),
             site,
@@ -195,9 +229,29 @@ impl MemoryMaps {
         self.transfers.get_mut().clear();
         self.removed.get_mut().clear();
         self.events.get_mut().clear();
+        self.registration = before.registration(&self.site);
+        self.registered.clear();
+        self.registered
+            .extend(before.registered.then_some(case.address));
+        *self.gate.get_mut() = before.gate(&self.site, now_ns);
+        *self.sampling.get_mut() = before.sampling(now_ns);
+        self.samples.get_mut().clear();
+        self.classified.get_mut().clear();
         if let Some(standing) = &before.standing {
             self.insert_transfer(&standing.key, &standing.at(now_ns));
         }
+    }
+
+    /// A copy of `GATE`.
+    pub fn gate_now(&self) -> Gate {
+        // SAFETY: plain memory of one thread, and no program is running.
+        unsafe { *self.gate.get() }
+    }
+
+    /// Samples that were over their rate.
+    pub fn skipped_now(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { (*self.sampling.get()).skipped }
     }
 
     /// A copy of `TRANSFERS`.
@@ -244,6 +298,14 @@ impl Maps for MemoryMaps {
 
     fn scratch(&self) -> Option<NonNull<Scratch>> {
         NonNull::new(self.scratch.get())
+    }
+
+    fn service(&self, place: &ServiceKey) -> Option<u8> {
+        self.site.services.get(place).copied()
+    }
+
+    fn count_class(&self, _rung: Rung, class: Class, decision: Decision) {
+        self.classified.borrow_mut().push((class, decision));
     }
 
     fn file(&self, name: &NameKey, entry: &mut FileEntry) -> bool {
@@ -345,6 +407,33 @@ impl Maps for MemoryMaps {
 
     fn event(&self, event: &Event) {
         self.events.borrow_mut().push(*event);
+    }
+}
+
+impl RegistrationMaps for MemoryMaps {
+    fn registration(&self) -> Option<&Registration> {
+        Some(&self.registration)
+    }
+
+    fn is_registered(&self, source: &Address) -> bool {
+        self.registered.contains(source)
+    }
+
+    fn gate(&self) -> Option<NonNull<Gate>> {
+        NonNull::new(self.gate.get())
+    }
+
+    fn sampling(&self) -> Option<NonNull<Sampling>> {
+        NonNull::new(self.sampling.get())
+    }
+
+    fn sample(&self) -> Option<NonNull<Sample>> {
+        NonNull::new(self.sample.get())
+    }
+
+    fn write_sample(&self, sample: &Sample) -> bool {
+        self.samples.borrow_mut().push(*sample);
+        true
     }
 }
 

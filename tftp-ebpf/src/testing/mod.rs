@@ -10,10 +10,12 @@ pub mod host;
 pub mod memory;
 pub mod outcome;
 pub mod random;
+pub mod segment;
 pub mod site;
 
 pub use cases::{Case, Expected, table};
 pub use datagram::Datagram;
 pub use memory::{MemoryFrame, MemoryMaps};
-pub use outcome::{Outcome, Transfers};
+pub use outcome::{Classified, Outcome, Transfers};
+pub use segment::Segment;
 pub use site::{Site, Standing, Talk};

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use super::cases::{Case, Expected, ends_transfer, is_told};
+use super::cases::{Case, Expected, Told, ends_transfer, is_told};
 use super::datagram::Datagram;
-use super::site::{IFINDEX, map};
+use super::site::{IFINDEX, Site, map};
+use crate::abi::registration::{Gate, Sample};
 use crate::abi::{Address, Budget, Event, Transfer, TransferKey, is_link_local};
+use crate::classify::{Class, Decision};
+use crate::plan::take_token;
 use crate::verdict::{Reason, Rung, Verdict};
 
 /// The elements of `TRANSFERS`.
@@ -24,12 +27,37 @@ pub struct Outcome {
     pub transfers: Transfers,
     pub budgets: HashMap<Address, Budget>,
     pub events: Vec<Event>,
+    /// What the second program did with it, if it got there.
+    pub classified: Option<Classified>,
+}
+
+/// What became of a registration packet.
+#[derive(Clone, Debug)]
+pub struct Classified {
+    pub class: Class,
+    pub decision: Decision,
+    pub gate_before: Gate,
+    pub gate: Gate,
+    /// At most one.
+    pub sample: Option<Sample>,
+    pub skipped: u64,
+}
+
+impl Outcome {
+    /// Whether the frame goes on as it is.
+    pub fn is_passed(&self) -> bool {
+        match &self.classified {
+            Some(classified) => classified.decision != Decision::Drop,
+            None => self.reason.verdict() == Verdict::Pass,
+        }
+    }
 }
 
 impl Case {
     /// Says what is wrong with an outcome; `transfers` and `budgets` are what was there before.
     pub fn check(
         &self,
+        site: &Site,
         outcome: &Outcome,
         transfers: &Transfers,
         budgets: &HashMap<Address, Budget>,
@@ -54,12 +82,80 @@ impl Case {
                 if ends_transfer(outcome.reason) {
                     left.clear();
                 }
+                if outcome.reason == Reason::NotOurs && outcome.classified.is_some() {
+                    return Err(format!("{:?}", outcome.classified));
+                }
                 if outcome.transfers != left {
                     return Err(format!("transfers {:?}", outcome.transfers));
                 }
             }
+            Expected::Classified { .. } => {
+                self.check_untouched(outcome, budgets)?;
+                if outcome.transfers != *transfers {
+                    return Err(format!("transfers {:?}", outcome.transfers));
+                }
+                self.check_classified(site, outcome)?;
+            }
         }
         self.check_events(&outcome.events)
+    }
+
+    fn check_classified(&self, site: &Site, outcome: &Outcome) -> Result<(), String> {
+        let Expected::Classified {
+            class,
+            decision,
+            charged,
+            sample,
+            ..
+        } = &self.expected
+        else {
+            return Ok(());
+        };
+        let Some(found) = &outcome.classified else {
+            return Err("it was not classified".to_owned());
+        };
+        if (found.class, found.decision) != (*class, *decision) {
+            let (class, decision) = (found.class, found.decision);
+            return Err(format!("{class:?}, {decision:?}"));
+        }
+        let registration = self.before.registration(site);
+        let (interval, burst) = (registration.interval_ns, registration.burst_ns);
+        let after = |now: &u64| match charged {
+            true => take_token(found.gate_before.full_at_ns, *now, interval, burst),
+            false => found.gate_before.full_at_ns,
+        };
+        let gates = after(outcome.ran_ns.start())..=after(outcome.ran_ns.end());
+        if !gates.contains(&found.gate.full_at_ns) {
+            let (before, after) = (found.gate_before, found.gate);
+            return Err(format!("the gate is {after:?}, and was {before:?}"));
+        }
+        let told = found.sample.as_ref().map(|found| Told {
+            device: String::from_utf8_lossy(&found.device)
+                .trim_end_matches('\0')
+                .to_owned(),
+            head: found.head[..usize::from(found.head_len)].to_vec(),
+            vlan: found.vlan,
+        });
+        if told != *sample {
+            return Err(format!("told {told:?}"));
+        }
+        if found.skipped != u64::from(self.before.sampled_out && self.tells()) {
+            return Err(format!("{} samples were skipped", found.skipped));
+        }
+        match &found.sample {
+            Some(sample) => check_sample(sample, found, outcome, self.address),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether its class or decision is one the daemon is told of.
+    fn tells(&self) -> bool {
+        match &self.expected {
+            Expected::Classified {
+                class, decision, ..
+            } => class.is_told() || *decision != Decision::Pass,
+            _ => false,
+        }
     }
 
     /// A packet that goes on left no trace: what it costs is the daemon's to charge.
@@ -90,6 +186,25 @@ impl Case {
         } else {
             Err(format!("events {events:?}"))
         }
+    }
+}
+
+fn check_sample(
+    sample: &Sample,
+    classified: &Classified,
+    outcome: &Outcome,
+    source: Address,
+) -> Result<(), String> {
+    let is_right = sample.source == source
+        && sample.class == classified.class as u8
+        && sample.decision == classified.decision as u8
+        && sample.rung == outcome.rung as u8
+        && outcome.ran_ns.contains(&sample.at_ns)
+        && matches!(sample.protocol, 6 | 17);
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!("{sample:?}"))
     }
 }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::datagram::{Datagram, Endpoint};
 use super::random::Random;
+use crate::abi::registration::{Registration, ServiceKey, service};
 use crate::abi::{
     Address, FileEntry, Interface, Policy, Transfer, TransferKey, address, is_link_local, kind,
-    mapped,
+    mapped, port_bit,
 };
 use crate::name::{self, NameKey};
 use crate::plan;
 use crate::stage::Stage;
+use crate::verdict::Rung;
 use crate::wire::tftp::Granted;
 
 /// The interface frames come in on. Under BPF_PROG_TEST_RUN that is the loopback one.
@@ -22,6 +24,9 @@ pub const IFINDEX: u32 = 1;
 pub const SERVER_V4: [u8; 4] = [10, 20, 0, 1];
 pub const SERVER_V6: &str = "fd00:20::1";
 pub const SERVER_LINK_LOCAL: &str = "fe80::1";
+
+/// A server behind this host that phones register at.
+pub const BEHIND_V4: [u8; 4] = [10, 20, 0, 7];
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -43,6 +48,9 @@ pub struct Site {
     pub files: Vec<File>,
     /// The content space from its beginning.
     pub content: Vec<u8>,
+    pub registration: Registration,
+    /// Where phones register: here, and at a server behind this host.
+    pub services: HashMap<ServiceKey, u8>,
 }
 
 /// Sizes around the edges of blocks and slabs.
@@ -72,6 +80,15 @@ impl Default for Site {
 }
 
 impl Site {
+    /// A site where this rung classifies registrations.
+    pub fn on(rung: Rung) -> Self {
+        let mut site = Self::new();
+        for interface in site.interfaces.values_mut() {
+            interface.classifies = rung as u8;
+        }
+        site
+    }
+
     pub fn new() -> Self {
         let mut content = Vec::new();
         let mut files = Vec::new();
@@ -131,6 +148,8 @@ impl Site {
                     max_blksize_v4: 1468,
                     max_blksize_v6: 1448,
                     enabled: 1,
+                    classifies: 0,
+                    padding: [0; 2],
                 },
             )]),
             locals: [mapped(SERVER_V4), mapped([10, 20, 255, 255])]
@@ -144,6 +163,8 @@ impl Site {
             ],
             files,
             content,
+            registration: registration(),
+            services: services(),
         };
         // As a reader may see it while the daemon replaces it.
         let torn = site
@@ -212,10 +233,49 @@ fn policy() -> Policy {
         unknown_interval_ns: SECOND,
         unknown_burst_ns: 4 * SECOND,
         known_for_ns: 60 * SECOND,
+        registration_ports: REGISTRATION_PORTS
+            .into_iter()
+            .fold(0, |bits, (port, _)| bits | port_bit(port.to_be_bytes())),
         ds_field: 0xb8,
         is_partial: 0,
         padding: [0; 6],
     }
+}
+
+/// Ports phones register at, and what for.
+const REGISTRATION_PORTS: [(u16, u8); 3] = [
+    (2000, service::SCCP),
+    (5060, service::SIP),
+    (5061, service::SIP_TLS),
+];
+
+/// Ten newcomers at once, and one more each second: longer than a test takes.
+fn registration() -> Registration {
+    Registration {
+        interval_ns: SECOND,
+        burst_ns: 10 * SECOND,
+        reserve_ns: Registration::reserve(SECOND, 10 * SECOND),
+        sample_interval_ns: SECOND,
+        sample_burst_ns: 10 * SECOND,
+        is_strict: 1,
+        padding: [0; 7],
+    }
+}
+
+fn services() -> HashMap<ServiceKey, u8> {
+    let places = [mapped(SERVER_V4), v6(SERVER_V6), mapped(BEHIND_V4)];
+    let mut services = HashMap::new();
+    for address in places {
+        let key = |port: u16| ServiceKey {
+            address,
+            port: port.to_be_bytes(),
+            padding: [0; 2],
+        };
+        let ports = REGISTRATION_PORTS.into_iter();
+        services.extend(ports.map(|(port, service)| (key(port), service)));
+        services.insert(key(0), service::ANY);
+    }
+    services
 }
 
 /// Bytes that repeat nowhere a mistake could hide.

@@ -4,7 +4,15 @@ use crate::abi::{Address, mapped};
 use crate::checksum::Sum;
 use crate::wire::Bytes;
 
+pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
+
+/// Whether an IPv6 header of this kind may hide UDP or TCP behind it: hop-by-hop options, routing,
+/// fragment or destination options.
+#[inline(always)]
+pub const fn is_extension(next_header: u8) -> bool {
+    matches!(next_header, 0 | 43 | 44 | 60)
+}
 
 /// Hop limit of every answer (RFC 1340's default; the request's own is never reused).
 const HOP_LIMIT: u8 = 64;

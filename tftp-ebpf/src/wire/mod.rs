@@ -7,6 +7,9 @@
 
 pub mod eth;
 pub mod ip;
+pub mod sccp;
+pub mod sip;
+pub mod tcp;
 pub mod tftp;
 pub mod udp;
 
@@ -28,3 +31,13 @@ pub unsafe trait Bytes: Sized {
 
 // SAFETY: bytes.
 unsafe impl<const N: usize> Bytes for [u8; N] {}
+
+/// A number below a power of two, in a form whose bound the verifier follows: the mask is applied
+/// to 64 bits, and the compiler may not look through it.
+#[inline(always)]
+pub fn below<const POWER: usize>(value: usize) -> usize {
+    const { assert!(POWER.is_power_of_two()) };
+    let masked = value & (POWER - 1);
+    // SAFETY: a reference to a local is valid to read.
+    unsafe { core::ptr::read_volatile(&masked) }
+}

@@ -11,6 +11,7 @@ use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use rand::RngExt as _;
+use tftp_ebpf::abi::registration::{ClassCounts, Sampling, ServiceKey};
 use tftp_ebpf::abi::{
     Address, BANK_BYTES, CounterBlock, Event, FileEntry, Interface, Policy, Transfer, TransferKey,
 };
@@ -24,19 +25,23 @@ use super::budgets::Budgets;
 use super::directory::{Directory, Files};
 use super::error::Error;
 use super::follower::Follower;
+use super::gate::Gate;
 use super::object::{Counters, KernelBanks, Logger, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
 use super::resend::{self, Sender};
+use super::samples::{self, Watchers};
+use super::services::Services;
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
-use super::snapshot::{InterfaceStatus, Snapshot};
+use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
 use super::sweeper::{Action, Sweeper};
 use super::{host, sys};
 use crate::access::Access;
 use crate::clock::monotonic_ns;
 use crate::content::Change;
 use crate::misses::Ledger;
+use crate::register::{self, Guard, Watch};
 use crate::stats::{self, StageCounter, Tally};
 use crate::tftp;
 
@@ -68,6 +73,10 @@ pub(super) struct Engine {
     budgets: Arc<Budgets>,
     interfaces: Vec<InterfaceStatus>,
     counters: ReadCounters,
+    gate: Arc<Gate>,
+    watchers: Watchers,
+    /// Why TFTP is not answered here.
+    silent: Option<&'static str>,
     sweeper_stats: Arc<stats::Counters>,
     transfers: Arc<AtomicU64>,
     transfers_limit: u64,
@@ -82,6 +91,8 @@ struct ReadCounters {
     blocks: PerCpuArray<MapData, CounterBlock>,
     latency: PerCpuArray<MapData, tftp_ebpf::abi::LatencyHistogram>,
     events_lost: PerCpuArray<MapData, u64>,
+    classes: PerCpuArray<MapData, ClassCounts>,
+    sampling: PerCpuArray<MapData, Sampling>,
     descriptors: Vec<RawFd>,
 }
 
@@ -90,6 +101,8 @@ impl Engine {
         settings: &Settings,
         tftp: &tftp::Settings,
         access: &Access,
+        register: &register::Settings,
+        silent: Option<&'static str>,
     ) -> Result<Arc<Self>, Error> {
         let sender = Sender::open().map_err(|source| Error::System {
             what: "no raw socket for resends".into(),
@@ -97,13 +110,29 @@ impl Engine {
         })?;
         let mut object = Object::load(settings, sizes(settings, tftp, access))?;
         allow(&mut object, access.nets())?;
-        let policy = policy(settings, tftp);
+        let mut services = Services::new(register.places());
+        let policy = Policy {
+            registration_ports: services.ports(),
+            ..policy(settings, tftp)
+        };
+        let registrations = object.registrations;
+        let gate = Gate::new(
+            register.storm.kernel,
+            registrations.registration,
+            Sizes::default().registered,
+        )?;
+        let gate = Arc::new(gate);
+        let mut places = registrations.services;
+        services.follow(&mut places);
         object
             .policy
             .set(0, policy, 0)
             .map_err(|error| Error::map("POLICY", "written", error))?;
 
-        let reservation = reserve(settings);
+        let reservation = match silent {
+            Some(_) => None,
+            None => reserve(settings),
+        };
         let mut follower = Follower::new(settings, tftp);
         follower.follow(&mut object.interfaces, &mut object.locals);
         let attachments = settings
@@ -118,7 +147,11 @@ impl Engine {
                 problem = attachment.status.problem.as_deref().unwrap_or("none"),
                 "kernel path"
             );
+            if attachment.status.mode == Mode::Xdp {
+                follower.has_xdp(&attachment.status.name);
+            }
         }
+        follower.follow(&mut object.interfaces, &mut object.locals);
 
         let Counters {
             blocks,
@@ -136,7 +169,14 @@ impl Engine {
             .iter()
             .map(|attachment| attachment.status.clone())
             .collect();
+        let watchers = Watchers::default();
         let worker = Worker {
+            services,
+            places,
+            gate: Arc::clone(&gate),
+            registered: registrations.registered,
+            samples: registrations.samples,
+            watchers: Arc::clone(&watchers),
             ebpf: object.ebpf,
             attachments,
             transfers: object.transfers,
@@ -171,8 +211,13 @@ impl Engine {
                 blocks,
                 latency,
                 events_lost,
+                classes: registrations.classes,
+                sampling: registrations.sampling,
                 descriptors,
             },
+            gate,
+            watchers,
+            silent,
             sweeper_stats,
             transfers,
             transfers_limit: settings.max_transfers.into(),
@@ -185,6 +230,14 @@ impl Engine {
 
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         Arc::clone(&self.budgets) as _
+    }
+
+    pub(super) fn gate(&self) -> Arc<dyn Guard> {
+        Arc::clone(&self.gate) as _
+    }
+
+    pub(super) fn watch(&self, watcher: Arc<dyn Watch>) {
+        self.watchers.write().push(watcher);
     }
 
     pub(super) fn changed(&self, changes: &[Change]) {
@@ -209,7 +262,7 @@ impl Engine {
     }
 
     pub(super) fn settled(&self) {
-        if !self.behind.load(Ordering::Relaxed) {
+        if self.silent.is_none() && !self.behind.load(Ordering::Relaxed) {
             self.set_policy(|policy| policy.enabled = 1);
         }
     }
@@ -243,7 +296,9 @@ impl Engine {
             return Some("the thread of the kernel side has ended; the log says why, restart");
         }
         let is_behind = self.behind.load(Ordering::Relaxed);
-        is_behind.then_some("the kernel's directory could not be written; see the log")
+        is_behind
+            .then_some("the kernel's directory could not be written; see the log")
+            .or(self.silent)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -284,6 +339,28 @@ impl Engine {
                 .events_lost
                 .get(&0, 0)
                 .map_or(0, |lost| lost.iter().sum()),
+            registrations: self.registrations(),
+        }
+    }
+
+    fn registrations(&self) -> Registrations {
+        let packets = [0, 1].map(|rung| {
+            let mut sum = ClassCounts::ZERO;
+            if let Ok(counts) = self.counters.classes.get(&rung, 0) {
+                counts.iter().for_each(|counts| sum.add(counts));
+            }
+            sum
+        });
+        let sampling = self.counters.sampling.get(&0, 0);
+        let sum = |of: fn(&Sampling) -> u64| {
+            let sampling = sampling.as_ref();
+            sampling.map_or(0, |each| each.iter().map(of).sum())
+        };
+        Registrations {
+            packets,
+            gate: self.gate.status(),
+            samples_skipped: sum(|it| it.skipped),
+            samples_lost: sum(|it| it.lost),
         }
     }
 
@@ -338,6 +415,7 @@ fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
         interfaces: at_least_one(settings.interfaces.len() * 4),
         clients: at_least_one(access.nets().len()),
         sources: at_least_one(tftp.budget.sources),
+        ..Sizes::default()
     }
 }
 
@@ -370,6 +448,12 @@ fn reserve(settings: &Settings) -> Option<Reservation> {
 
 /// The thread's own part.
 struct Worker {
+    services: Services,
+    places: BpfHashMap<MapData, ServiceKey, u32>,
+    gate: Arc<Gate>,
+    registered: BpfHashMap<MapData, Address, u32>,
+    samples: RingBuf<MapData>,
+    watchers: Watchers,
     ebpf: aya::Ebpf,
     attachments: Vec<Attachment>,
     transfers: MapData,
@@ -395,6 +479,8 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
             self.read_events();
+            samples::read(&mut self.samples, &self.watchers);
+            self.gate.write(&mut self.registered);
             if let Some(logger) = &mut self.logger {
                 logger.flush();
             }
@@ -405,6 +491,7 @@ impl Worker {
             if followed.elapsed() >= FOLLOW {
                 followed = Instant::now();
                 self.follower.follow(&mut self.interfaces, &mut self.locals);
+                self.services.follow(&mut self.places);
             }
         }
         for attachment in &mut self.attachments {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
 use tftp_ebpf::abi::{Address, Interface};
+use tftp_ebpf::verdict::Rung;
 use tftp_ebpf::wire::tftp::PORT;
 
 use super::host;
@@ -22,7 +23,7 @@ pub fn served(tftp: &tftp::Settings) -> impl Iterator<Item = IpAddr> {
 
 /// Whether a socket bound to `listen` hears what is sent to `address`. Both families have sockets of
 /// their own.
-fn covers(listen: IpAddr, address: IpAddr) -> bool {
+pub(super) fn covers(listen: IpAddr, address: IpAddr) -> bool {
     listen == address || (listen.is_unspecified() && listen.is_ipv4() == address.is_ipv4())
 }
 
@@ -34,7 +35,9 @@ pub struct Follower {
     listen: Vec<IpAddr>,
     max_blksize: u16,
     mtu_clamp: bool,
-    known_interfaces: HashMap<u32, (u16, u16)>,
+    /// Interfaces where XDP classifies registrations; elsewhere TC does.
+    with_xdp: HashSet<String>,
+    known_interfaces: HashMap<u32, (u16, u16, Rung)>,
     known_locals: HashSet<Address>,
 }
 
@@ -45,9 +48,15 @@ impl Follower {
             listen: served(tftp).collect(),
             max_blksize: tftp.max_blksize,
             mtu_clamp: tftp.mtu_clamp,
+            with_xdp: HashSet::new(),
             known_interfaces: HashMap::new(),
             known_locals: HashSet::new(),
         }
+    }
+
+    /// XDP sees what comes in on this interface before TC does.
+    pub fn has_xdp(&mut self, interface: &str) {
+        self.with_xdp.insert(interface.to_owned());
     }
 
     /// Writes what has changed since the last time.
@@ -60,14 +69,20 @@ impl Follower {
             let (Some(ifindex), Some(mtu)) = (host::index_of(name), host::mtu_of(name)) else {
                 continue;
             };
-            let sizes = (self.blksize(mtu, 32), self.blksize(mtu, 52));
-            if self.known_interfaces.insert(ifindex, sizes) == Some(sizes) {
+            let classifies = match self.with_xdp.contains(name) {
+                true => Rung::Xdp,
+                false => Rung::Tc,
+            };
+            let state = (self.blksize(mtu, 32), self.blksize(mtu, 52), classifies);
+            if self.known_interfaces.insert(ifindex, state) == Some(state) {
                 continue;
             }
             let entry = Interface {
-                max_blksize_v4: sizes.0,
-                max_blksize_v6: sizes.1,
+                max_blksize_v4: state.0,
+                max_blksize_v6: state.1,
                 enabled: 1,
+                classifies: classifies as u8,
+                padding: [0; 2],
             };
             if let Err(error) = interfaces.insert(ifindex, entry, 0) {
                 tracing::error!(interface = %name, %error, "the kernel could not be told of an interface");

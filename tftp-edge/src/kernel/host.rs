@@ -1,7 +1,6 @@
 //! What the host says about its interfaces and addresses.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::net::IpAddr;
 
@@ -36,13 +35,14 @@ pub fn index_of(interface: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(interface).ok()
 }
 
-/// The MTU of an interface, in bytes.
+/// The MTU of an interface, in bytes. By `netdevice(7)`, not from `/sys`, which may be another
+/// network namespace's.
 pub fn mtu_of(interface: &str) -> Option<u32> {
-    fs::read_to_string(format!("/sys/class/net/{interface}/mtu"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    let mut request = request(interface)?;
+    ioctl(libc::SIOCGIFMTU, &mut request)?;
+    // SAFETY: the call above has filled in this member.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    u32::try_from(mtu).ok()
 }
 
 /// The kernel driver of an interface, as ethtool names it.
@@ -58,12 +58,21 @@ pub fn driver_of(interface: &str) -> Option<String> {
         rest: [u8; 160],
     }
 
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()?;
     let mut info = DriverInfo {
         command: GDRVINFO,
         driver: [0; 32],
         rest: [0; 160],
     };
+    let mut request = request(interface)?;
+    // As large as `struct ethtool_drvinfo`, and it lives past the call.
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut info).cast();
+    ioctl(SIOCETHTOOL, &mut request)?;
+    let end = info.driver.iter().position(|&byte| byte == 0)?;
+    String::from_utf8(info.driver[..end].to_vec()).ok()
+}
+
+/// What is asked about an interface.
+fn request(interface: &str) -> Option<libc::ifreq> {
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if interface.len() >= request.ifr_name.len() {
@@ -72,21 +81,22 @@ pub fn driver_of(interface: &str) -> Option<String> {
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *to = from as libc::c_char;
     }
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut info).cast();
-    // SAFETY: the request points to a structure as large as `struct ethtool_drvinfo`, and both live
-    // past the call.
+    Some(request)
+}
+
+/// Asks the network stack of the calling thread.
+fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Option<()> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()?;
+    // SAFETY: both requests that are made here read and write this structure, and what it points to
+    // is as large as they say and lives past the call.
     let result = unsafe {
         libc::ioctl(
             std::os::fd::AsRawFd::as_raw_fd(&socket),
-            SIOCETHTOOL,
-            std::ptr::from_mut(&mut request),
+            what,
+            std::ptr::from_mut(request),
         )
     };
-    if result != 0 {
-        return None;
-    }
-    let end = info.driver.iter().position(|&byte| byte == 0)?;
-    String::from_utf8(info.driver[..end].to_vec()).ok()
+    (result == 0).then_some(())
 }
 
 #[cfg(test)]

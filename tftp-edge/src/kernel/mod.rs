@@ -13,11 +13,14 @@ pub mod directory;
 mod engine;
 mod error;
 mod follower;
+mod gate;
 mod host;
 pub mod object;
 mod policy;
 mod ports;
 mod resend;
+mod samples;
+mod services;
 mod settings;
 pub mod slabs;
 mod snapshot;
@@ -27,12 +30,14 @@ mod sys;
 use std::sync::Arc;
 
 pub use error::Error;
+pub use gate::GateStatus;
 pub use settings::{Ladder, Settings};
-pub use snapshot::{InterfaceStatus, Mode, Snapshot};
+pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
 
 use crate::access::Access;
 use crate::content::{Change, Listener};
 use crate::misses::Ledger;
+use crate::register::{self, Guard, NoGuard, Watch};
 use crate::tftp;
 use engine::Engine;
 
@@ -48,6 +53,17 @@ impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
+        Self::start_with(settings, tftp, access, &register::Settings::default())
+    }
+
+    /// The same, and registrations are classified where phones register by these settings: there is
+    /// work for the program then even if it has no share in TFTP.
+    pub fn start_with(
+        settings: &Settings,
+        tftp: &tftp::Settings,
+        access: &Access,
+        register: &register::Settings,
+    ) -> Self {
         for interface in &settings.interfaces {
             attach::remove_stale(interface);
         }
@@ -55,19 +71,11 @@ impl Kernel {
             tracing::info!("no kernel path was asked for: kernel.interfaces names those for it");
             return Self::off(None);
         }
-        if tftp.single_port {
-            return Self::off(Some(
-                "tftp.single_port is on: the kernel program answers from ports of its own"
-                    .to_owned(),
-            ));
+        let silent = no_answers(tftp);
+        if silent.is_some() && register.places().is_empty() {
+            return Self::off(silent.map(str::to_owned));
         }
-        if follower::served(tftp).next().is_none() {
-            return Self::off(Some(
-                "no address of tftp.listen is at port 69: the kernel program answers at no other"
-                    .to_owned(),
-            ));
-        }
-        match Engine::start(settings, tftp, access) {
+        match Engine::start(settings, tftp, access, register, silent) {
             Ok(engine) => Self(Inner::On(engine)),
             Err(error) => Self::off(Some(error.to_string())),
         }
@@ -98,6 +106,21 @@ impl Kernel {
         }
     }
 
+    /// The registrars' hold on the program; without one it holds nothing.
+    pub fn guard(&self) -> Arc<dyn Guard> {
+        match &self.0 {
+            Inner::On(engine) => engine.gate(),
+            Inner::Off { .. } => Arc::new(NoGuard),
+        }
+    }
+
+    /// From now on `watcher` is told what the program sees of registrations.
+    pub fn watch(&self, watcher: Arc<dyn Watch>) {
+        if let Inner::On(engine) = &self.0 {
+            engine.watch(watcher);
+        }
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         match &self.0 {
             Inner::On(engine) => engine.snapshot(),
@@ -115,6 +138,19 @@ impl Kernel {
             engine.shutdown();
         }
     }
+}
+
+/// Why the program cannot answer TFTP as the sockets do, if it cannot.
+fn no_answers(tftp: &tftp::Settings) -> Option<&'static str> {
+    if tftp.single_port {
+        return Some("tftp.single_port is on: the kernel program answers from ports of its own");
+    }
+    if follower::served(tftp).next().is_none() {
+        return Some(
+            "no address of tftp.listen is at port 69: the kernel program answers at no other",
+        );
+    }
+    None
 }
 
 impl Listener for Kernel {

@@ -4,11 +4,14 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, RingBuf};
+use aya::maps::{
+    Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, ProgramArray, RingBuf,
+};
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use tftp_ebpf::abi::registration::{ClassCounts, Registration, Sampling, ServiceKey};
 use tftp_ebpf::abi::{
     Address, BANK_BYTES, BANK_SLABS, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy,
     SLAB_BYTES,
@@ -30,6 +33,11 @@ const OBJECT: Option<&[u8]> = None;
 
 pub const XDP_PROGRAM: &str = "tftp_edge_xdp";
 pub const TC_PROGRAM: &str = "tftp_edge_tc";
+/// What they hand registration packets to, and the maps by which they do.
+pub const CLASSIFY_XDP_PROGRAM: &str = "tftp_edge_classify_xdp";
+pub const CLASSIFY_TC_PROGRAM: &str = "tftp_edge_classify_tc";
+const CLASSIFY_XDP_MAP: &str = "CLASSIFY_XDP";
+const CLASSIFY_TC_MAP: &str = "CLASSIFY_TC";
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -45,6 +53,8 @@ pub struct Sizes {
     pub clients: u32,
     /// Sources whose budgets are remembered.
     pub sources: u32,
+    /// Addresses that phones are registered from.
+    pub registered: u32,
 }
 
 impl Default for Sizes {
@@ -53,6 +63,7 @@ impl Default for Sizes {
             interfaces: 64,
             clients: 1024,
             sources: 32_768,
+            registered: 131_072,
         }
     }
 }
@@ -70,11 +81,22 @@ pub struct Object {
     pub budgets: MapData,
     pub counters: Counters,
     pub events: RingBuf<MapData>,
+    pub registrations: Registrations,
     /// What the program says of itself, if that was asked for.
     pub logger: Option<Logger>,
 }
 
 pub type Logger = EbpfLogger<&'static dyn log::Log>;
+
+/// The maps of registrations.
+pub struct Registrations {
+    pub services: HashMap<MapData, ServiceKey, u32>,
+    pub registration: Array<MapData, Registration>,
+    pub registered: HashMap<MapData, Address, u32>,
+    pub classes: PerCpuArray<MapData, ClassCounts>,
+    pub sampling: PerCpuArray<MapData, Sampling>,
+    pub samples: RingBuf<MapData>,
+}
 
 /// The maps that are only read, at scrape time.
 pub struct Counters {
@@ -99,6 +121,7 @@ impl Object {
             .map_max_entries("CLIENTS", sizes.clients)
             .map_max_entries("BUDGETS", sizes.sources)
             .map_max_entries("KNOWN", sizes.sources)
+            .map_max_entries("REGISTERED", sizes.registered)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
@@ -110,6 +133,7 @@ impl Object {
             let program: &mut SchedClassifier = program(&mut ebpf, TC_PROGRAM)?;
             program.load().map_err(|error| Error::Load(error.into()))?;
         }
+        load_classifiers(&mut ebpf)?;
         let logger = if settings.diagnose {
             open_log(&mut ebpf)
         } else {
@@ -147,10 +171,47 @@ impl Object {
             budgets,
             counters,
             events: take(&mut ebpf, "EVENTS")?,
+            registrations: Registrations {
+                services: take(&mut ebpf, "SERVICES")?,
+                registration: take(&mut ebpf, "REGISTRATION")?,
+                registered: take(&mut ebpf, "REGISTERED")?,
+                classes: take(&mut ebpf, "CLASSES")?,
+                sampling: take(&mut ebpf, "SAMPLING")?,
+                samples: take(&mut ebpf, "SAMPLES")?,
+            },
             logger,
             ebpf,
         })
     }
+}
+
+/// Loads the programs that registration packets are handed to, and puts them where the others find
+/// them. The arrays stay with `ebpf`: the kernel empties one that no process holds.
+fn load_classifiers(ebpf: &mut Ebpf) -> Result<(), Error> {
+    let xdp = {
+        let program: &mut Xdp = program(ebpf, CLASSIFY_XDP_PROGRAM)?;
+        program.load().map_err(|error| Error::Load(error.into()))?;
+        let descriptor = program.fd().map_err(|error| Error::Load(error.into()))?;
+        descriptor
+            .try_clone()
+            .map_err(|error| Error::map(CLASSIFY_XDP_MAP, "written", error))?
+    };
+    let tc = {
+        let program: &mut SchedClassifier = program(ebpf, CLASSIFY_TC_PROGRAM)?;
+        program.load().map_err(|error| Error::Load(error.into()))?;
+        let descriptor = program.fd().map_err(|error| Error::Load(error.into()))?;
+        descriptor
+            .try_clone()
+            .map_err(|error| Error::map(CLASSIFY_TC_MAP, "written", error))?
+    };
+    for (name, descriptor) in [(CLASSIFY_XDP_MAP, xdp), (CLASSIFY_TC_MAP, tc)] {
+        let map = ebpf.map_mut(name).ok_or(Error::Object(name))?;
+        let mut array = ProgramArray::try_from(map).map_err(|_| Error::Object(name))?;
+        array
+            .set(0, &descriptor, 0)
+            .map_err(|error| Error::map(name, "written", error))?;
+    }
+    Ok(())
 }
 
 /// Diagnosis is no reason to do without the kernel path.
@@ -169,6 +230,7 @@ fn descriptor(map: &aya::maps::Map) -> Option<RawFd> {
         | Map::LpmTrie(data)
         | Map::PerCpuArray(data)
         | Map::RingBuf(data)
+        | Map::ProgramArray(data)
         | Map::ArrayOfMaps(data) => data,
         _ => return None,
     };
@@ -328,7 +390,12 @@ mod tests {
             return;
         };
         let object = aya_obj::Object::parse(object).expect("the object can be read");
-        for name in [XDP_PROGRAM, TC_PROGRAM] {
+        for name in [
+            XDP_PROGRAM,
+            TC_PROGRAM,
+            CLASSIFY_XDP_PROGRAM,
+            CLASSIFY_TC_PROGRAM,
+        ] {
             assert!(object.programs.contains_key(name), "no program {name}");
         }
         for name in [
@@ -346,6 +413,16 @@ mod tests {
             "EVENTS",
             "EVENTS_LOST",
             "SCRATCH",
+            CLASSIFY_XDP_MAP,
+            CLASSIFY_TC_MAP,
+            "SERVICES",
+            "REGISTRATION",
+            "GATE",
+            "REGISTERED",
+            "CLASSES",
+            "SAMPLING",
+            "SAMPLE",
+            "SAMPLES",
         ] {
             assert!(object.maps.contains_key(name), "no map {name}");
         }

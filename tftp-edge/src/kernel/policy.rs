@@ -34,6 +34,7 @@ pub fn policy(settings: &Settings, tftp: &tftp::Settings) -> Policy {
         unknown_interval_ns: unknown.interval_ns,
         unknown_burst_ns: unknown.burst_ns,
         known_for_ns: KNOWN_FOR.as_nanos() as u64,
+        registration_ports: 0,
         ds_field: tftp.dscp << 2,
         is_partial: 0,
         padding: [0; 6],

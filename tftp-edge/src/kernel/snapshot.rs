@@ -1,7 +1,10 @@
 //! What the kernel side looks like at one moment: for metrics, `status` and the log.
 
 use serde::{Deserialize, Serialize};
+use tftp_ebpf::abi::registration::ClassCounts;
+use tftp_ebpf::classify::{Class, Decision};
 
+use super::gate::GateStatus;
 use crate::stats::{LOG2_BUCKETS, Tally};
 
 /// The best rung of the ladder that is in use.
@@ -64,6 +67,48 @@ pub struct Snapshot {
     pub evicted: u64,
     pub refused: u64,
     pub events_lost: u64,
+    pub registrations: Registrations,
+}
+
+/// What was seen of registrations, and done about them.
+#[derive(Clone, Debug)]
+pub struct Registrations {
+    /// Packets that were classified, under XDP and under TC: each by one of them.
+    pub packets: [ClassCounts; 2],
+    pub gate: GateStatus,
+    /// Packets that were not told because there were too many, and because the ring was full.
+    pub samples_skipped: u64,
+    pub samples_lost: u64,
+}
+
+impl Default for Registrations {
+    fn default() -> Self {
+        Self {
+            packets: [ClassCounts::ZERO; 2],
+            gate: GateStatus::default(),
+            samples_skipped: 0,
+            samples_lost: 0,
+        }
+    }
+}
+
+impl Registrations {
+    /// Packets of a class on all interfaces.
+    pub fn of(&self, class: Class) -> u64 {
+        let decisions = Decision::ALL.iter();
+        decisions.map(|&decision| self.with(class, decision)).sum()
+    }
+
+    /// Packets of all classes with this verdict.
+    pub fn decided(&self, decision: Decision) -> u64 {
+        let classes = Class::ALL.iter();
+        classes.map(|&class| self.with(class, decision)).sum()
+    }
+
+    fn with(&self, class: Class, decision: Decision) -> u64 {
+        let counts = self.packets.iter();
+        counts.map(|counts| counts.of(class, decision)).sum()
+    }
 }
 
 impl Snapshot {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tftp_ebpf::classify::Decision;
 use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
@@ -46,6 +47,20 @@ pub struct Kernel {
     /// Why the kernel side is off altogether.
     pub problem: Option<String>,
     pub interfaces: Vec<InterfaceStatus>,
+    /// What was seen of registrations, if anything was.
+    #[serde(default)]
+    pub registrations: Option<Registrations>,
+}
+
+/// Packets from and to where phones register, since the start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Registrations {
+    pub packets: u64,
+    pub dropped: u64,
+    /// Over the budget, which is only observed.
+    pub would_drop: u64,
+    /// None while all come in.
+    pub newcomers_per_second: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +133,7 @@ impl Status {
                 mode: kernel.mode(),
                 problem: kernel.problem.clone(),
                 interfaces: kernel.interfaces.clone(),
+                registrations: Registrations::new(kernel),
             },
             sockets: told(&reading.sockets.bound),
             http: Http::new(&reading.http),
@@ -185,6 +201,42 @@ impl Http {
     }
 }
 
+impl Registrations {
+    /// Nothing before the first packet: most hosts are no registration edge.
+    fn new(kernel: &crate::kernel::Snapshot) -> Option<Self> {
+        let seen = &kernel.registrations;
+        let decided = |decision| seen.decided(decision);
+        let [passed, would_drop, dropped] = Decision::ALL.map(decided);
+        let packets = passed + would_drop + dropped;
+        (packets > 0).then(|| Self {
+            packets,
+            would_drop,
+            dropped,
+            newcomers_per_second: seen
+                .gate
+                .budget
+                .map(|budget| 1e9 / budget.interval_ns as f64),
+        })
+    }
+}
+
+impl fmt::Display for Registrations {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "registrations: {} packets, {} dropped",
+            self.packets, self.dropped
+        )?;
+        if self.would_drop > 0 {
+            write!(out, ", {} would have been", self.would_drop)?;
+        }
+        match self.newcomers_per_second {
+            Some(rate) => write!(out, "; {rate:.0} newcomers a second come in"),
+            None => write!(out, "; all newcomers come in"),
+        }
+    }
+}
+
 impl Served {
     fn new(path: Path, tally: &Tally) -> Self {
         let total = |counter| {
@@ -233,6 +285,9 @@ impl fmt::Display for Status {
                 Some(problem) => writeln!(out, " ({problem})")?,
                 None => writeln!(out)?,
             }
+        }
+        if let Some(seen) = &self.kernel.registrations {
+            writeln!(out, "  {seen}")?;
         }
         if !self.sockets.is_empty() {
             writeln!(out, "sockets: {}", self.sockets.join(", "))?;
@@ -374,7 +429,10 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tftp_ebpf::classify::Class;
+
     use super::*;
+    use crate::misses::Rate;
     use crate::ops::sources::Sources;
 
     fn serving(mode: Mode, problem: Option<&str>) -> Status {
@@ -390,6 +448,10 @@ mod tests {
         reading.kernel.xdp.stages[Stage::Trust as usize][StageCounter::Requests as usize] = 10_000;
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Bytes as usize] =
             31_234_567;
+        let seen = &mut reading.kernel.registrations;
+        seen.packets[1].packets[Class::Syn as usize][Decision::Pass as usize] = 940;
+        seen.packets[1].packets[Class::Syn as usize][Decision::Drop as usize] = 60;
+        seen.gate.budget = Some(Rate::new(200, 50));
         reading.kernel.interfaces = vec![InterfaceStatus {
             name: "eth0".to_owned(),
             mode,

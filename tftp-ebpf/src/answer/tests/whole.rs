@@ -55,7 +55,7 @@ impl Client<'_> {
                     answers.extend(self.carry(outcome.frame));
                 }
                 Verdict::Drop => {}
-                Verdict::Pass => panic!("passed: {:?}", outcome.reason),
+                Verdict::Pass | Verdict::Classify => panic!("passed: {:?}", outcome.reason),
             }
         }
         answers

@@ -2,6 +2,7 @@
 
 mod pass;
 mod refuse;
+mod register;
 mod request;
 mod transfer;
 
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use super::datagram::Datagram;
 use super::site::{IFINDEX, Site, Standing, map};
-use crate::abi::{Budget, Interface, Policy, Source};
+use crate::abi::registration::{Gate, Registration, Sampling};
+use crate::abi::{Address, Budget, Interface, Policy, Source};
+use crate::classify::{Class, Decision};
 use crate::frame::Bucket;
 use crate::plan;
 use crate::verdict::Reason;
@@ -18,13 +21,17 @@ use crate::verdict::Reason;
 pub(super) const LATE: Duration = Duration::from_secs(10);
 pub(super) const JUST_NOW: Duration = Duration::ZERO;
 
+/// Longer than any test takes.
+const LONG_NS: u64 = 1_000_000_000_000;
+
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub name: &'static str,
     pub frame: Vec<u8>,
-    /// Whose budget it draws on.
+    /// Whose budget it draws on, and from which address.
     pub source: Source,
+    pub address: Address,
     pub before: Before,
     pub expected: Expected,
 }
@@ -44,6 +51,30 @@ pub struct Before {
     pub interface: InterfaceState,
     /// The frame cannot be made longer.
     pub stuck: bool,
+    /// A phone is registered from the sender's address.
+    pub registered: bool,
+    /// What is left of the budget of newcomers.
+    pub gate: GateState,
+    /// The budget of newcomers is only observed.
+    pub observed: bool,
+    /// Registrations are not looked at.
+    pub unclassified: bool,
+    /// As many samples were written as may be.
+    pub sampled_out: bool,
+}
+
+/// What is left of the budget of newcomers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GateState {
+    /// Nothing was ever taken.
+    #[default]
+    Full,
+    /// Only the reserve.
+    Reserve,
+    /// Nothing.
+    Empty,
+    /// There is no budget.
+    Open,
 }
 
 /// What the daemon has told of the interface.
@@ -56,6 +87,8 @@ pub enum InterfaceState {
     Jumbo,
     /// That it is not to be served.
     Off,
+    /// That the other rung classifies registrations.
+    Elsewhere,
     /// Nothing.
     Unknown,
 }
@@ -65,6 +98,11 @@ impl Before {
         Policy {
             enabled: (!self.disabled).into(),
             is_partial: self.partial.into(),
+            registration_ports: if self.unclassified {
+                0
+            } else {
+                site.policy.registration_ports
+            },
             ..site.policy
         }
     }
@@ -82,13 +120,53 @@ impl Before {
                 enabled: 0,
                 ..ready
             }),
+            InterfaceState::Elsewhere => Some(Interface {
+                classifies: 1 - ready.classifies,
+                ..ready
+            }),
             InterfaceState::Unknown => None,
+        }
+    }
+
+    pub fn registration(&self, site: &Site) -> Registration {
+        let burst_ns = match self.gate {
+            GateState::Open => 0,
+            _ => site.registration.burst_ns,
+        };
+        Registration {
+            burst_ns,
+            is_strict: (!self.observed).into(),
+            ..site.registration
+        }
+    }
+
+    /// Half a token is too little to come back during a test, and too little to come in.
+    pub fn gate(&self, site: &Site, now_ns: u64) -> Gate {
+        let registration = &site.registration;
+        let left_ns = match self.gate {
+            GateState::Full | GateState::Open => return Gate::default(),
+            GateState::Reserve => registration.reserve_ns + registration.interval_ns / 2,
+            GateState::Empty => registration.interval_ns / 2,
+        };
+        Gate {
+            full_at_ns: now_ns + registration.burst_ns - left_ns,
+        }
+    }
+
+    pub fn sampling(&self, now_ns: u64) -> Sampling {
+        let full_at_ns = if self.sampled_out {
+            now_ns + LONG_NS
+        } else {
+            0
+        };
+        Sampling {
+            full_at_ns,
+            ..Sampling::default()
         }
     }
 
     /// The sender's budget: an empty bucket stays empty for longer than a test takes.
     pub fn budget(&self, site: &Site, now_ns: u64) -> Option<Budget> {
-        const LONG_NS: u64 = 1_000_000_000_000;
         let policy = &site.policy;
         self.spent.map(|bucket| match bucket {
             Bucket::First => Budget {
@@ -119,12 +197,32 @@ pub enum Expected {
     /// No answer. A frame that is passed on, and all state, stay as they were; only the end of a
     /// transfer removes it.
     Silence(Reason),
+    /// It is of a registration, and goes on as it came or is dropped.
+    Classified {
+        /// [`Reason::Registration`], or what it is besides.
+        reason: Reason,
+        class: Class,
+        decision: Decision,
+        /// Whether it took a token of the newcomers'.
+        charged: bool,
+        sample: Option<Told>,
+    },
+}
+
+/// What the daemon is told of a registration packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub device: String,
+    pub head: Vec<u8>,
+    pub vlan: u16,
 }
 
 impl Expected {
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Answer { reason, .. } | Self::Silence(reason) => *reason,
+            Self::Answer { reason, .. }
+            | Self::Silence(reason)
+            | Self::Classified { reason, .. } => *reason,
         }
     }
 }
@@ -135,6 +233,7 @@ impl Case {
             name,
             frame,
             source: [0; 4],
+            address: [0; 4],
             before: Before::default(),
             expected,
         }
@@ -144,6 +243,7 @@ impl Case {
         let from = request.from.address;
         Self {
             source: plan::source(&map(from), from.is_ipv6()),
+            address: map(from),
             ..Self::new(name, request.frame(), expected)
         }
     }
@@ -214,6 +314,7 @@ pub fn table(site: &Site) -> Vec<Case> {
         transfer::cases(site),
         refuse::cases(site),
         pass::cases(site),
+        register::cases(),
     ]
     .concat()
 }

@@ -7,6 +7,7 @@
 
 mod family;
 mod register;
+mod registrations;
 #[cfg(test)]
 mod tests;
 
@@ -116,6 +117,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(tftp(reading));
     families.extend(http(reading));
     families.extend(kernel(reading));
+    families.extend(registrations::families(reading));
     families.extend(content(reading));
     families.extend(upstream(reading));
     families.extend(register::families(reading));
@@ -233,6 +235,7 @@ fn tftp(reading: &Reading) -> Vec<Family> {
                 Verdict::Answer => "answer",
                 Verdict::Pass => "pass",
                 Verdict::Drop => "drop",
+                Verdict::Classify => "classify",
             };
             packets.add(
                 &[path, ("action", action), ("reason", reason.as_str())],

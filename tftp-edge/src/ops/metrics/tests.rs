@@ -2,11 +2,14 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use tftp_ebpf::classify::{Class, Decision};
+
 use super::*;
 use crate::content::upstream;
 use crate::http::{self, Traffic};
 use crate::inventory::Protocol;
-use crate::kernel::{InterfaceStatus, Snapshot};
+use crate::kernel::{GateStatus, InterfaceStatus, Registrations, Snapshot};
+use crate::misses::Rate;
 use crate::ops::sources::{Content, Devices, Sockets};
 use crate::register;
 use crate::register::bans::Offence;
@@ -25,6 +28,26 @@ fn socket_counters() -> Counters {
     counters.completed(Stage::Config, Duration::from_micros(300));
     counters.completed(Stage::Config, Duration::from_secs(3_600));
     counters
+}
+
+fn registrations() -> Registrations {
+    let mut seen = Registrations {
+        gate: GateStatus {
+            budget: Some(Rate::new(200, 50)),
+            sources: 900,
+            sources_limit: 131_072,
+            overflow: 1,
+        },
+        samples_skipped: 6,
+        samples_lost: 4,
+        ..Registrations::default()
+    };
+    let xdp = &mut seen.packets[0].packets;
+    xdp[Class::Syn as usize][Decision::Pass as usize] = 40;
+    xdp[Class::Syn as usize][Decision::Drop as usize] = 7;
+    let tc = &mut seen.packets[1].packets;
+    tc[Class::SipRegister as usize][Decision::WouldDrop as usize] = 2;
+    seen
 }
 
 fn snapshot() -> Snapshot {
@@ -60,6 +83,7 @@ fn snapshot() -> Snapshot {
         evicted: 1,
         refused: 2,
         events_lost: 3,
+        registrations: registrations(),
         ..Snapshot::default()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::inventory::Protocol;
+use crate::register::KernelMode;
 
 /// How storms are met.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -35,6 +36,8 @@ pub struct Settings {
     /// What the kernel program lets in meanwhile, as a multiple of the registrations that can be
     /// served, in percent.
     pub kernel_percent: u32,
+    /// What the kernel program does about newcomers over the budget.
+    pub kernel: KernelMode,
 }
 
 impl Default for Settings {
@@ -53,6 +56,7 @@ impl Default for Settings {
             begin_after_ms: 500,
             calm_after_s: 5,
             kernel_percent: 400,
+            kernel: KernelMode::default(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! All types are `repr(C)` with explicit padding, addresses and ports are byte arrays in network
 //! order. IPv4 addresses stand as IPv4-mapped IPv6 ones (`::ffff:a.b.c.d`), so one key fits both.
 
+pub mod registration;
+
 use crate::name::{DEVICE_DIGITS, KEY_LEN, NameKey};
 use crate::stage::Stage;
 use crate::verdict::{Reason, Rung};
@@ -11,7 +13,7 @@ use crate::wire::tftp::DEFAULT_BLKSIZE;
 
 /// Changes whenever the layout or the meaning of a map does: pinned maps of another version are
 /// never adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// A slab: one element of a bank, and the unit the content space is cut into.
 pub const SLAB_BYTES: usize = 32 * 1024;
@@ -87,12 +89,22 @@ pub struct Policy {
     pub unknown_burst_ns: u64,
     /// How long a source that acknowledged a block counts as genuine.
     pub known_for_ns: u64,
+    /// One bit for each port that phones register at, [`port_bit`]: a packet between ports whose bits
+    /// are all zero has nothing to do with registrations. Zero if none are looked at.
+    pub registration_ports: u64,
     /// The DS field of every answer: the code point in the upper six bits (RFC 2474).
     pub ds_field: u8,
     /// 1 once the directory lacks names that the daemon can serve: then every request for a name
     /// that is not in it is the daemon's, whoever asks, and no pattern stands in for it.
     pub is_partial: u8,
     pub padding: [u8; 6],
+}
+
+/// The place of a port, in network order, in [`Policy::registration_ports`]: several ports may share
+/// one, so a bit that is set means that it is worth a closer look.
+#[inline(always)]
+pub const fn port_bit(port: [u8; 2]) -> u64 {
+    1 << (port[1] & 63)
 }
 
 /// `INTERFACES`: interface index → what must be known about it.
@@ -103,7 +115,11 @@ pub struct Interface {
     pub max_blksize_v4: u16,
     pub max_blksize_v6: u16,
     /// 0 off, 1 on.
-    pub enabled: u32,
+    pub enabled: u8,
+    /// The [`Rung`] that classifies registrations here: where XDP and TC are both attached, a packet
+    /// must not be counted and charged twice.
+    pub classifies: u8,
+    pub padding: [u8; 2],
 }
 
 /// `FILES` → what stands under a name.
@@ -361,7 +377,7 @@ pub struct Event {
 }
 
 const _: () = {
-    assert!(size_of::<Policy>() == 104);
+    assert!(size_of::<Policy>() == 112);
     assert!(size_of::<Interface>() == 8);
     assert!(size_of::<FileEntry>() == 32);
     assert!(size_of::<TransferKey>() == 24);

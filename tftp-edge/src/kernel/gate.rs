@@ -1,0 +1,220 @@
+//! The registrars' hold on the kernel program: how many newcomers come in, and who goes first.
+//!
+//! Whoever calls never waits for the kernel: addresses are noted here, and the thread of the kernel
+//! side writes them to the map at its next tick.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aya::maps::{Array, HashMap as BpfHashMap, MapData};
+use parking_lot::Mutex;
+use tftp_ebpf::abi::Address;
+use tftp_ebpf::abi::registration::Registration;
+
+use super::host;
+use crate::misses::Rate;
+use crate::register::{Guard, KernelMode};
+
+/// What a CPU may sample: more than any wave of registrations that is let in, so that only what is
+/// refused or repeated is left out. The ring holds as many for longer than a tick.
+const SAMPLES: u32 = 400;
+const SAMPLES_PER_SECOND: u32 = 2000;
+
+pub(super) struct Gate {
+    rule: Mutex<(Array<MapData, Registration>, Registration)>,
+    sources: Mutex<Sources>,
+    limit: usize,
+    /// Sources that are in the map.
+    written: AtomicU64,
+    /// Sources that found the map full, and so are newcomers there.
+    overflow: AtomicU64,
+}
+
+/// Phones by the address they are registered from, and the addresses that are not in the map as
+/// they are here.
+#[derive(Default)]
+struct Sources {
+    phones: HashMap<Address, u32>,
+    changed: HashSet<Address>,
+}
+
+/// What the gate is like at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GateStatus {
+    /// Packets of newcomers a second, and at once; none while everybody comes in.
+    pub budget: Option<Rate>,
+    /// Addresses that the program knows phones to be registered from, the most there may be, and how
+    /// often one was too many.
+    pub sources: u64,
+    pub sources_limit: u64,
+    pub overflow: u64,
+}
+
+impl Gate {
+    pub(super) fn new(
+        mode: KernelMode,
+        map: Array<MapData, Registration>,
+        limit: u32,
+    ) -> Result<Self, super::Error> {
+        let rule = first_rule(mode);
+        let mut map = map;
+        map.set(0, rule, 0)
+            .map_err(|error| super::Error::map("REGISTRATION", "written", error))?;
+        Ok(Self {
+            rule: Mutex::new((map, rule)),
+            sources: Mutex::default(),
+            limit: limit as usize,
+            written: AtomicU64::new(0),
+            overflow: AtomicU64::new(0),
+        })
+    }
+
+    /// Brings the map up to what was noted. For one thread alone.
+    pub(super) fn write(&self, map: &mut BpfHashMap<MapData, Address, u32>) {
+        let (changed, all): (Vec<_>, _) = {
+            let mut sources = self.sources.lock();
+            let Sources { phones, changed } = &mut *sources;
+            let is_there = |address| phones.contains_key(&address);
+            let changed = changed.drain();
+            let changed = changed.map(|address| (address, is_there(address)));
+            (changed.collect(), phones.len() as u64)
+        };
+        if changed.is_empty() {
+            return;
+        }
+        let mut failed = 0_u64;
+        for (address, is_there) in changed {
+            if !is_there {
+                // May never have been there.
+                let _ = map.remove(&address);
+            } else if map.insert(address, 1, 0).is_err() {
+                failed += 1;
+            }
+        }
+        self.written
+            .store(all.saturating_sub(failed), Ordering::Relaxed);
+        if failed > 0 {
+            let before = self.overflow.fetch_add(failed, Ordering::Relaxed);
+            if before == 0 {
+                tracing::warn!(
+                    "the kernel's map of registered phones is full: the others are newcomers there"
+                );
+            }
+        }
+    }
+
+    pub(super) fn status(&self) -> GateStatus {
+        let rule = self.rule.lock().1;
+        let budget = (rule.burst_ns > 0).then_some(Rate {
+            interval_ns: rule.interval_ns,
+            burst_ns: rule.burst_ns,
+        });
+        GateStatus {
+            budget,
+            sources: self.written.load(Ordering::Relaxed),
+            sources_limit: self.limit as u64,
+            overflow: self.overflow.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Guard for Gate {
+    fn admit(&self, newcomers: Option<Rate>) {
+        let mut rule = self.rule.lock();
+        let (map, value) = &mut *rule;
+        let new = ruled(*value, newcomers);
+        if new == *value {
+            return;
+        }
+        match map.set(0, new, 0) {
+            Ok(()) => *value = new,
+            Err(error) => {
+                tracing::error!(%error, "the kernel could not be told how many may register");
+            }
+        }
+    }
+
+    fn registered(&self, source: IpAddr) {
+        let address = host::map_address(source.to_canonical());
+        let mut sources = self.sources.lock();
+        if sources.phones.len() >= self.limit && !sources.phones.contains_key(&address) {
+            drop(sources);
+            self.overflow.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let phones = sources.phones.entry(address).or_default();
+        *phones += 1;
+        if *phones == 1 {
+            sources.changed.insert(address);
+        }
+    }
+
+    fn left(&self, source: IpAddr) {
+        let address = host::map_address(source.to_canonical());
+        let mut sources = self.sources.lock();
+        // One that was too many is not there.
+        let Some(phones) = sources.phones.get_mut(&address) else {
+            return;
+        };
+        *phones -= 1;
+        if *phones == 0 {
+            sources.phones.remove(&address);
+            sources.changed.insert(address);
+        }
+    }
+}
+
+fn first_rule(mode: KernelMode) -> Registration {
+    let samples = Rate::new(SAMPLES, SAMPLES_PER_SECOND);
+    Registration {
+        sample_interval_ns: samples.interval_ns,
+        sample_burst_ns: samples.burst_ns,
+        is_strict: (mode == KernelMode::On).into(),
+        ..Registration::default()
+    }
+}
+
+/// The rule with another budget. A budget lets in one at a time at least: none at all would be for
+/// ever, since nobody would ever be served again.
+fn ruled(rule: Registration, newcomers: Option<Rate>) -> Registration {
+    let (interval_ns, burst_ns) = newcomers.map_or((0, 0), |rate| {
+        let interval_ns = rate.interval_ns.max(1);
+        (interval_ns, rate.burst_ns.max(interval_ns))
+    });
+    Registration {
+        interval_ns,
+        burst_ns,
+        reserve_ns: Registration::reserve(interval_ns, burst_ns),
+        ..rule
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_of_nothing_still_lets_one_in() {
+        let rule = ruled(first_rule(KernelMode::On), Some(Rate::new(0, 10)));
+        assert_eq!(
+            (rule.interval_ns, rule.burst_ns),
+            (100_000_000, 100_000_000)
+        );
+        assert_eq!(rule.reserve_ns, 0);
+    }
+
+    #[test]
+    fn without_a_budget_everybody_comes_in() {
+        let stormy = ruled(first_rule(KernelMode::On), Some(Rate::new(50, 100)));
+        assert_eq!(stormy.reserve_ns, stormy.burst_ns / 2);
+        let calm = ruled(stormy, None);
+        assert_eq!(calm, first_rule(KernelMode::On));
+    }
+
+    #[test]
+    fn only_the_strict_drop() {
+        assert_eq!(first_rule(KernelMode::On).is_strict, 1);
+        assert_eq!(first_rule(KernelMode::Observe).is_strict, 0);
+    }
+}
