@@ -1,11 +1,7 @@
 //! What all sessions share.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-
-use parking_lot::Mutex;
 
 use super::Settings;
 use super::alarm_log::AlarmLog;
@@ -35,9 +31,6 @@ pub(super) struct Registrar {
     pub(super) counters: Counters,
     pub(super) alarms: AlarmLog,
     pub(super) connections: Connections,
-    /// How many phones are registered from each address: the guard is told of the first and the
-    /// last. As many entries as registrations at most.
-    sources: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Registrar {
@@ -48,23 +41,6 @@ impl Registrar {
             counters: Counters::default(),
             alarms: AlarmLog::default(),
             connections: Connections::default(),
-            sources: Mutex::default(),
-        }
-    }
-
-    pub(super) fn source_has_phone(&self, source: IpAddr) {
-        *self.sources.lock().entry(source).or_default() += 1;
-        self.desk.guard.registered(source);
-    }
-
-    pub(super) fn source_lost_phone(&self, source: IpAddr) {
-        let mut sources = self.sources.lock();
-        if let Some(phones) = sources.get_mut(&source) {
-            *phones -= 1;
-            if *phones == 0 {
-                sources.remove(&source);
-                self.desk.guard.left(source);
-            }
         }
     }
 }

@@ -72,6 +72,13 @@ pub(super) fn register(name: &str, type_id: u32, version: u8) -> Vec<u8> {
     message(0x0001, &body)
 }
 
+pub(super) fn token(name: &str, type_id: u32) -> Vec<u8> {
+    let mut body = vec![0; 52];
+    body[..name.len()].copy_from_slice(name.as_bytes());
+    body[28..32].copy_from_slice(&type_id.to_le_bytes());
+    message(0x0029, &body)
+}
+
 pub(super) fn capabilities() -> Vec<u8> {
     let mut body = vec![0; 4 + 2 * 16];
     body[0] = 2;

@@ -3,6 +3,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
+use crate::register::Departure;
+use crate::register::sccp::counters::Ending;
 use crate::register::sccp::testing::*;
 use crate::register::sccp::wire::Outgoing;
 
@@ -79,4 +81,115 @@ fn a_phone_registers_over_a_connection() {
     assert_eq!(server.order(&registration, Order::Restart), Ok(()));
     assert_eq!(read(&mut phone), Outgoing::Reset);
     assert_eq!(server.snapshot().completed, 1);
+}
+
+/// Waits until something has happened that the server counts.
+fn wait_for(server: &Server, has_happened: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        let snapshot = server.snapshot();
+        if has_happened(&snapshot) {
+            return snapshot;
+        }
+        assert!(Instant::now() < give_up, "{snapshot:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn registered(server: &Server) -> TcpStream {
+    let mut phone = connect(server);
+    phone.write_all(&register(PHONE, TYPE_7941, 17)).unwrap();
+    read_until(&mut phone, Outgoing::CapabilitiesReq);
+    phone.write_all(&capabilities()).unwrap();
+    phone
+}
+
+/// Reads to the end of the connection, however it comes.
+fn drain(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    rest
+}
+
+#[test]
+fn a_phone_that_reads_nothing_is_cut_off_and_what_waits_for_it_stays_small() {
+    let quick = Settings {
+        write_timeout_s: 1,
+        ..settings()
+    };
+    let (server, desk) = start(&quick);
+    let mut phone = registered(&server);
+    // Each is answered with more than 600 bytes: more than the system takes for both sides.
+    let questions = message(0x0025, &[]).repeat(1900);
+    phone
+        .set_write_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let _ = phone.write_all(&questions);
+    let counts = wait_for(&server, |it| it.connections == 0);
+    assert_eq!(counts.ended(Ending::SlowReader), 1);
+    assert_eq!(counts.left(Departure::NoResponse), 1);
+    assert!(desk.table.get(&PHONE.parse().unwrap()).is_none());
+    // What it had asked beyond was never answered.
+    assert!(counts.sent(Outgoing::SoftKeySetRes) < 1900);
+}
+
+#[test]
+fn a_refused_phone_reads_why_before_the_connection_ends() {
+    let (server, _) = start(&settings());
+    let mut phone = connect(&server);
+    let stranger = register("SEPFFFFFFFFFFFF", TYPE_7941, 17);
+    phone
+        .write_all(&[stranger, message(0x000E, &[])].concat())
+        .unwrap();
+    let answer = drain(&mut phone);
+    assert_eq!(kinds(&answer), [Outgoing::RegisterReject]);
+    drop(phone);
+    let counts = wait_for(&server, |it| it.connections == 0);
+    assert_eq!(counts.ended(Ending::Refused), 1);
+}
+
+#[test]
+fn the_connection_before_ends_when_the_phone_registers_over_another() {
+    let (server, desk) = start(&settings());
+    let mut first = registered(&server);
+    let second = registered(&server);
+    assert!(drain(&mut first).is_empty());
+    let there = desk.table.get(&PHONE.parse().unwrap()).unwrap();
+    assert_eq!(there.source, second.local_addr().unwrap());
+    let counts = wait_for(&server, |it| it.connections == 1);
+    assert_eq!(counts.ended(Ending::Superseded), 1);
+    assert_eq!(counts.registered, 1);
+}
+
+#[test]
+fn connections_over_a_bound_are_closed_at_once_and_counted() {
+    let narrow = Settings {
+        max_connections: 3,
+        max_connections_per_source: 2,
+        ..settings()
+    };
+    let (server, _) = start(&narrow);
+    let held = [(); 2].map(|()| connect(&server));
+    assert!(drain(&mut connect(&server)).is_empty());
+    let counts = wait_for(&server, |it| it.rejected(Rejection::SourceConnections) == 1);
+    assert_eq!((counts.accepted, counts.connections_limit), (2, 3));
+    drop(held);
+    wait_for(&server, |it| it.connections == 0);
+    registered(&server);
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_its_owner() {
+    let (server, desk) = start(&settings());
+    let taken = Settings {
+        listen: server.local_addrs(),
+        ..settings()
+    };
+    let Err(error) = Server::start(&taken, desk) else {
+        panic!("the port is taken");
+    };
+    let told = error.to_string();
+    assert!(told.contains("register.sccp.listen"), "{told}");
+    assert!(told.contains(&std::process::id().to_string()), "{told}");
+    assert_eq!(error.exit(), Exit::Unavailable);
 }

@@ -155,6 +155,12 @@ impl Session {
             let before = there.and_then(|it| it.connection);
             (Ok((is_refresh, before)), Edit::Put(registration))
         });
+        let is_mine = |there: &Registration| there.connection == Some(self.connection);
+        let put = match registrar.desk.table.get(&application.device) {
+            Some(there) if is_mine(&there) => put,
+            // A full table leaves out what it has no room for.
+            _ => put.and(Err(Refusal::Capacity)),
+        };
         let (is_refresh, before) = match put {
             Ok(put) => put,
             Err(refusal) => {
@@ -166,9 +172,6 @@ impl Session {
         };
         if let Some(before) = before.filter(|it| *it != self.connection) {
             registrar.connections.supersede(before);
-        }
-        if !was_registered {
-            registrar.source_has_phone(self.peer.ip());
         }
         registrar.counters.registered();
         let applicant = gate.applicant(application, is_refresh, now);
@@ -272,7 +275,6 @@ impl Session {
             return;
         };
         remove(registrar, &registered.device, self.connection, why);
-        registrar.source_lost_phone(self.peer.ip());
         registrar.counters.give_place_back();
         registrar.counters.left(why);
     }

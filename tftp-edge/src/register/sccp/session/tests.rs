@@ -1,6 +1,9 @@
 //! The session as a specification: time is stepped by hand.
 
+mod departures;
 mod framing;
+mod refusals;
+mod registration;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -24,6 +27,7 @@ struct Lab {
 /// A phone's side of a connection.
 struct Phone {
     session: Session,
+    connection: ConnectionId,
     flow: Flow,
 }
 
@@ -54,6 +58,7 @@ impl Lab {
         let now = self.now.instant;
         Phone {
             session: Session::new(&self.registrar, connection, peer, local, now),
+            connection,
             flow: Flow::Open,
         }
     }
@@ -105,4 +110,17 @@ impl Lab {
     fn counts(&self) -> Snapshot {
         self.registrar.counters.snapshot()
     }
+}
+
+/// The text of a RegisterReject.
+fn reject_text(answer: &[u8]) -> String {
+    let [(Outgoing::RegisterReject, body)] = &messages(answer)[..] else {
+        panic!("one RegisterReject is expected: {:?}", kinds(answer));
+    };
+    let text = body.split(|byte| *byte == 0).next().unwrap();
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+fn number_at(body: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(body[at..at + 4].try_into().unwrap())
 }

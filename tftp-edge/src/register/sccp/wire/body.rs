@@ -8,14 +8,14 @@ use super::{Charset, Dialect, Outgoing};
 /// A message we send.
 pub trait Reply {
     /// Which message it is in this dialect: some have a form for short texts and one for any.
-    fn id(&self, dialect: Dialect) -> Outgoing;
+    fn message(&self, dialect: Dialect) -> Outgoing;
 
     fn emit(&self, body: &mut Body<'_>);
 }
 
 /// A message without a body.
 impl Reply for Outgoing {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         *self
     }
 
@@ -24,7 +24,7 @@ impl Reply for Outgoing {
 
 /// Appends a whole message to `out`; says which it was.
 pub fn write(reply: &impl Reply, dialect: Dialect, out: &mut Vec<u8>) -> Outgoing {
-    let id = reply.id(dialect);
+    let id = reply.message(dialect);
     let start = out.len();
     for field in [0, dialect.header_version(id), id.id()] {
         out.extend(field.to_le_bytes());
@@ -123,7 +123,7 @@ mod tests {
     struct Text(&'static str, usize);
 
     impl Reply for Text {
-        fn id(&self, _dialect: Dialect) -> Outgoing {
+        fn message(&self, _dialect: Dialect) -> Outgoing {
             Outgoing::Version
         }
 

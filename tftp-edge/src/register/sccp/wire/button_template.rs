@@ -81,7 +81,7 @@ pub struct ButtonTemplate<'p> {
 }
 
 impl Reply for ButtonTemplate<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::ButtonTemplate
     }
 

@@ -14,7 +14,7 @@ pub struct ConfigStat<'p> {
 }
 
 impl Reply for ConfigStat<'_> {
-    fn id(&self, dialect: Dialect) -> Outgoing {
+    fn message(&self, dialect: Dialect) -> Outgoing {
         match dialect.has_dynamic_lines() {
             true => Outgoing::ConfigStatDynamic,
             false => Outgoing::ConfigStat,
@@ -28,13 +28,12 @@ impl Reply for ConfigStat<'_> {
         body.u32(1);
         if body.dialect().has_dynamic_lines() {
             // chan-sccp and Wireshark disagree about what follows. chan-sccp has two fields of 121
-            // bytes here, then the counts; the dissector has two numbers before texts of any
-            // length. With chan-sccp's order the dissector takes the user's name for the numbers,
-            // so the numbers come first.
+            // bytes, then the counts; the dissector has the counts, then texts of any length, as
+            // in all other dynamic messages. It would take chan-sccp's user name for the counts.
             body.u32(self.lines);
             body.u32(self.speed_dials);
-            body.string(self.server, 12);
             body.string(self.user, 40);
+            body.string(self.server, 40);
         } else {
             body.text(self.user, 40);
             body.text(self.server, 40);

@@ -33,7 +33,7 @@ pub struct FeatureStat<'p> {
 }
 
 impl Reply for FeatureStat<'_> {
-    fn id(&self, dialect: Dialect) -> Outgoing {
+    fn message(&self, dialect: Dialect) -> Outgoing {
         match dialect.has_dynamic_features() {
             true => Outgoing::FeatureStatDynamic,
             false => Outgoing::FeatureStat,

@@ -10,7 +10,7 @@ pub struct ForwardStat {
 }
 
 impl Reply for ForwardStat {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::ForwardStat
     }
 

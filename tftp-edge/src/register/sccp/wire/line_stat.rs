@@ -19,7 +19,7 @@ pub struct LineStat<'p> {
 }
 
 impl Reply for LineStat<'_> {
-    fn id(&self, dialect: Dialect) -> Outgoing {
+    fn message(&self, dialect: Dialect) -> Outgoing {
         match dialect.has_dynamic_lines() {
             true => Outgoing::LineStatDynamic,
             false => Outgoing::LineStat,

@@ -12,6 +12,8 @@ mod button_template;
 mod capabilities;
 mod config_stat;
 mod dialect;
+#[cfg(test)]
+mod dissector;
 mod feature_stat;
 mod field;
 mod forward_stat;

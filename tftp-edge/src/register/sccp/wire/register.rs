@@ -94,7 +94,7 @@ pub struct RegisterAck<'t> {
 }
 
 impl Reply for RegisterAck<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::RegisterAck
     }
 
@@ -118,7 +118,7 @@ pub struct RegisterReject<'t> {
 }
 
 impl Reply for RegisterReject<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::RegisterReject
     }
 

@@ -8,7 +8,7 @@ use crate::register::Order;
 pub struct Reset(pub Order);
 
 impl Reply for Reset {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::Reset
     }
 

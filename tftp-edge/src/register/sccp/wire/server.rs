@@ -28,7 +28,7 @@ const IPV4: u32 = 0;
 const IPV6: u32 = 1;
 
 impl Reply for ServerRes<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::ServerRes
     }
 

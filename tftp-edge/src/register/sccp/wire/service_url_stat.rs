@@ -13,7 +13,7 @@ pub struct ServiceUrlStat<'p> {
 }
 
 impl Reply for ServiceUrlStat<'_> {
-    fn id(&self, dialect: Dialect) -> Outgoing {
+    fn message(&self, dialect: Dialect) -> Outgoing {
         match dialect.has_dynamic_service_urls() {
             true => Outgoing::ServiceUrlStatDynamic,
             false => Outgoing::ServiceUrlStat,

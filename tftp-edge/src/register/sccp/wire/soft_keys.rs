@@ -69,7 +69,7 @@ pub struct SoftKeyTemplateRes<'p> {
 }
 
 impl Reply for SoftKeyTemplateRes<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::SoftKeyTemplateRes
     }
 
@@ -103,7 +103,7 @@ pub struct SoftKeySetRes<'p> {
 }
 
 impl Reply for SoftKeySetRes<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::SoftKeySetRes
     }
 
@@ -135,7 +135,7 @@ pub struct SelectSoftKeys {
 }
 
 impl Reply for SelectSoftKeys {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::SelectSoftKeys
     }
 

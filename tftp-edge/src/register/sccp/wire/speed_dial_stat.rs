@@ -13,7 +13,7 @@ pub struct SpeedDialStat<'p> {
 }
 
 impl Reply for SpeedDialStat<'_> {
-    fn id(&self, dialect: Dialect) -> Outgoing {
+    fn message(&self, dialect: Dialect) -> Outgoing {
         match dialect.has_dynamic_lines() {
             true => Outgoing::SpeedDialStatDynamic,
             false => Outgoing::SpeedDialStat,

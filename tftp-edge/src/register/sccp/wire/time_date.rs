@@ -21,7 +21,7 @@ pub struct DefineTimeDate {
 }
 
 impl Reply for DefineTimeDate {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::DefineTimeDate
     }
 

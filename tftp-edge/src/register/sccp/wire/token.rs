@@ -39,7 +39,7 @@ pub struct RegisterTokenReject {
 }
 
 impl Reply for RegisterTokenReject {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::RegisterTokenReject
     }
 
@@ -56,7 +56,7 @@ pub struct SpcpTokenAck;
 const SPCP_FEATURES: u32 = 65_535;
 
 impl Reply for SpcpTokenAck {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::SpcpTokenAck
     }
 
@@ -72,7 +72,7 @@ pub struct SpcpTokenReject {
 }
 
 impl Reply for SpcpTokenReject {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::SpcpTokenReject
     }
 

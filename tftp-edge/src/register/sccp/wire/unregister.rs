@@ -25,7 +25,7 @@ impl UnregisterReason {
 pub struct UnregisterAck;
 
 impl Reply for UnregisterAck {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::UnregisterAck
     }
 

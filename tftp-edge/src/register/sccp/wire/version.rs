@@ -11,7 +11,7 @@ pub struct VersionRes<'p> {
 }
 
 impl Reply for VersionRes<'_> {
-    fn id(&self, _dialect: Dialect) -> Outgoing {
+    fn message(&self, _dialect: Dialect) -> Outgoing {
         Outgoing::Version
     }
 

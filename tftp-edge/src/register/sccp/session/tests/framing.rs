@@ -77,6 +77,10 @@ enum Then {
     GoesOn,
 }
 
+/// What comes, and what it is counted as.
+type Case = (&'static str, Vec<u8>, Counted, Then);
+type Counted = (Option<BadFrame>, Option<Refusal>);
+
 #[test]
 fn each_of_20_kinds_of_bad_frames_is_counted_by_its_reason() {
     let raw =
@@ -90,7 +94,7 @@ fn each_of_20_kinds_of_bad_frames_is_counted_by_its_reason() {
     let many = |count: u32| message(0x0010, &[&count.to_le_bytes()[..], &[0; 64]].concat());
     let bad = |bad| (Some(bad), None);
     let malformed = (None, Some(Refusal::Malformed));
-    let cases: [(&str, Vec<u8>, (Option<BadFrame>, Option<Refusal>), Then); 20] = [
+    let cases: [Case; 20] = [
         (
             "no length",
             raw(0, 0, 0),
