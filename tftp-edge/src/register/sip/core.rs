@@ -168,6 +168,7 @@ impl Core {
             Ok(request) => request,
             Err(defect) => {
                 self.tally.defect(defect);
+                self.tally.refusal(Refusal::Malformed);
                 let is_ack = matches!(
                     message.start(),
                     Ok(StartLine::Request {

@@ -1,7 +1,13 @@
 //! The registrar as phones see it: bytes in, bytes out, time stepped by hand.
 
+mod cisco;
+mod contacts;
+mod ordering;
+mod passwords;
 mod phone;
+mod refusing;
 mod registering;
+mod way_back;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
