@@ -28,3 +28,4 @@ pub mod recent;
 pub mod register;
 pub mod stats;
 pub mod tftp;
+pub mod udp;
