@@ -4,6 +4,7 @@
 //! {inventory, phonefile}`, and `edge → audit → {firmware, locale} → content`.
 
 pub mod access;
+mod admission;
 pub mod alarms;
 pub mod audit;
 pub mod budget;
@@ -28,4 +29,5 @@ pub mod recent;
 pub mod register;
 pub mod stats;
 pub mod tftp;
+mod tls;
 pub mod udp;

@@ -9,7 +9,7 @@
 //! the same file, byte for byte. A name that must not be served looks like one that is absent.
 //!
 //! Nothing here can hold up TFTP: it runs on threads of its own, and its connections, their
-//! buffers and their time are bounded. `admission` counts connections, `watched` ends those who
+//! buffers and their time are bounded. [`crate::admission`] counts connections, `watched` ends those who
 //! read too slowly, hyper's own timer those who send too slowly. The metrics server's listener
 //! ([`crate::ops`]) keeps a connection over its bound waiting, and ends each after a lifetime; a
 //! phone that waits would not turn to TFTP, and firmware over a slow line takes as long as it takes.
@@ -22,7 +22,6 @@
 //! Sources: RFC 9110 (semantics, conditions, ranges) and 9112 (HTTP/1.1); Cisco's CME SIP guide and
 //! document 214535 for what phones do.
 
-mod admission;
 mod answer;
 mod body;
 mod conditional;
@@ -33,11 +32,9 @@ mod link;
 mod server;
 mod settings;
 mod socket;
-mod tls;
 mod validators;
 mod watched;
 
 pub use counters::{Refusal, Scheme, Snapshot, Traffic};
 pub use server::{Parts, Server, StartError};
 pub use settings::{Settings, SettingsError, TlsSettings};
-pub use tls::TlsError;

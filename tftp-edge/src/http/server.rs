@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,21 +13,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::admission::{Admission, Place};
 use super::connection::serve;
 use super::counters::{Lane, Refusal, Scheme, Snapshot};
 use super::link::Link;
 use super::settings::{Settings, SettingsError};
 use super::socket;
-use super::tls::{Tls, TlsError};
 use super::validators::Tags;
 use crate::access::Access;
+use crate::admission::{Admission, Full, Place, connections_allowed};
 use crate::alarms::Alarms;
 use crate::content::Catalog;
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
 use crate::port_owner;
 use crate::tftp::sources::Sources;
+use crate::tls::{Tls, TlsError, TlsFiles};
 
 /// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -164,7 +163,12 @@ impl Server {
             tls: None,
         }];
         if settings.tls.enabled {
-            let tls = Tls::load(&settings.tls)?;
+            let tls = Tls::load(&TlsFiles {
+                section: "http.tls",
+                certificate: &settings.tls.certificate,
+                key: &settings.tls.key,
+                instead: "ask over HTTP instead",
+            })?;
             // Time has passed, and nobody did anything wrong today: the rest of the daemon must
             // start. Phones that cannot connect to 6971 ask on 6970.
             if tls.expires_by(SystemTime::now()).is_none() {
@@ -175,7 +179,11 @@ impl Server {
             }
             certificate = Some(tls);
         }
-        let connections = connections_allowed(settings.max_connections);
+        let connections = connections_allowed(
+            settings.max_connections,
+            TURNED_AWAY as u64 + DESCRIPTORS_KEPT,
+            "http.max_connections",
+        );
         let shared = Arc::new(Shared {
             site: Arc::new(Site {
                 settings: settings.clone(),
@@ -351,8 +359,11 @@ impl Shared {
                 let link = Link::new(Arc::clone(&self.site), endpoint.scheme, client);
                 tokio::spawn(handle(stream, link, endpoint.tls.clone(), place));
             }
-            Err(refusal) => {
-                lane.refuse(refusal);
+            Err(full) => {
+                lane.refuse(match full {
+                    Full::Connections => Refusal::Connections,
+                    Full::Source => Refusal::SourceConnections,
+                });
                 // Without a session there are no words over TLS.
                 if endpoint.tls.is_none()
                     && let Ok(turn) = Arc::clone(&self.turning_away).try_acquire_owned()
@@ -391,32 +402,4 @@ async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
     let mut request = [0; 1024];
     while stream.read(&mut request).await? > 0 {}
     Ok(())
-}
-
-/// As many connections as are wanted, if the system has descriptors for them beside what the rest
-/// of the daemon needs: reading files, and TFTP's sockets, must go on whatever happens here.
-fn connections_allowed(wanted: usize) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return wanted;
-    };
-    let needed = wanted as u64 + TURNED_AWAY as u64 + DESCRIPTORS_KEPT;
-    let limit = match soft < needed {
-        true => {
-            let raised = needed.min(hard);
-            setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised)
-        }
-        false => soft,
-    };
-    let left = limit.saturating_sub(TURNED_AWAY as u64 + DESCRIPTORS_KEPT);
-    // A quarter, where the limit is so low that less than that would be left.
-    let allowed = left.max(limit / 4).min(wanted as u64) as usize;
-    if allowed < wanted {
-        tracing::warn!(
-            allowed,
-            wanted,
-            "fewer HTTP connections than http.max_connections: the system allows {hard} open \
-             files; raise LimitNOFILE to {needed}"
-        );
-    }
-    allowed.max(1)
 }

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::Deserialize;
 
+use super::server::{TcpSettings, TlsSettings, UdpSettings};
+
 /// How phones register over SIP.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -11,6 +13,11 @@ pub struct Settings {
     pub enabled: bool,
     /// Addresses and ports phones register at. An address that does not exist yet is waited for.
     pub listen: Vec<SocketAddr>,
+    /// DSCP of everything sent.
+    pub dscp: u8,
+    pub udp: UdpSettings,
+    pub tcp: TcpSettings,
+    pub tls: TlsSettings,
 }
 
 impl Default for Settings {
@@ -21,6 +28,10 @@ impl Default for Settings {
                 (Ipv4Addr::UNSPECIFIED, 5060).into(),
                 (Ipv6Addr::UNSPECIFIED, 5060).into(),
             ],
+            dscp: 24,
+            udp: UdpSettings::default(),
+            tcp: TcpSettings::default(),
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -32,6 +43,11 @@ impl Settings {
             let problem = "needs at least one address, for example \"0.0.0.0:5060\"";
             return Err(("sip.listen", problem.to_owned()));
         }
-        Ok(())
+        if self.dscp > 63 {
+            let problem = format!("{} is not a DSCP, which is from 0 to 63", self.dscp);
+            return Err(("sip.dscp", problem));
+        }
+        self.tcp.validate()?;
+        self.tls.validate(&self.listen)
     }
 }
