@@ -34,6 +34,7 @@ mod outage;
 mod provisioning;
 mod raw;
 mod scan;
+mod sip;
 mod storm;
 mod swap;
 mod upstream;
