@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::register::Transport;
-use crate::register::sip::stream::{Broken, Method};
+use crate::register::sip::Counts;
+use crate::register::sip::message::Method;
+use crate::register::sip::stream::Broken;
 
 macro_rules! reasons {
     ($(#[doc = $about:literal])+ $kind:ident { $($(#[doc = $doc:literal])+ $name:ident => $label:literal,)+ }) => {
@@ -97,6 +99,8 @@ impl From<Broken> for Bad {
 /// Hundreds of a status code: 1 to 6.
 pub const CLASSES: usize = 6;
 
+const METHODS: usize = Method::ALL.len();
+
 type Cells<const N: usize> = [AtomicU64; N];
 
 const fn zeros<const N: usize>() -> Cells<N> {
@@ -106,9 +110,9 @@ const fn zeros<const N: usize>() -> Cells<N> {
 /// Live counters.
 #[derive(Debug)]
 pub(super) struct Counters {
-    requests: [Cells<{ Method::COUNT }>; Transport::ALL.len()],
-    responses: [Cells<CLASSES>; Method::COUNT],
-    sent: Cells<{ Method::COUNT }>,
+    requests: [Cells<METHODS>; Transport::ALL.len()],
+    responses: [Cells<CLASSES>; METHODS],
+    sent: Cells<METHODS>,
     answers: Cells<CLASSES>,
     bad: [Cells<{ Bad::COUNT }>; Transport::ALL.len()],
     ends: Cells<{ End::COUNT }>,
@@ -203,11 +207,11 @@ impl Counters {
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     /// Requests that came in.
-    pub requests: [[u64; Method::COUNT]; Transport::ALL.len()],
+    pub requests: [[u64; METHODS]; Transport::ALL.len()],
     /// Our answers to them.
-    pub responses: [[u64; CLASSES]; Method::COUNT],
+    pub responses: [[u64; CLASSES]; METHODS],
     /// Requests of our own, each counted once.
-    pub sent: [u64; Method::COUNT],
+    pub sent: [u64; METHODS],
     /// The answers to those.
     pub answers: [u64; CLASSES],
     pub bad: [[u64; Bad::COUNT]; Transport::ALL.len()],
@@ -233,6 +237,8 @@ pub struct Snapshot {
     /// Threads and listeners that have ended although the server runs.
     pub ended: usize,
     pub traffic: Traffic,
+    /// What became of the messages, by the registrar's own account.
+    pub counts: Counts,
     pub connections_limit: u64,
     /// Half messages and answers that are not taken, in bytes.
     pub buffered_bytes: u64,

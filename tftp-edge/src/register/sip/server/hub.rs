@@ -13,7 +13,8 @@ use super::ports::Ports;
 use super::registry::Registry;
 use super::room::Room;
 use crate::register::bans::Offence;
-use crate::register::sip::stream::{Method, StartLine};
+use crate::register::sip::message::Method;
+use crate::register::sip::stream::FirstLine;
 use crate::register::sip::transaction::{Answer, Due, Heard, Transactions};
 use crate::register::sip::{Core, Incoming, Outgoing, Settings};
 use crate::register::{Desk, NotSent, Transport};
@@ -91,7 +92,7 @@ impl Hub {
                 (Some(branch), _) if self.begin(branch, &outgoing, now).is_err() => continue,
                 (Some(_), _) | (None, None) => {}
                 (None, Some(method)) => {
-                    if let Some(StartLine::Status(status)) = StartLine::of(&outgoing.bytes) {
+                    if let Some(FirstLine::Status(status)) = FirstLine::of(&outgoing.bytes) {
                         self.counters.response(method, status);
                     }
                 }
@@ -101,12 +102,12 @@ impl Hub {
     }
 
     fn kind(&self, incoming: &Incoming<'_>, now: Instant) -> Kind {
-        match StartLine::of(incoming.bytes) {
-            Some(StartLine::Request(method)) => {
+        match FirstLine::of(incoming.bytes) {
+            Some(FirstLine::Request(method)) => {
                 self.counters.request(incoming.transport, method);
                 Kind::Request(method)
             }
-            Some(StartLine::Status(status)) => {
+            Some(FirstLine::Status(status)) => {
                 self.counters.answer(status);
                 self.answered(incoming)
             }
@@ -146,7 +147,7 @@ impl Hub {
             self.core.unanswered(branch, now);
             return Err(NotSent::Busy);
         }
-        if let Some(StartLine::Request(method)) = StartLine::of(&request.bytes) {
+        if let Some(FirstLine::Request(method)) = FirstLine::of(&request.bytes) {
             self.counters.sent(method);
         }
         self.begun.notify_one();

@@ -137,6 +137,7 @@ impl Server {
             bound: Transport::ALL.map(|transport| self.local_addrs(transport)),
             ended: threads.count() + tasks.count(),
             traffic: hub.counters.traffic(),
+            counts: hub.core.counts(),
             connections_limit: self.listeners.connections_limit() as u64,
             buffered_bytes: hub.room.used() as u64,
             buffered_bytes_limit: hub.room.limit() as u64,

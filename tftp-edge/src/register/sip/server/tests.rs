@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::register::bans::Bans;
 use crate::register::newcomers::Newcomers;
-use crate::register::sip::stream::Method;
+use crate::register::sip::message::Method;
 use crate::register::storm::Storm;
 use crate::register::{Directory, NoGuard, Table};
 

@@ -5,14 +5,16 @@
 //! empty lines (7.5); two in a row are a phone's question whether the connection still holds, which
 //! is answered with one (RFC 5626 3.5.1).
 
-use super::head::{content_length, end_of_head};
-use super::start_line::StartLine;
+use super::first_line::FirstLine;
+use crate::register::sip::message::{Defect, Message, Name, decimal};
 
 /// The longest first line, the longest head, the longest body. A phone's REGISTER has a kilobyte or
 /// two of head, and its largest bodies are some kilobytes of XML.
 const START_LINE_MAX: usize = 4 << 10;
 const HEAD_MAX: usize = 16 << 10;
 const BODY_MAX: usize = 64 << 10;
+
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 /// Why nothing after this place of a stream can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub enum Broken {
     BodyTooLong,
     /// No `Content-Length`.
     NoLength,
-    /// A `Content-Length` that is no number, or two that differ.
+    /// A `Content-Length` that is no number, or two of them.
     Length,
 }
 
@@ -143,23 +145,23 @@ impl Progress {
         if self.len.is_some() {
             return Ok(self.len);
         }
-        if self.searched == 0 && !StartLine::may_begin(bytes) {
+        if self.searched == 0 && !FirstLine::may_begin(bytes) {
             return Err(Broken::NotSip);
         }
         // The end may begin in the last three bytes that were looked at.
         let from = self.searched.saturating_sub(3);
-        let Some(end) = end_of_head(&bytes[from..]) else {
+        let Some(end) = memchr::memmem::find(&bytes[from..], END_OF_HEAD) else {
             self.searched = bytes.len();
             return self.check_unfinished(bytes).map(|()| None);
         };
-        let head = &bytes[..from + end];
-        if StartLine::of(head).is_none() {
+        let head = &bytes[..from + end + END_OF_HEAD.len()];
+        if FirstLine::of(head).is_none() {
             return Err(Broken::NotSip);
         }
         if head.len() > HEAD_MAX {
             return Err(Broken::HeadTooLong);
         }
-        let body = content_length(head)?.ok_or(Broken::NoLength)?;
+        let body = content_length(head)?;
         if body > BODY_MAX {
             return Err(Broken::BodyTooLong);
         }
@@ -169,10 +171,10 @@ impl Progress {
 
     fn check_unfinished(&self, bytes: &[u8]) -> Result<(), Broken> {
         let has_line = bytes.iter().take(START_LINE_MAX).any(|&it| it == b'\n');
-        if has_line && StartLine::of(bytes).is_none() {
+        if has_line && FirstLine::of(bytes).is_none() {
             return Err(Broken::NotSip);
         }
-        if !has_line && (bytes.len() >= START_LINE_MAX || !StartLine::may_begin(bytes)) {
+        if !has_line && (bytes.len() >= START_LINE_MAX || !FirstLine::may_begin(bytes)) {
             return Err(Broken::NotSip);
         }
         match bytes.len() > HEAD_MAX {
@@ -180,6 +182,18 @@ impl Progress {
             false => Ok(()),
         }
     }
+}
+
+fn content_length(head: &[u8]) -> Result<usize, Broken> {
+    let message = Message::scan(head).map_err(|defect| match defect {
+        Defect::NotSip => Broken::NotSip,
+        _ => Broken::HeadTooLong,
+    })?;
+    // Two lengths are how messages are smuggled past whoever reads the other one.
+    let length = message.only(Name::ContentLength);
+    let length = length.map_err(|_| Broken::Length)?;
+    let length = length.ok_or(Broken::NoLength)?;
+    decimal(length).map_or(Err(Broken::Length), |length| Ok(length as usize))
 }
 
 #[cfg(test)]
@@ -284,6 +298,13 @@ mod tests {
         let broken = |fields: &str| broken(&[head(fields).as_bytes()]);
         assert_eq!(broken("Via: x\r\n"), Some(Broken::NoLength));
         assert_eq!(broken("l: x\r\n"), Some(Broken::Length));
+        assert_eq!(broken("l: -1\r\n"), Some(Broken::Length));
+        assert_eq!(broken("l: 99999999999\r\n"), Some(Broken::Length));
+        assert_eq!(
+            broken("l: 1\r\nContent-Length: 2\r\n"),
+            Some(Broken::Length)
+        );
+        assert_eq!(broken("cOnTeNt-LeNgTh  :\r\n  0000\r\n"), None);
         assert_eq!(broken("l: 65537\r\n"), Some(Broken::BodyTooLong));
         assert_eq!(broken("l: 65536\r\n"), None);
         let long = format!("Via: {}\r\n", "x".repeat(HEAD_MAX));

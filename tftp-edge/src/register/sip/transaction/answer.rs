@@ -1,6 +1,6 @@
 //! What of a response says which request it answers (RFC 3261 17.1.3).
 
-use super::super::stream::{Method, StartLine, fields};
+use crate::register::sip::message::{CSeq, Message, Method, Name, StartLine, Via};
 
 /// A response, as far as it belongs to one of our requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,43 +15,18 @@ pub struct Answer<'m> {
 impl<'m> Answer<'m> {
     /// Reads a whole message; none if it is no response, or lacks one of the three.
     pub fn of(message: &'m [u8]) -> Option<Self> {
-        let Some(StartLine::Status(status)) = StartLine::of(message) else {
+        let message = Message::scan(message).ok()?;
+        let Ok(StartLine::Response { code, .. }) = message.start() else {
             return None;
         };
-        let (mut branch, mut method) = (None, None);
-        for (name, value) in fields(message) {
-            let is = |long: &str, short: &str| {
-                name.eq_ignore_ascii_case(long.as_bytes())
-                    || name.eq_ignore_ascii_case(short.as_bytes())
-            };
-            if branch.is_none() && is("Via", "v") {
-                branch = Some(branch_of(value)?);
-            } else if method.is_none() && is("CSeq", "CSeq") {
-                let token = value.rsplit(u8::is_ascii_whitespace).next()?;
-                method = Some(Method::of(token));
-            }
-        }
+        let via = message.values(Name::Via).next().and_then(Via::parse)?;
+        let cseq = message.first(Name::CSeq).and_then(CSeq::parse)?;
         Some(Self {
-            status,
-            branch: branch?,
-            method: method?,
+            status: code,
+            branch: std::str::from_utf8(via.branch()?).ok()?,
+            method: Method::of(cseq.method),
         })
     }
-}
-
-/// The branch of the first `Via` in a field. Ours has no quoted parameter before it, and whoever
-/// answers gives it back as it was.
-fn branch_of(via: &[u8]) -> Option<&str> {
-    let first = via.split(|&byte| byte == b',').next()?;
-    let parameters = first.split(|&byte| byte == b';').skip(1);
-    for parameter in parameters {
-        let mut sides = parameter.splitn(2, |&byte| byte == b'=');
-        let (name, value) = (sides.next()?, sides.next());
-        if name.trim_ascii().eq_ignore_ascii_case(b"branch") {
-            return std::str::from_utf8(value?.trim_ascii()).ok();
-        }
-    }
-    None
 }
 
 #[cfg(test)]

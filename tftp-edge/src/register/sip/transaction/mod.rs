@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 
 pub use answer::Answer;
 
-use super::stream::{Method, StartLine};
+use super::message::Method;
+use super::stream::FirstLine;
 use super::{Destination, Outgoing};
 
 /// RFC 3261 17.1.1.1, table 4: an estimate of the round trip, and the longest time between two
@@ -97,9 +98,9 @@ impl Transactions {
         if self.timers.len() >= self.limit {
             return Err(Full);
         }
-        let method = match StartLine::of(&request.bytes) {
-            Some(StartLine::Request(method)) => method,
-            Some(StartLine::Status(_)) | None => Method::Unknown,
+        let method = match FirstLine::of(&request.bytes) {
+            Some(FirstLine::Request(method)) => method,
+            Some(FirstLine::Status(_)) | None => Method::Unknown,
         };
         let repeats = !request.to.transport.has_connections();
         let transaction = Transaction {

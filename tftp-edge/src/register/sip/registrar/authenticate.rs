@@ -1,0 +1,78 @@
+//! Whether a REGISTER comes from who it says.
+
+use std::hash::BuildHasher as _;
+
+use super::{No, Who};
+use crate::register::Refusal;
+use crate::register::bans::Offence;
+use crate::register::sip::core::{Core, Exchange};
+use crate::register::sip::digest::{Claim, Credentials, Outcome, Unreadable};
+use crate::register::sip::message::{Defect, Name};
+use crate::register::sip::settings::RequireDigest;
+
+impl Core {
+    /// Whether it has proved who it is. An unknown user takes the same way as a wrong password.
+    pub(super) fn authenticate(&self, exchange: &Exchange<'_, '_>, who: &Who) -> Result<bool, No> {
+        let registrar = &self.registrar;
+        let is_needed = match (registrar.require, &who.known) {
+            (RequireDigest::Never, _) => false,
+            (RequireDigest::LinesWithSecret, Ok(known)) => known.has_secret(),
+            (RequireDigest::LinesWithSecret, Err(_)) | (RequireDigest::Always, _) => true,
+        };
+        if !is_needed {
+            return Ok(false);
+        }
+        let Some(credentials) = self.credentials(exchange)? else {
+            return Err(No::Challenge);
+        };
+        let known = who.known.as_ref();
+        let secret = known.ok().and_then(|it| it.secret(&credentials.username));
+        let claim = Claim {
+            method: exchange.request.method_name,
+            source: exchange.incoming.source.ip(),
+            fingerprint: self.hasher.hash_one(exchange.incoming.bytes),
+        };
+        match registrar
+            .digest
+            .check(&credentials, &claim, secret, exchange.now)
+        {
+            Outcome::Good => Ok(true),
+            Outcome::Stale(why) => Err(No::Stale(why)),
+            Outcome::Unusable => Err(No::Challenge),
+            Outcome::Wrong => {
+                if let Ok(known) = known
+                    && !known.has_secret()
+                {
+                    registrar.say_no_secret(known, exchange.now);
+                }
+                // It sent back a nonce that was sent to its address.
+                let source = exchange.incoming.source.ip();
+                self.desk
+                    .bans
+                    .offended(source, Offence::Guess, true, exchange.now);
+                if let Err(why) = known {
+                    tracing::debug!(device = ?who.name, why = why.as_str(), "refused over SIP");
+                }
+                Err(No::Refused(Refusal::Authentication))
+            }
+        }
+    }
+
+    /// Those for our realm. Phones may send others along, and use either header.
+    fn credentials<'m>(
+        &self,
+        exchange: &Exchange<'_, 'm>,
+    ) -> Result<Option<Credentials<'m>>, Defect> {
+        let message = exchange.request.message;
+        let of = |name| message.all(name);
+        let realm = self.registrar.digest.realm().as_bytes();
+        for header in of(Name::Authorization).chain(of(Name::ProxyAuthorization)) {
+            match Credentials::parse(header) {
+                Ok(credentials) if *credentials.realm == *realm => return Ok(Some(credentials)),
+                Ok(_) | Err(Unreadable::Other) => {}
+                Err(Unreadable::Malformed) => return Err(Defect::Authorization),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,169 @@
+//! One REGISTER from its first look to its answer.
+
+use std::time::Duration;
+
+use super::bindings::Kind;
+use super::contacts::Wish;
+use super::update::Asked;
+use super::{Known, No, Who};
+use crate::inventory::{DeviceName, Protocol};
+use crate::register::newcomers::{Newcomer, Offer};
+use crate::register::sip::cisco::{Claims, Reason, Wishes};
+use crate::register::sip::core::{Core, Exchange};
+use crate::register::sip::counts::Event;
+use crate::register::sip::message::{Defect, Name};
+use crate::register::storm::{Applicant, Decision};
+use crate::register::{Binding, Refusal};
+
+/// A device that is being taken into the inventory is in the directory after this.
+const PENDING_WAIT: Duration = Duration::from_secs(2);
+
+/// What a REGISTER comes to.
+pub(super) enum Done {
+    /// 200, with these bindings; `kind` if it changed anything.
+    Listed {
+        bindings: Vec<Binding>,
+        kind: Option<Kind>,
+    },
+    /// 200 to a phone that looks after its standby server.
+    KeptAlive,
+}
+
+impl Core {
+    /// Answers a REGISTER. None: with silence.
+    pub(in crate::register::sip) fn register(
+        &self,
+        exchange: &Exchange<'_, '_>,
+    ) -> Option<Vec<u8>> {
+        match self.try_register(exchange) {
+            Ok(bytes) => Some(bytes),
+            Err(no) => self.refuse(exchange, no),
+        }
+    }
+
+    pub(in crate::register::sip) fn refuse(
+        &self,
+        exchange: &Exchange<'_, '_>,
+        no: No,
+    ) -> Option<Vec<u8>> {
+        let registrar = &self.registrar;
+        let min_s = registrar.min_expires_s();
+        no.answer(exchange, &registrar.digest, min_s, &self.tally)
+    }
+
+    fn try_register(&self, exchange: &Exchange<'_, '_>) -> Result<Vec<u8>, No> {
+        let message = exchange.request.message;
+        let wish = Wish::of(message)?;
+        let to = exchange.request.to.uri().ok_or(Defect::To)?;
+        if !to.is_sip() {
+            return Err(No::Refused(Refusal::UnknownDevice));
+        }
+        let user = to.user_text().ok_or(Defect::To)?;
+        if wish == Wish::KeepAlive {
+            self.tally.event(Event::KeepAlive);
+            return Ok(self.listed(exchange, &wish, &Wishes::default(), &Done::KeptAlive));
+        }
+        let reason = message.first(Name::Reason).map(Reason::of);
+        let claims = wish.contacts().first();
+        let claims = claims.map(|it| Claims::of_contact(it.address.params));
+        let claims = claims.unwrap_or_default();
+        let who = Who::find(&self.desk.directory, &user, &claims, reason.as_ref());
+        self.offer(exchange, &who)?;
+        let applicant = self.admit(exchange, &who, &wish, &user)?;
+        let is_proved = self.authenticate(exchange, &who)?;
+        let known = who.known.as_ref().map_err(|&why| No::Refused(why))?;
+        self.check_model(known, who.type_id)?;
+        let wishes = match message.first(Name::ContentType) {
+            Some(content_type) => Wishes::of(content_type, exchange.request.body),
+            None => Wishes::default(),
+        };
+        let asked = Asked {
+            wish: &wish,
+            wishes: &wishes,
+            reason: reason.as_ref(),
+            is_proved,
+        };
+        let done = self.update(exchange, &who, known, &asked)?;
+        if let Some(name) = applicant
+            && matches!(done, Done::Listed { kind: Some(_), .. })
+        {
+            let applicant = self.applicant(exchange, &name);
+            self.desk.storm.served(&applicant, exchange.now);
+        }
+        Ok(self.listed(exchange, &wish, &wishes, &done))
+    }
+
+    /// A device that nobody knows is taken in where its site says so.
+    fn offer(&self, exchange: &Exchange<'_, '_>, who: &Who) -> Result<(), No> {
+        let (Some(device), Err(Refusal::UnknownDevice)) = (who.name, &who.known) else {
+            return Ok(());
+        };
+        let newcomer = Newcomer {
+            device,
+            type_id: who.type_id,
+            protocol: Protocol::Sip,
+            source: exchange.incoming.source.ip(),
+        };
+        match self.desk.newcomers.offer(&newcomer) {
+            Offer::Pending => Err(No::Later(Refusal::AutoRegistration, PENDING_WAIT)),
+            // Whoever does not know the password learns nothing more than that.
+            Offer::Refused(_) => Ok(()),
+        }
+    }
+
+    pub(in crate::register::sip) fn applicant<'d>(
+        &self,
+        exchange: &Exchange<'_, '_>,
+        device: &'d DeviceName,
+    ) -> Applicant<'d> {
+        let source = exchange.incoming.source.ip().to_canonical();
+        let registered = self.desk.table.get(device);
+        Applicant {
+            device,
+            protocol: Protocol::Sip,
+            is_refresh: registered.is_some_and(|it| {
+                it.protocol == Protocol::Sip && it.source.ip().to_canonical() == source
+            }),
+            arrived: exchange.incoming.arrived,
+        }
+    }
+
+    /// Whether there is room for it now. The device it was asked for; none for what costs no room.
+    fn admit(
+        &self,
+        exchange: &Exchange<'_, '_>,
+        who: &Who,
+        wish: &Wish<'_>,
+        user: &str,
+    ) -> Result<Option<DeviceName>, No> {
+        if !wish.registers() {
+            return Ok(None);
+        }
+        // Who says no name and has no line here is asked for like any other.
+        let stranger = || user.parse().ok();
+        let Some(device) = who.name.or_else(stranger) else {
+            return Ok(None);
+        };
+        let applicant = self.applicant(exchange, &device);
+        match self.desk.storm.ask(&applicant, exchange.now) {
+            Decision::Admit => Ok(Some(device)),
+            Decision::Wait(wait) => Err(No::Later(Refusal::Storm, wait)),
+            Decision::Stale => Err(No::Silence(Refusal::Stale)),
+        }
+    }
+
+    /// Of two models of one name one is wrong; what has no number cannot be told apart.
+    fn check_model(&self, known: &Known, said: Option<u32>) -> Result<(), No> {
+        let snapshot = self.desk.directory.snapshot();
+        let model = snapshot
+            .as_ref()
+            .and_then(|it| it.models.find(&known.device.model));
+        match (said, model.and_then(|it| it.type_id)) {
+            (Some(said), Some(expected)) if said != expected => {
+                tracing::debug!(device = %known.device.name, said, expected, "another model");
+                Err(No::Refused(Refusal::WrongModel))
+            }
+            _ => Ok(()),
+        }
+    }
+}
