@@ -221,7 +221,7 @@ impl Hub {
                 link.end(End::SlowReader);
             } else if since.inside.is_some_and(|at| passed(at) > message) {
                 link.end(End::SlowMessage);
-            } else if passed(since.heard) > idle {
+            } else if passed(since.heard) > idle && !self.core.is_registered_over(link.id) {
                 link.end(End::Idle);
             }
         });
