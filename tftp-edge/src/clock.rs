@@ -1,6 +1,6 @@
 //! The clock that the kernel program and the daemon both read.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// CLOCK_MONOTONIC in nanoseconds, as `bpf_ktime_get_ns` has it.
 pub fn monotonic_ns() -> u64 {
@@ -33,11 +33,56 @@ impl Clock {
     }
 }
 
+/// Says which [`Instant`] a stamp of the wall clock is, as the kernel puts them on datagrams. To be
+/// read anew for each batch: that clock may be set at any time.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    instant: Instant,
+    since_epoch: Duration,
+}
+
+impl WallClock {
+    /// A stamp older than this says that the clock was set since.
+    const OLDEST: Duration = Duration::from_secs(60);
+
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            instant: Instant::now(),
+            since_epoch: since_epoch.unwrap_or_default(),
+        }
+    }
+
+    /// The moment this was read.
+    pub fn read_at(&self) -> Instant {
+        self.instant
+    }
+
+    /// When something was stamped, given since the epoch: the time of the reading, if the stamp
+    /// cannot be true.
+    pub fn instant(&self, stamp: Duration) -> Instant {
+        let age = self.since_epoch.checked_sub(stamp);
+        let age = age.filter(|&age| age <= Self::OLDEST).unwrap_or_default();
+        self.instant.checked_sub(age).unwrap_or(self.instant)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn a_stamp_is_as_long_ago_as_the_wall_clock_says() {
+        let clock = WallClock {
+            instant: Instant::now(),
+            since_epoch: Duration::from_secs(1_000),
+        };
+        let ago = |stamp_s| clock.read_at() - clock.instant(Duration::from_secs(stamp_s));
+        assert_eq!(ago(997), Duration::from_secs(3));
+        // Set back, and set forward: nothing waited for a year.
+        assert_eq!(ago(1_001), Duration::ZERO);
+        assert_eq!(ago(10), Duration::ZERO);
+    }
 
     #[test]
     fn an_instant_is_the_same_moment_on_the_kernels_clock() {

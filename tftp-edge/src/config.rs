@@ -116,6 +116,8 @@ impl Config {
             &mut self.control.socket,
             &mut self.http.tls.certificate,
             &mut self.http.tls.key,
+            &mut self.register.sip.tls.certificate,
+            &mut self.register.sip.tls.key,
         ] {
             *path = directory.join(&*path);
         }

@@ -30,3 +30,5 @@ pub mod recent;
 pub mod register;
 pub mod stats;
 pub mod tftp;
+mod tls;
+pub mod udp;

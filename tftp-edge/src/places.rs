@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tftp_ebpf::abi::Source;
 
@@ -83,6 +84,30 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// As many connections as are wanted, if the system has descriptors for them. The soft limit on open
+/// files is the account: each server adds to it what it wants, so that what was there before stays
+/// with the rest of the daemon. `key` is the setting that wants them.
+pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    let needed = soft.saturating_add(wanted as u64);
+    let raised = needed.min(hard);
+    let limit = setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised);
+    // A quarter, where the limit cannot be raised.
+    let left = (limit - soft).max(limit / 4);
+    let allowed = left.min(wanted as u64) as usize;
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "fewer connections than {key}: the system allows {hard} open files; raise LimitNOFILE \
+             to {needed}"
+        );
+    }
+    allowed.max(1)
 }
 
 #[cfg(test)]

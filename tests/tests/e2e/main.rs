@@ -35,6 +35,8 @@ mod outage;
 mod provisioning;
 mod raw;
 mod scan;
+mod sip;
+mod sip_hostile;
 mod storm;
 mod swap;
 mod upstream;

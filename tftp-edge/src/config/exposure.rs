@@ -28,6 +28,11 @@ pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'sta
             config.http.tls.key.as_path(),
             "the private key of HTTPS",
         ),
+        (
+            ("register", "sip.tls.key"),
+            config.register.sip.tls.key.as_path(),
+            "the private key of SIP over TLS",
+        ),
         // The file has no key of its own.
         (("content", "root"), file, "this configuration"),
     ];

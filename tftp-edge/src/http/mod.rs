@@ -31,11 +31,9 @@ mod counters;
 mod link;
 mod server;
 mod settings;
-mod tls;
 mod validators;
 mod watched;
 
 pub use counters::{Refusal, Scheme, Snapshot, Traffic};
 pub use server::{Parts, Server, StartError};
 pub use settings::{Settings, SettingsError, TlsSettings};
-pub use tls::TlsError;

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,7 +17,6 @@ use super::connection::serve;
 use super::counters::{Lane, Refusal, Scheme, Snapshot};
 use super::link::Link;
 use super::settings::{Settings, SettingsError};
-use super::tls::{Tls, TlsError};
 use super::validators::Tags;
 use crate::access::Access;
 use crate::alarms::Alarms;
@@ -26,8 +24,9 @@ use crate::content::Catalog;
 use crate::listen::{self, ListenError, PAUSE, RETRY};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
-use crate::places::{Full, Place, Places};
+use crate::places::{Full, Place, Places, connections_allowed};
 use crate::tftp::sources::Sources;
+use crate::tls::{Tls, TlsError, TlsFiles};
 
 /// How often the certificate's time is looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -35,9 +34,6 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
 /// What a connection may have in the system: enough for several megabytes a second over a line of
 /// 50 milliseconds.
 const SEND_BUFFER: usize = 128 << 10;
-
-/// Descriptors that connections must leave to the rest of the daemon.
-const DESCRIPTORS_KEPT: u64 = 512;
 
 /// Clients that are being told that there are too many; those on top of them are told nothing.
 const TURNED_AWAY: usize = 256;
@@ -135,7 +131,12 @@ impl Server {
             tls: None,
         }];
         if settings.tls.enabled {
-            let tls = Tls::load(&settings.tls)?;
+            let tls = Tls::load(&TlsFiles {
+                section: "http.tls",
+                certificate: &settings.tls.certificate,
+                key: &settings.tls.key,
+                instead: "ask over HTTP instead",
+            })?;
             // Time has passed, and nobody did anything wrong today: the rest of the daemon must
             // start. Phones that cannot connect to 6971 ask on 6970.
             if tls.expires_by(SystemTime::now()).is_none() {
@@ -146,7 +147,7 @@ impl Server {
             }
             certificate = Some(tls);
         }
-        let connections = connections_allowed(settings.max_connections);
+        let connections = connections_allowed(settings.max_connections, "http.max_connections");
         let shared = Arc::new(Shared {
             site: Arc::new(Site {
                 settings: settings.clone(),
@@ -350,32 +351,4 @@ async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
     let mut request = [0; 1024];
     while stream.read(&mut request).await? > 0 {}
     Ok(())
-}
-
-/// As many connections as are wanted, if the system has descriptors for them beside what the rest
-/// of the daemon needs: reading files, and TFTP's sockets, must go on whatever happens here.
-fn connections_allowed(wanted: usize) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return wanted;
-    };
-    let needed = wanted as u64 + TURNED_AWAY as u64 + DESCRIPTORS_KEPT;
-    let limit = match soft < needed {
-        true => {
-            let raised = needed.min(hard);
-            setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised)
-        }
-        false => soft,
-    };
-    let left = limit.saturating_sub(TURNED_AWAY as u64 + DESCRIPTORS_KEPT);
-    // A quarter, where the limit is so low that less than that would be left.
-    let allowed = left.max(limit / 4).min(wanted as u64) as usize;
-    if allowed < wanted {
-        tracing::warn!(
-            allowed,
-            wanted,
-            "fewer HTTP connections than http.max_connections: the system allows {hard} open \
-             files; raise LimitNOFILE to {needed}"
-        );
-    }
-    allowed.max(1)
 }

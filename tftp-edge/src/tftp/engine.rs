@@ -17,7 +17,6 @@ use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 use tftp_ebpf::wire::tftp::{ErrorCode, Request, opcode};
 
-use super::outbox::{Client, Local, Outbox, SocketId};
 use super::parking::{Parking, Ready};
 use super::resend::Policy;
 use super::settings::Settings;
@@ -27,22 +26,14 @@ use crate::access::Access;
 use crate::content::Catalog;
 use crate::misses::Misses;
 use crate::stats::{Counters, StageCounter};
+use crate::udp::{self, Client, Local, Outbox, SocketId};
 
 /// Bytes a datagram is read into: more than the 512 a request may have, so that a longer one is
 /// seen to be longer.
 pub const PACKET_LEN: usize = 1024;
 
 /// One datagram that came in.
-#[derive(Clone, Copy, Debug)]
-pub struct Datagram<'packet> {
-    pub from: Client,
-    pub to: Local,
-    /// It was sent to a broadcast or multicast address.
-    pub broadcast: bool,
-    pub packet: &'packet [u8; PACKET_LEN],
-    /// Its true length, which may be more than the buffer has.
-    pub len: usize,
-}
+pub type Datagram<'packet> = udp::Datagram<'packet, PACKET_LEN>;
 
 impl Datagram<'_> {
     /// Whether it asks for something, rather than belonging to a transfer.

@@ -4,7 +4,6 @@
 //! [`engine`] all clients of one thread. [`worker`] moves datagrams between the two and the
 //! system, in batches; [`server`] starts one worker for each core.
 
-pub mod batch;
 pub mod engine;
 pub mod mtu;
 pub mod netascii;

@@ -9,7 +9,7 @@ use libc::{c_int, sockaddr, socklen_t};
 use socket2::{Domain, Socket, Type};
 
 use super::engine::PathMtu;
-use super::outbox::Client;
+use crate::udp::Client;
 
 /// Asks the kernel by connecting a socket that never sends anything: that follows policy routes,
 /// route MTUs and what was learned of the path, which the interface's MTU alone would not.

@@ -9,7 +9,7 @@ use nix::sys::eventfd::EventFd;
 use parking_lot::Mutex;
 
 use super::engine::{Datagram, PACKET_LEN};
-use super::outbox::{Client, Local, SocketId};
+use crate::udp::{Client, Local, SocketId};
 
 /// Clients whose parked requests are to be taken up, and what wakes the worker to look.
 pub struct Ready {

@@ -11,11 +11,11 @@ use tftp_ebpf::verdict::Reason;
 use tftp_ebpf::wire::tftp::{ErrorCode, Granted, Limits, MIN_BLKSIZE, Mode, PORT, Request, opcode};
 
 use super::engine::{Datagram, Engine, PathMtu, Session, Wish};
-use super::outbox::{Client, SocketId};
 use super::transfer::{Repeated, Transfer};
 use crate::content::{Lookup, Query, Version};
 use crate::misses::Miss;
 use crate::stats::StageCounter;
+use crate::udp::{Client, SocketId};
 
 /// RFC 2347: a request has 512 octets at most.
 const REQUEST_MAX: usize = 512;
@@ -90,6 +90,7 @@ impl Engine {
                 broadcast: false,
                 packet: &packet,
                 len,
+                stamp: None,
             };
             let turn = Turn::Later { paid: parked.paid };
             self.on_read_request(parked.socket, &datagram, now, mtu, turn);

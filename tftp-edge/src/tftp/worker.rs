@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use socket2::Socket;
 use tftp_ebpf::verdict::Reason;
 
-use super::batch::{BATCH, Receiver, Sender};
-use super::engine::{Engine, Shared, TransferSockets};
+use super::engine::{Engine, PACKET_LEN, Shared, TransferSockets};
 use super::mtu::RouteMtu;
-use super::outbox::SocketId;
+
 use super::parking::Ready;
 use super::settings::Settings;
 use super::socket;
 use crate::stats::Counters;
+use crate::udp::{BATCH, Receiver, Sender, SocketId};
 
 /// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -145,7 +145,7 @@ pub struct Worker {
     sockets: Sockets,
     epoll: Epoll,
     engine: Engine,
-    receiver: Receiver,
+    receiver: Receiver<PACKET_LEN>,
     sender: Sender,
     mtu: RouteMtu,
     retry_at: Instant,

@@ -236,6 +236,15 @@ impl Core {
         self.registrar.closed(&self.desk, connection, ordered);
     }
 
+    /// Whether a phone is registered over a connection: it may be still for as long as that holds.
+    pub fn is_registered_over(&self, connection: ConnectionId) -> bool {
+        let devices = self.registrar.ways.over(connection);
+        devices.iter().any(|device| {
+            let known = self.desk.table.get(device);
+            known.is_some_and(|it| it.connection == Some(connection))
+        })
+    }
+
     /// No answer came to a request of ours in time (timer F), or the transport failed.
     pub fn unanswered(&self, branch: &str, now: Instant) {
         let _ = now;

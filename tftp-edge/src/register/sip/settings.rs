@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::digest::{Algorithm, Parameters};
+use super::server::{TcpSettings, TlsSettings, UdpSettings};
 
 /// How phones register over SIP.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -14,6 +15,11 @@ pub struct Settings {
     pub enabled: bool,
     /// Addresses and ports phones register at. An address that does not exist yet is waited for.
     pub listen: Vec<SocketAddr>,
+    /// DSCP of everything sent.
+    pub dscp: u8,
+    pub udp: UdpSettings,
+    pub tcp: TcpSettings,
+    pub tls: TlsSettings,
     /// Whether a REGISTER is answered with 100 before its answer. That comes at once, so a 100 tells
     /// a phone nothing; and over UDP RFC 4320 forbids it.
     pub trying: bool,
@@ -76,6 +82,10 @@ impl Default for Settings {
                 (Ipv4Addr::UNSPECIFIED, 5060).into(),
                 (Ipv6Addr::UNSPECIFIED, 5060).into(),
             ],
+            dscp: 24,
+            udp: UdpSettings::default(),
+            tcp: TcpSettings::default(),
+            tls: TlsSettings::default(),
             trying: false,
             digest: DigestSettings::default(),
             expires: ExpiresSettings::default(),
@@ -113,6 +123,12 @@ impl Settings {
             let problem = "needs at least one address, for example \"0.0.0.0:5060\"";
             return Err(("sip.listen", problem.to_owned()));
         }
+        if self.dscp > 63 {
+            let problem = format!("{} is not a DSCP, which is from 0 to 63", self.dscp);
+            return Err(("sip.dscp", problem));
+        }
+        self.tcp.validate()?;
+        self.tls.validate(&self.listen)?;
         self.digest.validate()?;
         self.expires.validate()
     }

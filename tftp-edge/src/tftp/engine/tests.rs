@@ -93,6 +93,7 @@ impl Bench {
             broadcast: false,
             packet: &packet,
             len: bytes.len(),
+            stamp: None,
         };
         if socket == REQUEST_SOCKET {
             self.engine

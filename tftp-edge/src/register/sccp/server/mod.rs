@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -22,7 +21,7 @@ use super::session::HIGH_WATER;
 use super::settings::Settings;
 use crate::listen::{self, ListenError, PAUSE, RETRY};
 use crate::ops::exit::Exit;
-use crate::places::{Full, Place, Places};
+use crate::places::{Full, Place, Places, connections_allowed};
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration};
 use crate::tftp::socket::may_come_later;
 use connection::Connection;
@@ -72,7 +71,8 @@ impl Server {
     /// Opens the sockets. An address that does not exist yet is no error: it is tried again every
     /// second.
     pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
-        let connections = connections_allowed(settings.max_connections);
+        let connections =
+            connections_allowed(settings.max_connections, "register.sccp.max_connections");
         let shared = Arc::new(Shared {
             registrar: Arc::new(Registrar::new(settings, desk)),
             places: Places::new(connections, settings.max_connections_per_source),
@@ -230,27 +230,4 @@ impl Shared {
             Full::Source => Rejection::SourceConnections,
         })
     }
-}
-
-/// As many connections as are wanted, if the system has descriptors for them beside what the rest
-/// of the daemon has claimed before.
-fn connections_allowed(wanted: usize) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return wanted;
-    };
-    let needed = soft.saturating_add(wanted as u64);
-    let raised = needed.min(hard);
-    let limit = setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised);
-    // Half, where the limit cannot be raised.
-    let left = (limit - soft).max(limit / 2);
-    let allowed = left.min(wanted as u64) as usize;
-    if allowed < wanted {
-        tracing::warn!(
-            allowed,
-            wanted,
-            "fewer SCCP connections than register.sccp.max_connections: the system allows {hard} \
-             open files; raise LimitNOFILE to {needed}"
-        );
-    }
-    allowed.max(1)
 }

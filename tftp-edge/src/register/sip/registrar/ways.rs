@@ -63,6 +63,13 @@ impl Ways {
         devices
     }
 
+    /// The devices that registered over a connection.
+    pub fn over(&self, connection: ConnectionId) -> Vec<DeviceName> {
+        let connections = self.connections.lock();
+        let devices = connections.get(&connection).into_iter().flatten();
+        devices.copied().collect()
+    }
+
     pub fn forget(&self, device: &DeviceName) {
         let gone = self.locals.write().remove(device);
         if let Some(connection) = gone.and_then(|it| it.connection) {

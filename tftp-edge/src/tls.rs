@@ -11,7 +11,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::TlsAcceptor;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use super::settings::TlsSettings;
 use crate::alarms::{AlarmKind, Alarms};
 
 /// How long before its end a certificate is told of.
@@ -20,47 +19,68 @@ const NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
 /// What is wrong with the files the settings name. Somebody has to change something.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("http.tls.{key} {}: cannot read it: {source}", path.display())]
+    #[error("{section}.{key} {}: cannot read it: {source}", path.display())]
     Read {
+        section: &'static str,
         key: &'static str,
         path: PathBuf,
         source: io::Error,
     },
-    #[error("http.tls.{key} {}: {problem}", path.display())]
+    #[error("{section}.{key} {}: {problem}", path.display())]
     Unusable {
+        section: &'static str,
         key: &'static str,
         path: PathBuf,
         problem: String,
     },
     #[error(
-        "http.tls.key {} does not belong to the first certificate in {}; put the server's own \
+        "{section}.key {} does not belong to the first certificate in {}; put the server's own \
          certificate first, or name its key",
         key.display(),
         certificate.display()
     )]
-    Mismatch { certificate: PathBuf, key: PathBuf },
+    Mismatch {
+        section: &'static str,
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+}
+
+/// Where a certificate and its key are, and who says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TlsFiles<'s> {
+    /// The table of the configuration that has the keys `certificate` and `key`.
+    pub(crate) section: &'static str,
+    pub(crate) certificate: &'s Path,
+    pub(crate) key: &'s Path,
+    /// What phones do that do not take the certificate.
+    pub(crate) instead: &'static str,
 }
 
 /// A certificate and its key. What stands in them can be used; whether their time is now is asked
 /// again and again.
-pub(super) struct Tls {
+pub(crate) struct Tls {
+    section: &'static str,
+    instead: &'static str,
     path: PathBuf,
     certificate: CertificateDer<'static>,
     config: Arc<ServerConfig>,
 }
 
 impl Tls {
-    pub(super) fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
-        let chain = certificates(&settings.certificate)?;
-        let key = private_key(&settings.key)?;
+    pub(crate) fn load(files: &TlsFiles<'_>) -> Result<Self, TlsError> {
+        let chain = certificates(files)?;
+        let key = private_key(files)?;
         Ok(Self {
-            path: settings.certificate.clone(),
+            section: files.section,
+            instead: files.instead,
+            path: files.certificate.to_owned(),
             certificate: chain[0].clone(),
-            config: config(settings, chain, key)?,
+            config: config(files, chain, key)?,
         })
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 
@@ -68,7 +88,7 @@ impl Tls {
     /// certificate to itself: its own dates are looked at first, and nothing else is asked here.
     /// One that is not valid yet is left to the phones: a host without a clock of its own starts
     /// in the past.
-    pub(super) fn expires_by(&self, time: SystemTime) -> Option<SystemTime> {
+    pub(crate) fn expires_by(&self, time: SystemTime) -> Option<SystemTime> {
         let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         let end = EndEntityCert::try_from(&self.certificate).ok()?;
         let anchors = [anchor_from_trusted_cert(&self.certificate).ok()?];
@@ -90,7 +110,7 @@ impl Tls {
     }
 
     /// Raises the alarm about the certificate, or clears it.
-    pub(super) fn tell(&self, alarms: &Alarms) {
+    pub(crate) fn tell(&self, alarms: &Alarms) {
         let (kind, subject) = (AlarmKind::Certificate, self.path.to_string_lossy());
         let now = SystemTime::now();
         let Some(end) = self.expires_by(now + NOTICE) else {
@@ -99,11 +119,13 @@ impl Tls {
         let date = httpdate::fmt_http_date(end);
         let problem = match end < now {
             true => format!(
-                "expired on {date}: phones do not take it, and ask over HTTP instead; renew \
-                 http.tls.certificate and restart the daemon"
+                "expired on {date}: phones do not take it, and {}; renew {}.certificate and \
+                 restart the daemon",
+                self.instead, self.section
             ),
             false => format!(
-                "expires on {date}; renew http.tls.certificate and restart the daemon before"
+                "expires on {date}; renew {}.certificate and restart the daemon before",
+                self.section
             ),
         };
         alarms.raise(kind, &subject, problem);
@@ -111,18 +133,20 @@ impl Tls {
 }
 
 fn config(
-    settings: &TlsSettings,
+    files: &TlsFiles<'_>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let unusable = |error: rustls::Error| match error {
         rustls::Error::InconsistentKeys(_) => TlsError::Mismatch {
-            certificate: settings.certificate.clone(),
-            key: settings.key.clone(),
+            section: files.section,
+            certificate: files.certificate.to_owned(),
+            key: files.key.to_owned(),
         },
         error => TlsError::Unusable {
+            section: files.section,
             key: "certificate",
-            path: settings.certificate.clone(),
+            path: files.certificate.to_owned(),
             problem: format!("it cannot be used with its key: {error}"),
         },
     };
@@ -135,10 +159,12 @@ fn config(
 }
 
 /// The server's own and those that lead to the root: one at least.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(files: &TlsFiles<'_>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     const KEY: &str = "certificate";
-    let text = read(KEY, path)?;
+    let (section, path) = (files.section, files.certificate);
+    let text = read(section, KEY, path)?;
     let unusable = |problem: String| TlsError::Unusable {
+        section,
         key: KEY,
         path: path.to_owned(),
         problem,
@@ -155,10 +181,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+fn private_key(files: &TlsFiles<'_>) -> Result<PrivateKeyDer<'static>, TlsError> {
     const KEY: &str = "key";
-    let text = read(KEY, path)?;
+    let (section, path) = (files.section, files.key);
+    let text = read(section, KEY, path)?;
     let unusable = |problem: String| TlsError::Unusable {
+        section,
         key: KEY,
         path: path.to_owned(),
         problem,
@@ -173,8 +201,9 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+fn read(section: &'static str, key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read {
+        section,
         key,
         path: path.to_owned(),
         source,
@@ -192,19 +221,18 @@ mod tests {
 
     struct Files {
         folder: TempDir,
-        settings: TlsSettings,
+        certificate: PathBuf,
+        key: PathBuf,
     }
 
     impl Files {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let settings = TlsSettings {
-                enabled: true,
+            let files = Self {
                 certificate: folder.path().join("certificate.pem"),
                 key: folder.path().join("key.pem"),
-                ..TlsSettings::default()
+                folder,
             };
-            let files = Self { folder, settings };
             files.make(|_| {});
             files
         }
@@ -214,12 +242,21 @@ mod tests {
             let mut params = CertificateParams::new(["edge.example".to_owned()]).unwrap();
             change(&mut params);
             let certificate = params.self_signed(&key).unwrap();
-            fs::write(&self.settings.certificate, certificate.pem()).unwrap();
-            fs::write(&self.settings.key, key.serialize_pem()).unwrap();
+            fs::write(&self.certificate, certificate.pem()).unwrap();
+            fs::write(&self.key, key.serialize_pem()).unwrap();
+        }
+
+        fn load(&self) -> Result<Tls, TlsError> {
+            Tls::load(&TlsFiles {
+                section: "http.tls",
+                certificate: &self.certificate,
+                key: &self.key,
+                instead: "ask over HTTP instead",
+            })
         }
 
         fn error(&self) -> String {
-            match Tls::load(&self.settings) {
+            match self.load() {
                 Ok(_) => panic!("it can be used"),
                 Err(error) => {
                     let folder = self.folder.path().to_string_lossy();
@@ -231,30 +268,30 @@ mod tests {
 
     #[test]
     fn a_certificate_and_its_key_can_be_used() {
-        let tls = Tls::load(&Files::new().settings).unwrap();
+        let tls = Files::new().load().unwrap();
         assert_eq!(tls.expires_by(SystemTime::now()), None);
     }
 
     #[test]
     fn what_is_wrong_with_a_file_is_told_with_its_key() {
         let files = Files::new();
-        fs::remove_file(&files.settings.key).unwrap();
+        fs::remove_file(&files.key).unwrap();
         assert_eq!(
             files.error(),
             "http.tls.key DIR/key.pem: cannot read it: No such file or directory (os error 2)"
         );
-        fs::write(&files.settings.key, "secret").unwrap();
+        fs::write(&files.key, "secret").unwrap();
         assert!(files.error().starts_with(
             "http.tls.key DIR/key.pem: there is no private key without a passphrase in it"
         ));
-        fs::write(&files.settings.certificate, "none").unwrap();
+        fs::write(&files.certificate, "none").unwrap();
         assert!(
             files
                 .error()
                 .starts_with("http.tls.certificate DIR/certificate.pem: there is no certificate")
         );
         let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
-        fs::write(&files.settings.certificate, broken).unwrap();
+        fs::write(&files.certificate, broken).unwrap();
         assert!(
             files
                 .error()
@@ -266,7 +303,7 @@ mod tests {
     fn a_key_of_another_certificate_is_no_key() {
         let files = Files::new();
         let other = KeyPair::generate().unwrap();
-        fs::write(&files.settings.key, other.serialize_pem()).unwrap();
+        fs::write(&files.key, other.serialize_pem()).unwrap();
         assert!(files.error().starts_with(
             "http.tls.key DIR/key.pem does not belong to the first certificate in \
              DIR/certificate.pem"
@@ -278,7 +315,7 @@ mod tests {
         let files = Files::new();
         let told = || {
             let alarms = Alarms::default();
-            Tls::load(&files.settings).unwrap().tell(&alarms);
+            files.load().unwrap().tell(&alarms);
             alarms.list().pop().map(|alarm| alarm.problem)
         };
         assert_eq!(told(), None);
@@ -296,7 +333,7 @@ mod tests {
     fn a_certificate_of_the_future_is_used_for_the_clock_may_be_wrong() {
         let files = Files::new();
         files.make(|params| params.not_before = date_time_ymd(2100, 1, 1));
-        let tls = Tls::load(&files.settings).unwrap();
+        let tls = files.load().unwrap();
         assert_eq!(tls.expires_by(SystemTime::now()), None);
     }
 }

@@ -9,10 +9,10 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::time::Duration;
 
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, sockaddr_storage};
 
-use super::engine::{Datagram, PACKET_LEN};
 use super::outbox::{Client, Local, Queued};
 
 /// Datagrams of one system call.
@@ -21,10 +21,24 @@ pub const BATCH: usize = 64;
 /// Room for the control messages of one datagram, aligned as the kernel writes them.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 128]);
+struct Control([u8; 256]);
 
 impl Control {
-    const EMPTY: Self = Self([0; 128]);
+    const EMPTY: Self = Self([0; 256]);
+}
+
+/// One datagram that came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'packet, const LEN: usize> {
+    pub from: Client,
+    pub to: Local,
+    /// It was sent to a broadcast or multicast address.
+    pub broadcast: bool,
+    pub packet: &'packet [u8; LEN],
+    /// Its true length, which may be more than the buffer has.
+    pub len: usize,
+    /// When it reached the host, since the epoch, if the socket was asked to tell.
+    pub stamp: Option<Duration>,
 }
 
 /// What the control messages of a datagram said.
@@ -34,13 +48,14 @@ struct Ancillary {
     broadcast: bool,
     /// Datagrams the socket has dropped since it was opened, because its buffer was full.
     overflows: Option<u32>,
+    stamp: Option<Duration>,
     /// `ee_errno` of an ICMP error.
     icmp_errno: Option<u32>,
 }
 
-/// Buffers for receiving; used again for every batch.
-pub struct Receiver {
-    packets: Box<[[u8; PACKET_LEN]]>,
+/// Buffers for receiving datagrams of up to `LEN` bytes; used again for every batch.
+pub struct Receiver<const LEN: usize> {
+    packets: Box<[[u8; LEN]]>,
     names: Box<[sockaddr_storage]>,
     controls: Box<[Control]>,
     iovecs: Box<[iovec]>,
@@ -49,12 +64,12 @@ pub struct Receiver {
     used: usize,
 }
 
-impl Default for Receiver {
+impl<const LEN: usize> Default for Receiver<LEN> {
     fn default() -> Self {
         // SAFETY: all three are plain C structures, for which all zeros is a valid value.
         let (name, iovec, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
         Self {
-            packets: vec![[0; PACKET_LEN]; BATCH].into(),
+            packets: vec![[0; LEN]; BATCH].into(),
             names: vec![name; BATCH].into(),
             controls: vec![Control::EMPTY; BATCH].into(),
             iovecs: vec![iovec; BATCH].into(),
@@ -64,7 +79,7 @@ impl Default for Receiver {
     }
 }
 
-impl Receiver {
+impl<const LEN: usize> Receiver<LEN> {
     /// Takes what is there, up to [`BATCH`] datagrams, without waiting; returns how many.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.point();
@@ -86,7 +101,7 @@ impl Receiver {
 
     /// Shows the datagrams received last. Returns the socket's count of dropped datagrams, if one
     /// of them told it.
-    pub fn each(&self, received: usize, mut show: impl FnMut(&Datagram<'_>)) -> Option<u32> {
+    pub fn each(&self, received: usize, mut show: impl FnMut(&Datagram<'_, LEN>)) -> Option<u32> {
         let mut overflows = None;
         for at in 0..received {
             let header = &self.headers[at];
@@ -101,6 +116,7 @@ impl Receiver {
                 broadcast: ancillary.broadcast,
                 packet: &self.packets[at],
                 len: header.msg_len as usize,
+                stamp: ancillary.stamp,
             });
         }
         overflows
@@ -127,7 +143,7 @@ impl Receiver {
         for at in 0..self.used {
             self.iovecs[at] = iovec {
                 iov_base: self.packets[at].as_mut_ptr().cast(),
-                iov_len: PACKET_LEN,
+                iov_len: LEN,
             };
             let header = &mut self.headers[at].msg_hdr;
             header.msg_name = ptr::from_mut(&mut self.names[at]).cast();
@@ -164,7 +180,7 @@ impl Default for Sender {
 
 impl Sender {
     /// Sends the datagrams, whose bytes are in `arena`; returns how many could not be sent. The
-    /// resend timers make good for those.
+    /// resend timers of their protocol make good for those.
     pub fn send(&mut self, socket: BorrowedFd<'_>, queue: &[Queued], arena: &[u8]) -> usize {
         let mut failed = 0;
         for batch in queue.chunks(BATCH) {
@@ -302,6 +318,11 @@ fn ancillary(header: &msghdr) -> Ancillary {
                 }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     ancillary.overflows = Some(ptr::read_unaligned(data.cast()));
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let at: libc::timespec = ptr::read_unaligned(data.cast());
+                    let seconds = u64::try_from(at.tv_sec).unwrap_or(0);
+                    ancillary.stamp = Some(Duration::new(seconds, at.tv_nsec as u32));
                 }
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                     let error: libc::sock_extended_err = ptr::read_unaligned(data.cast());
