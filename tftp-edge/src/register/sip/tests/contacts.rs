@@ -168,6 +168,7 @@ fn the_times_of_many_phones_are_spread() {
 fn contacts_that_cannot_be_used_are_refused_and_told_why() {
     let edge = Edge::without_digest();
     let many = "Contact: <sip:a@10.0.0.9>\r\n".repeat(9);
+    let long = format!("Contact: <sip:{}@10.0.0.9>\r\n", "a".repeat(500));
     for (contact, defect) in [
         ("Contact: <sip:a@10.0.0.9\r\n", Defect::Contact),
         ("Contact: \"a <sip:a@10.0.0.9>\r\n", Defect::Contact),
@@ -188,11 +189,12 @@ fn contacts_that_cannot_be_used_are_refused_and_told_why() {
             Defect::Expires,
         ),
         (&many, Defect::Contacts),
+        (&long, Defect::Contact),
     ] {
         let answered = send(&edge, &mut phone(), contact);
         let told = (answered.code, answered.reason());
         assert_eq!(told, (400, &*defect.to_string()), "{contact}");
-        assert_eq!(edge.core.counts().defect(defect) > 0, true);
+        assert!(edge.core.counts().defect(defect) > 0);
         assert!(edge.registered(NAME).is_none());
     }
 }

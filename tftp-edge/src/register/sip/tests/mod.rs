@@ -1,7 +1,9 @@
 //! The registrar as phones see it: bytes in, bytes out, time stepped by hand.
 
+mod busy;
 mod cisco;
 mod contacts;
+mod dissector;
 mod ordering;
 mod passwords;
 mod phone;
