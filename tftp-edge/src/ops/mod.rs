@@ -6,6 +6,8 @@ pub mod exit;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod orders;
 pub mod phones;
+pub mod registrations;
 pub mod sources;
 pub mod status;

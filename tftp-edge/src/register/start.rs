@@ -1,8 +1,11 @@
 //! Starting and stopping the registrars.
 
+use std::io;
 use std::sync::Arc;
 
-use super::{Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, sccp, sip};
+use super::{
+    Counts, Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, pacer, sccp, sip, store,
+};
 use crate::inventory::Protocol;
 use crate::ops::exit::Exit;
 
@@ -13,6 +16,8 @@ pub enum StartError {
     Sccp(#[from] sccp::StartError),
     #[error(transparent)]
     Sip(#[from] sip::StartError),
+    #[error("cannot start the threads of the registrations: {0}")]
+    Threads(#[source] io::Error),
 }
 
 impl StartError {
@@ -20,6 +25,7 @@ impl StartError {
         match self {
             Self::Sccp(error) => error.exit(),
             Self::Sip(error) => error.exit(),
+            Self::Threads(error) => Exit::of_io(error),
         }
     }
 }
@@ -29,6 +35,9 @@ impl StartError {
 pub struct Snapshot {
     pub sccp: sccp::Snapshot,
     pub sip: sip::Snapshot,
+    pub table: Counts,
+    pub store: store::Snapshot,
+    pub orders: pacer::Snapshot,
 }
 
 /// The registrars that run. Dropping them stops them.
@@ -72,6 +81,10 @@ impl Registrars {
                 .as_ref()
                 .map(sip::Server::snapshot)
                 .unwrap_or_default(),
+            table: self.desk.table.counts(),
+            // Parts of their own.
+            store: store::Snapshot::default(),
+            orders: pacer::Snapshot::default(),
         }
     }
 }

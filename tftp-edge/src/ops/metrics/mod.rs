@@ -6,6 +6,7 @@
 //! label holds what a client chose.
 
 mod family;
+mod registrations;
 #[cfg(test)]
 mod tests;
 
@@ -117,6 +118,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(kernel(reading));
     families.extend(content(reading));
     families.extend(upstream(reading));
+    families.extend(registrations::families(reading));
     families.push(alarms(reading));
     families
         .into_iter()

@@ -7,6 +7,7 @@ use crate::content::upstream;
 use crate::http::{self, Traffic};
 use crate::kernel::{InterfaceStatus, Snapshot};
 use crate::ops::sources::{Content, Devices, Sockets};
+use crate::register;
 use crate::stats::{Counters, LOG2_BUCKETS};
 
 fn socket_counters() -> Counters {
@@ -105,6 +106,27 @@ fn fixed() -> Sources {
             last_regeneration_files: 10,
             ..Content::default()
         }),
+        register: Arc::new(|| register::Snapshot {
+            store: register::store::Snapshot {
+                pending: 3,
+                oldest_pending: Duration::from_millis(1_500),
+                flushes: 40,
+                rows: 900,
+                failures: 1,
+                dropped: 2,
+                ..register::store::Snapshot::default()
+            },
+            orders: register::pacer::Snapshot {
+                waiting: 5,
+                limit: 200_000,
+                sent: [1, 2, 3],
+                superseded: 4,
+                failed: 6,
+                no_room: 7,
+            },
+            table: register::Table::default().counts(),
+            ..register::Snapshot::default()
+        }),
         devices: Arc::new(|| Devices {
             sip: 8,
             sccp: 6,
@@ -158,6 +180,12 @@ fn every_combination_of_labels_is_there_before_anything_happened() {
         ("tftp_sessions_limit", 2),
         ("xdp_program_seconds_count", 2),
         ("inventory_devices", 2),
+        ("registrations", 2),
+        ("registration_events_total", 2 * 3),
+        ("registration_departures_total", 2 * 16),
+        ("store_operations_total", 2),
+        ("orders_sent_total", 3),
+        ("orders_unsent_total", 3),
     ] {
         let start = format!("tftp_edge_{family}{{");
         let found: std::collections::HashSet<_> = text
