@@ -27,9 +27,11 @@ use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
+use crate::register::export::Export;
 use crate::register::newcomers::Newcomers;
+use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, Registrars, Table};
+use crate::register::{self, Desk, Directory, Keeper, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -155,11 +157,26 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
 
     let inventory = Inventory::open(&config.inventory)?;
     let directory = Arc::new(Directory::default());
-    let listeners: Vec<Arc<dyn Listener>> = vec![
+    let guard = kernel.guard();
+    let table = Arc::new(Table::new(
+        config.register.max_registrations,
+        Arc::clone(&guard),
+        Arc::clone(&alarms),
+    ));
+    let orders = Arc::new(Orders::new(
+        config.register.orders,
+        Arc::clone(&table),
+        Arc::clone(&directory),
+    ));
+    // Orders last: a phone is told to come for what is everywhere already.
+    let mut listeners: Vec<Arc<dyn Listener>> = vec![
         Arc::clone(&kernel) as _,
         Arc::clone(&auditor) as _,
         Arc::clone(&directory) as _,
     ];
+    if config.register.mode == register::Mode::Registrar {
+        listeners.push(Arc::clone(&orders) as _);
+    }
     let library = Library::start(
         &config.content,
         &config.upstream,
@@ -180,22 +197,15 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         }
         register::Mode::Off | register::Mode::Front => Newcomers::default(),
     };
-    let guard = kernel.guard();
-    let table = Table::new(
-        config.register.max_registrations,
-        Arc::clone(&guard),
-        Arc::clone(&alarms),
-    );
-    let table = Arc::new(table);
     let desk = Arc::new(Desk {
         access: Arc::clone(&access),
         alarms: Arc::clone(&alarms),
         bans: Arc::new(bans(config, &directory, &table)),
-        directory,
+        directory: Arc::clone(&directory),
         guard,
         newcomers: Arc::new(newcomers),
         storm: Arc::new(Storm::new(&config.register.storm)),
-        table,
+        table: Arc::clone(&table),
     });
     let counters = Arc::new(Counters::default());
     let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
@@ -234,13 +244,32 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         parts.push("http", server);
     }
 
+    let database = config.register.database_beside(&config.inventory.database);
+    let keeper = Keeper::start(&config.register, Some(database), &desk)
+        .map(Arc::new)
+        .map_err(register::StartError::Threads)?;
+    let keeping = Arc::downgrade(&keeper);
+    parts.push("registrations", keeper);
     let registrars = Arc::new(Registrars::start(&config.register, desk)?);
     let registering = Arc::downgrade(&registrars);
-    parts.push("register", registrars);
+    parts.push("register", Arc::clone(&registrars));
+    let ordering = orders
+        .start(registrars)
+        .map(Arc::new)
+        .map_err(register::StartError::Threads)?;
+    let sending = Arc::downgrade(&ordering);
+    parts.push("orders", ordering);
+    let export = Arc::new(Export::new(
+        table,
+        directory,
+        config.register.export_allow.clone(),
+    ));
 
     let counted = Arc::clone(&library);
     let asked = Arc::clone(&library);
     let knocked = Arc::clone(&library);
+    let ordered = Arc::clone(&orders);
+    let stored = keeping.clone();
     let sources = Arc::new(Sources {
         started,
         configured,
@@ -260,15 +289,27 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
             let mut content = content(&counted, &auditor);
             let ended = reviewing.is_finished().then_some("misses");
             content.ended.extend(ended);
+            if let Some(keeper) = keeping.upgrade() {
+                content.ended.extend(keeper.ended());
+            }
+            let has_ended = sending.upgrade().is_some_and(|it| it.has_ended());
+            content.ended.extend(has_ended.then_some("orders"));
             content
         }),
         upstream: Arc::new(move || asked.upstream()),
         devices: Arc::new(move || devices(&library)),
         register: Arc::new(move || {
             let registrars = registering.upgrade();
-            registrars.map(|it| it.snapshot()).unwrap_or_default()
+            let kept = stored.upgrade();
+            register::Snapshot {
+                store: kept.map(|it| it.snapshot()).unwrap_or_default(),
+                orders: ordered.snapshot(),
+                ..registrars.map(|it| it.snapshot()).unwrap_or_default()
+            }
         }),
         knocking: Arc::new(move |who| knocked.knocking(who)),
+        export,
+        orders,
         alarms,
     });
 

@@ -15,7 +15,9 @@ use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryComman
 use tftp_edge::ops::control;
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
+use tftp_edge::ops::orders::OrderCommand;
 use tftp_edge::ops::phones::ProvisioningCommand;
+use tftp_edge::ops::registrations::RegistrationsArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -49,9 +51,11 @@ enum Command {
     #[command(subcommand)]
     Inventory(InventoryCommand),
     /// Add, change, remove and show the devices of the inventory; take in those that nobody knows,
-    /// and let devices have their configuration.
+    /// let devices have their configuration, and tell them to restart.
     #[command(subcommand)]
     Phones(PhonesCommand),
+    /// Show the phones that are registered, and follow who comes and goes
+    Registrations(RegistrationsArgs),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -72,6 +76,8 @@ enum PhonesCommand {
     Devices(DeviceCommand),
     #[command(flatten)]
     Provisioning(ProvisioningCommand),
+    #[command(flatten)]
+    Orders(OrderCommand),
 }
 
 /// An error and the code it ends with.
@@ -133,6 +139,7 @@ fn main() -> ExitCode {
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
         Command::Phones(command) => phones(&cli.config, command),
+        Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
@@ -220,7 +227,24 @@ fn phones(file: &Path, command: PhonesCommand) -> Result<Exit, Failure> {
         PhonesCommand::Provisioning(command) => command
             .run(&config, &mut io::stdout())
             .map_err(|error| Failure::new(error.exit(), error))?,
+        PhonesCommand::Orders(command) => {
+            let exit = command
+                .run(&config.control.socket, &mut io::stdout())
+                .map_err(|error| Failure::new(error.exit(), error))?;
+            return Ok(exit);
+        }
     }
+    Ok(Exit::Ok)
+}
+
+fn registrations(file: &Path, arguments: &RegistrationsArgs) -> Result<Exit, Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured(file)?.control.socket,
+    };
+    arguments
+        .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
 

@@ -2,18 +2,45 @@
 //!
 //! A connection over the bound waits in the system's queue; one that lives too long is ended,
 //! whatever it is doing. No client can tie up memory or tasks by sending slowly, or not at all.
+//! Only who writes a stream to a reader that keeps up takes a [`Lease`]: the connection then lasts.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+/// How many leases there are on a connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Leases(Arc<AtomicUsize>);
+
+impl Leases {
+    pub(super) fn take(&self) -> Lease {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Lease(self.clone())
+    }
+
+    fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// While it is held, its connection may live longer than others.
+#[derive(Debug)]
+pub(super) struct Lease(Leases);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 pub(super) struct Bounded {
     listener: TcpListener,
@@ -44,6 +71,8 @@ impl axum::serve::Listener for Bounded {
         let connection = Connection {
             stream,
             end: Box::pin(tokio::time::sleep(self.lifetime)),
+            lifetime: self.lifetime,
+            leases: Leases::default(),
             _slot: slot,
         };
         (connection, peer)
@@ -57,15 +86,24 @@ impl axum::serve::Listener for Bounded {
 pub(super) struct Connection {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
+    lifetime: Duration,
+    leases: Leases,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
+    pub(super) fn leases(&self) -> Leases {
+        self.leases.clone()
+    }
+
     fn alive(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.end.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        while self.end.as_mut().poll(context).is_ready() {
+            if !self.leases.any() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.end.as_mut().reset(Instant::now() + self.lifetime);
         }
+        Ok(())
     }
 }
 

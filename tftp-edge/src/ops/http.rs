@@ -1,4 +1,7 @@
-//! `/metrics`, `/livez` and `/readyz` over HTTP, for Prometheus and supervisors.
+//! `/metrics`, `/livez` and `/readyz` over HTTP, for Prometheus and supervisors; and
+//! `/registrations` for PBXs.
+
+mod registrations;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +17,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use self::registrations::Peer;
 use super::bounded::Bounded;
 use super::metrics::Metrics;
 use super::registration::Registration;
@@ -77,7 +81,8 @@ impl Server {
         let bounded = Bounded::new(listener, connections, lifetime);
         let task = tokio::spawn(async move {
             // Returns only on a shutdown signal, and there is none: the task is aborted.
-            let _ = axum::serve(bounded, router(sources)).await;
+            let service = router(sources).into_make_service_with_connect_info::<Peer>();
+            let _ = axum::serve(bounded, service).await;
         });
         Ok(Self { address, task })
     }
@@ -96,7 +101,9 @@ impl Drop for Server {
 
 fn router(sources: Arc<Sources>) -> Router {
     let metrics = Arc::new(Metrics::new(Arc::clone(&sources)));
+    let export = Arc::clone(&sources.export);
     Router::new()
+        .merge(registrations::router(export))
         .route("/metrics", get(exposition).with_state(metrics))
         .route("/readyz", get(readiness).with_state(sources))
         .route("/livez", get(async || "alive\n"))
@@ -142,9 +149,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::access::Access;
+    use crate::inventory::Protocol;
     use crate::ops::sources::{Content, Sockets};
-    use crate::register::{self, storm};
+    use crate::register::export::{Export, FOLLOWERS, Filter, Row};
+    use crate::register::{self, Edit, Registration, Table, Transport, storm};
 
     fn any_port() -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 0).into()
@@ -275,5 +287,104 @@ mod tests {
                 first.address()
             )
         );
+    }
+
+    fn phone(number: u32) -> Registration {
+        Registration {
+            device: format!("SEP{number:012X}").parse().unwrap(),
+            protocol: Protocol::Sccp,
+            transport: Transport::Tcp,
+            source: ([10, 0, 0, 1], 50_000).into(),
+            connection: None,
+            type_id: None,
+            load: None,
+            version: 17,
+            since: SystemTime::now(),
+            expires: SystemTime::now(),
+            bindings: Vec::new(),
+        }
+    }
+
+    fn registered(table: &Table, phones: u32) {
+        for phone in (0..phones).map(phone) {
+            table.edit(&phone.device.clone(), |_| ((), Edit::Put(phone)));
+        }
+    }
+
+    fn sources_of(table: &Arc<Table>) -> Arc<Sources> {
+        let nobody = Access::from_nets(Vec::new());
+        let export = Export::new(Arc::clone(table), Arc::default(), nobody);
+        Arc::new(Sources {
+            export: Arc::new(export),
+            ..Sources::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn registrations_are_one_json_array() {
+        let table = Arc::new(Table::default());
+        let server = Server::start(any_port(), sources_of(&table)).await.unwrap();
+        let listed = async |query: &str| {
+            let head = format!("GET /registrations{query} HTTP/1.0\r\n\r\n");
+            let mut stream = TcpStream::connect(server.address()).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            serde_json::from_str::<Vec<Row>>(body).unwrap_or_else(|_| panic!("{answer}"))
+        };
+        assert!(listed("").await.is_empty());
+        registered(&table, 500);
+        assert_eq!(listed("").await.len(), 500);
+        assert_eq!(listed("?device=SEP000000000007").await.len(), 1);
+        assert!(listed("?protocol=sip").await.is_empty());
+        let answer = fetch(&server, "GET /registrations?protocol=h323").await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_outlives_the_limit_of_other_connections() {
+        let table = Arc::new(Table::default());
+        registered(&table, 1);
+        let lifetime = Duration::from_millis(200);
+        let sources = sources_of(&table);
+        let server = Server::start_bounded(any_port(), sources, 4, lifetime)
+            .await
+            .unwrap();
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let head = b"GET /registrations/stream HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        // Another connection is cut off in the meantime: the time has passed.
+        let mut idle = TcpStream::connect(server.address()).await.unwrap();
+        idle.write_all(b"GET /livez HTTP/1.1\r\nHost:")
+            .await
+            .unwrap();
+        let mut rest = Vec::new();
+        let _ = idle.read_to_end(&mut rest).await;
+        registered(&table, 2);
+        let mut told = String::new();
+        while !told.contains("SEP000000000001") {
+            let mut some = [0; 4_096];
+            let len = stream.read(&mut some).await.unwrap();
+            assert!(len > 0, "the stream has ended: {told}");
+            told += std::str::from_utf8(&some[..len]).unwrap();
+        }
+        assert!(
+            told.contains("{\"event\":\"synced\",\"registrations\":1}"),
+            "{told}"
+        );
+        assert!(told.contains("content-type: application/x-ndjson"));
+    }
+
+    #[tokio::test]
+    async fn streams_are_bounded() {
+        let sources = sources_of(&Arc::default());
+        let feeds: Vec<_> = (0..FOLLOWERS)
+            .map(|_| sources.export.follow(Filter::default()).unwrap())
+            .collect();
+        let server = Server::start(any_port(), sources).await.unwrap();
+        let answer = fetch(&server, "GET /registrations/stream").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        drop(feeds);
     }
 }

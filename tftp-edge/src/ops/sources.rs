@@ -13,6 +13,8 @@ use crate::http::{self, Scheme};
 use crate::kernel::{Mode, Snapshot};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
+use crate::register::export::Export;
+use crate::register::pacer::Orders;
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
 
@@ -87,6 +89,8 @@ pub struct Sources {
     pub devices: Probe<Devices>,
     pub register: Probe<register::Snapshot>,
     pub knocking: Arc<dyn Fn(Knockers) -> Vec<Knocking> + Send + Sync>,
+    pub export: Arc<Export>,
+    pub orders: Arc<Orders>,
     pub alarms: Arc<Alarms>,
 }
 
@@ -104,6 +108,8 @@ impl Default for Sources {
             devices: Arc::new(Devices::default),
             register: Arc::new(register::Snapshot::default),
             knocking: Arc::new(|_| Vec::new()),
+            export: Arc::default(),
+            orders: Arc::default(),
             alarms: Arc::default(),
         }
     }

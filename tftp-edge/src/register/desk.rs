@@ -20,3 +20,18 @@ pub struct Desk {
     pub storm: Arc<Storm>,
     pub table: Arc<Table>,
 }
+
+/// A desk where everything is allowed and nobody is known.
+#[cfg(test)]
+pub(super) fn bare() -> Desk {
+    Desk {
+        access: Arc::default(),
+        alarms: Arc::default(),
+        bans: Arc::default(),
+        directory: Arc::default(),
+        guard: Arc::new(super::NoGuard),
+        newcomers: Arc::default(),
+        storm: Arc::new(Storm::new(&super::storm::Settings::default())),
+        table: Arc::default(),
+    }
+}

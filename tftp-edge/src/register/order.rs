@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Departure, Registration};
+use crate::inventory::Protocol;
 
 /// An order to one phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +26,34 @@ impl Order {
             Self::Reset => "reset",
             Self::Restart => "restart",
             Self::ApplyConfig => "apply-config",
+        }
+    }
+
+    /// What a phone is told when its configuration has changed. SCCP knows apply-config since the
+    /// phones that came with protocol version 17; which was the first is in no public source, and a
+    /// restart does the same at the cost of a restart. 7940 and 7960 with SIP firmware know
+    /// `check-sync` alone, which restarts them.
+    pub fn for_change(phone: &Registration) -> Self {
+        const APPLY_CONFIG_FROM: u8 = 17;
+        const TYPES_7940_7960: [u32; 2] = [8, 7];
+        let knows_it = match phone.protocol {
+            Protocol::Sccp => phone.version >= APPLY_CONFIG_FROM,
+            Protocol::Sip => !phone
+                .type_id
+                .is_some_and(|it| TYPES_7940_7960.contains(&it)),
+        };
+        match knows_it {
+            true => Self::ApplyConfig,
+            false => Self::Restart,
+        }
+    }
+
+    /// The one that does more.
+    pub const fn stronger(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Reset, _) | (_, Self::Reset) => Self::Reset,
+            (Self::Restart, _) | (_, Self::Restart) => Self::Restart,
+            (Self::ApplyConfig, Self::ApplyConfig) => Self::ApplyConfig,
         }
     }
 

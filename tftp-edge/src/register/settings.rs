@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_REGISTRATIONS, bans, front, sccp, sip, storm};
+use super::{MAX_REGISTRATIONS, bans, front, pacer, sccp, sip, storm};
 use crate::access::Access;
 
 /// What the daemon does about registrations.
@@ -43,6 +43,7 @@ pub struct Settings {
     pub database: PathBuf,
     /// Who is told over HTTP which phones are registered, besides this host.
     pub export_allow: Access,
+    pub orders: pacer::Settings,
     pub sccp: sccp::Settings,
     pub sip: sip::Settings,
     pub storm: storm::Settings,
@@ -57,6 +58,7 @@ impl Default for Settings {
             max_registrations: MAX_REGISTRATIONS,
             database: PathBuf::new(),
             export_allow: Access::from_nets(Vec::new()),
+            orders: pacer::Settings::default(),
             sccp: sccp::Settings::default(),
             sip: sip::Settings::default(),
             storm: storm::Settings::default(),
@@ -68,7 +70,7 @@ impl Default for Settings {
 
 impl Settings {
     /// Where registrations are kept, given where the inventory is.
-    pub fn database(&self, inventory: &Path) -> PathBuf {
+    pub fn database_beside(&self, inventory: &Path) -> PathBuf {
         match self.database.as_os_str().is_empty() {
             true => inventory.with_file_name("registrations.db"),
             false => self.database.clone(),
@@ -82,6 +84,7 @@ impl Settings {
                            phones";
             return Err(("max_registrations", problem.to_owned()));
         }
+        self.orders.validate()?;
         self.sccp.validate()?;
         self.sip.validate()?;
         self.storm.validate()?;

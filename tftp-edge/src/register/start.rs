@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::ticker::Ticker;
 use super::{
-    Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, bans, newcomers, sccp, sip, storm,
+    Counts, Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, bans, newcomers, pacer,
+    sccp, sip, store, storm,
 };
 use crate::inventory::Protocol;
 use crate::ops::exit::Exit;
@@ -18,8 +19,8 @@ pub enum StartError {
     Sccp(#[from] sccp::StartError),
     #[error(transparent)]
     Sip(#[from] sip::StartError),
-    #[error("cannot start the thread that watches for storms: {0}")]
-    Ticker(#[source] io::Error),
+    #[error("cannot start the threads of the registrations: {0}")]
+    Threads(#[source] io::Error),
 }
 
 impl StartError {
@@ -27,7 +28,7 @@ impl StartError {
         match self {
             Self::Sccp(error) => error.exit(),
             Self::Sip(error) => error.exit(),
-            Self::Ticker(error) => Exit::of_io(error),
+            Self::Threads(error) => Exit::of_io(error),
         }
     }
 }
@@ -41,6 +42,9 @@ pub struct Snapshot {
     pub storm: storm::Snapshot,
     pub bans: bans::Snapshot,
     pub newcomers: newcomers::Counts,
+    pub table: Counts,
+    pub store: store::Snapshot,
+    pub orders: pacer::Snapshot,
     /// Threads that have ended by themselves.
     pub ended: Vec<&'static str>,
 }
@@ -64,7 +68,7 @@ impl Registrars {
             ticker: None,
         };
         if settings.mode != Mode::Off {
-            let ticker = Ticker::start(Arc::clone(&desk)).map_err(StartError::Ticker)?;
+            let ticker = Ticker::start(Arc::clone(&desk)).map_err(StartError::Threads)?;
             registrars.ticker = Some(ticker);
         }
         if settings.mode == Mode::Registrar {
@@ -108,6 +112,10 @@ impl Registrars {
             storm: desk.storm.snapshot(now),
             bans: desk.bans.snapshot(now),
             newcomers: desk.newcomers.counts(),
+            table: desk.table.counts(),
+            // Parts of their own.
+            store: store::Snapshot::default(),
+            orders: pacer::Snapshot::default(),
             ended: self.ended(),
         }
     }

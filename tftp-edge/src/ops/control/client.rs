@@ -9,6 +9,8 @@ use super::{Request, Response};
 use crate::ops::exit::Exit;
 use crate::ops::status::Status;
 use crate::provisioning::{Knockers, Knocking};
+use crate::register::export::{Event, Filter, HEARTBEAT, Row};
+use crate::register::pacer::{Command, Ordered, Progress};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Ten thousand devices that asked in vain are far below.
@@ -77,46 +79,149 @@ pub fn knocking(socket: &Path, who: Knockers) -> Result<Vec<Knocking>, ClientErr
     }
 }
 
-fn ask(socket: &Path, request: Request) -> Result<Response, ClientError> {
-    let owned = || socket.to_owned();
-    let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
-        io::ErrorKind::PermissionDenied => ClientError::NotAllowed {
-            socket: owned(),
-            source,
-        },
-        _ => ClientError::NoDaemon {
-            socket: owned(),
-            source,
-        },
-    })?;
-    let line = exchange(stream, request).map_err(|source| ClientError::Broken {
-        socket: owned(),
-        source,
-    })?;
-    match serde_json::from_str(&line) {
-        Ok(Response::Error(message)) => Err(ClientError::Refused {
-            socket: owned(),
-            message,
-        }),
-        Ok(response) => Ok(response),
-        Err(source) => Err(ClientError::Answer {
-            socket: owned(),
-            source,
+/// Gives every registration that the filter takes to `each`, one by one.
+pub fn registrations(
+    socket: &Path,
+    filter: Filter,
+    mut each: impl FnMut(Row),
+) -> Result<(), ClientError> {
+    let mut lines = Lines::ask(socket, &Request::Registrations { filter }, Some(PATIENCE))?;
+    loop {
+        match lines.next_response()? {
+            Response::Registration(row) => each(*row),
+            Response::End { .. } => return Ok(()),
+            _ => return Err(lines.other()),
+        }
+    }
+}
+
+/// Gives the stream of registrations to `each`, until that wants no more or the daemon ends.
+pub fn follow<E: From<ClientError>>(
+    socket: &Path,
+    filter: Filter,
+    mut each: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut lines = Lines::ask(socket, &Request::Follow { filter }, Some(HEARTBEAT * 2))?;
+    loop {
+        each(lines.next_event()?)?;
+    }
+}
+
+/// Has phones told to restart.
+pub fn order(socket: &Path, command: Command) -> Result<Ordered, ClientError> {
+    match ask(socket, Request::Order(command))? {
+        Response::Ordered(ordered) => Ok(ordered),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
         }),
     }
 }
 
-fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_string(&request)?;
-    line.push('\n');
-    stream.write_all(line.as_bytes())?;
-    let mut answer = String::new();
-    BufReader::new(stream.take(ANSWER_MAX)).read_line(&mut answer)?;
-    if answer.ends_with('\n') {
-        Ok(answer)
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
+/// How far orders are.
+pub fn orders(socket: &Path, ticket: Option<u64>) -> Result<Progress, ClientError> {
+    match ask(socket, Request::Orders { ticket })? {
+        Response::Orders(progress) => Ok(progress),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+fn ask(socket: &Path, request: Request) -> Result<Response, ClientError> {
+    Lines::ask(socket, &request, Some(PATIENCE))?.next_response()
+}
+
+/// The answer to a request, line by line.
+struct Lines<'s> {
+    socket: &'s Path,
+    answer: BufReader<UnixStream>,
+}
+
+impl<'s> Lines<'s> {
+    fn ask(
+        socket: &'s Path,
+        request: &Request,
+        patience: Option<Duration>,
+    ) -> Result<Self, ClientError> {
+        let owned = || socket.to_owned();
+        let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::NotAllowed {
+                socket: owned(),
+                source,
+            },
+            _ => ClientError::NoDaemon {
+                socket: owned(),
+                source,
+            },
+        })?;
+        let ask = |mut stream: UnixStream| -> io::Result<_> {
+            stream.set_read_timeout(patience)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            let mut line = serde_json::to_string(request)?;
+            line.push('\n');
+            stream.write_all(line.as_bytes())?;
+            Ok(BufReader::new(stream))
+        };
+        match ask(stream) {
+            Ok(answer) => Ok(Self { socket, answer }),
+            Err(source) => Err(ClientError::Broken {
+                socket: owned(),
+                source,
+            }),
+        }
+    }
+
+    fn next_line(&mut self) -> Result<String, ClientError> {
+        let mut line = String::new();
+        let read = (&mut self.answer).take(ANSWER_MAX).read_line(&mut line);
+        let broken = |source| ClientError::Broken {
+            socket: self.socket.to_owned(),
+            source,
+        };
+        read.map_err(broken)?;
+        match line.ends_with('\n') {
+            true => Ok(line),
+            false => Err(broken(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    fn next_response(&mut self) -> Result<Response, ClientError> {
+        let line = self.next_line()?;
+        self.understood(&line)
+    }
+
+    fn next_event(&mut self) -> Result<Event, ClientError> {
+        let line = self.next_line()?;
+        match serde_json::from_str(&line) {
+            Ok(event) => Ok(event),
+            Err(_) => match self.understood(&line)? {
+                Response::End { .. } => Err(ClientError::Refused {
+                    socket: self.socket.to_owned(),
+                    message: "it follows nobody any more".to_owned(),
+                }),
+                _ => Err(self.other()),
+            },
+        }
+    }
+
+    fn understood(&self, line: &str) -> Result<Response, ClientError> {
+        let socket = || self.socket.to_owned();
+        match serde_json::from_str(line) {
+            Ok(Response::Error(message)) => Err(ClientError::Refused {
+                socket: socket(),
+                message,
+            }),
+            Ok(response) => Ok(response),
+            Err(source) => Err(ClientError::Answer {
+                socket: socket(),
+                source,
+            }),
+        }
+    }
+
+    fn other(&self) -> ClientError {
+        ClientError::Other {
+            socket: self.socket.to_owned(),
+        }
     }
 }

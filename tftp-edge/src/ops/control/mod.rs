@@ -1,18 +1,33 @@
-//! The control socket: how `tftp-edge status` and `tftp-edge phones unknown` ask the daemon that
+//! The control socket: how `tftp-edge status`, `phones` and `registrations` ask the daemon that
 //! runs.
 //!
-//! Newline-delimited JSON over a Unix stream socket. A request is one line,
-//! `{"request":"status"}` or `{"request":"knocking","who":"unknown"}`; its answer is one line,
-//! `{"status":{…}}`, `{"knocking":[…]}` or `{"error":"…"}`. A connection may ask again; it is closed when a line is too long or none comes for a while.
+//! Newline-delimited JSON over a Unix stream socket. A request is one line:
+//!
+//! ```text
+//! {"request":"status"}                                      {"status":{…}}
+//! {"request":"knocking","who":"unknown"}                    {"knocking":[…]}
+//! {"request":"registrations","filter":{"site":"berlin"}}    {"registration":{…}}, one a line, then
+//!                                                           {"end":{"registrations":2}}
+//! {"request":"follow","filter":{}}                          events, one a line, without an end
+//! {"request":"order","order":"reset","phones":{"names":["SEP001122334455"]}}
+//!                                                           {"ordered":{…}}
+//! {"request":"orders","ticket":7}                           {"orders":{…}}
+//! ```
+//!
+//! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
+//! [`crate::register::export`], orders those of [`crate::register::pacer`]. A connection may ask
+//! again after an answer that has an end; it is closed when a line is too long, when none comes for
+//! a while, and when an answer is not read.
 
 mod claim;
 mod client;
+mod stream;
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -22,10 +37,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
-pub use self::client::{ClientError, knocking, status};
+pub use self::client::{ClientError, follow, knocking, order, orders, registrations, status};
 use super::sources::Sources;
 use super::status::Status;
 use crate::provisioning::{Knockers, Knocking};
+use crate::register::export::{Filter, Row};
+use crate::register::pacer::{Command, Ordered, Progress};
 
 /// Longest request line, its newline included.
 const LINE_MAX: u64 = 4096;
@@ -68,13 +85,30 @@ impl Settings {
 }
 
 /// What can be asked.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
     Status,
     /// The devices that asked in vain.
     Knocking {
         who: Knockers,
+    },
+    /// Who is registered now.
+    Registrations {
+        #[serde(default)]
+        filter: Filter,
+    },
+    /// The same, and what changes from then on.
+    Follow {
+        #[serde(default)]
+        filter: Filter,
+    },
+    /// Tell phones to restart.
+    Order(Command),
+    /// How far that is.
+    Orders {
+        #[serde(default)]
+        ticket: Option<u64>,
     },
 }
 
@@ -84,6 +118,14 @@ pub enum Request {
 pub enum Response {
     Status(Box<Status>),
     Knocking(Vec<Knocking>),
+    /// One of many.
+    Registration(Box<Row>),
+    /// That was the last of them.
+    End {
+        registrations: u64,
+    },
+    Ordered(Ordered),
+    Orders(Progress),
     Error(String),
 }
 
@@ -149,7 +191,16 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
         }
         let complete = line.ends_with(b"\n");
         let response = if complete {
-            answer(&line, sources).await
+            match serde_json::from_slice(&line) {
+                Ok(Request::Registrations { filter }) => {
+                    stream::registrations(&sources.export, &filter, &mut write).await?
+                }
+                Ok(Request::Follow { filter }) => {
+                    stream::follow(&sources.export, filter, &mut read, &mut write).await?
+                }
+                Ok(request) => answer(request, sources).await,
+                Err(error) => Response::Error(format!("request not understood: {error}")),
+            }
         } else {
             Response::Error(format!(
                 "a request is one line of JSON of at most {LINE_MAX} bytes"
@@ -164,16 +215,19 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
     }
 }
 
-async fn answer(line: &[u8], sources: &Arc<Sources>) -> Response {
-    let request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => return Response::Error(format!("request not understood: {error}")),
-    };
+async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
     let sources = Arc::clone(sources);
     // Reading the kernel's maps is a row of system calls, and the devices that asked are many.
     let answered = tokio::task::spawn_blocking(move || match request {
         Request::Status => Response::Status(Box::new(Status::new(&sources.read()))),
         Request::Knocking { who } => Response::Knocking((sources.knocking)(who)),
+        Request::Order(command) => {
+            Response::Ordered(sources.orders.command(&command, SystemTime::now()))
+        }
+        Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
+        Request::Registrations { .. } | Request::Follow { .. } => {
+            unreachable!("their answers are streams")
+        }
     });
     match answered.await {
         Ok(response) => response,

@@ -4,13 +4,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::*;
-use crate::inventory::Protocol;
+use crate::access::Access;
+use crate::inventory::{DeviceName, Protocol};
+use crate::register::export::{Event, Export};
+use crate::register::pacer::{self, Orders, Which};
+use crate::register::{Departure, Directory, Edit, Order, Registration, Table, Transport};
 use crate::stats::Path as Served;
 
 /// A server on a runtime of its own, so that the blocking client can be used as it is.
 struct Running {
     _server: Server,
     _runtime: tokio::runtime::Runtime,
+    table: Arc<Table>,
 }
 
 fn serve(path: &Path) -> Running {
@@ -21,7 +26,23 @@ fn serve(path: &Path) -> Running {
         .unwrap();
     let claim = Claim::take(path).unwrap();
     let guard = runtime.enter();
+    let table = Arc::new(Table::default());
+    for number in 0..2_000 {
+        put(&table, number);
+    }
+    let nobody = Access::from_nets(Vec::new());
+    let directory: Arc<Directory> = Arc::default();
     let sources = Sources {
+        export: Arc::new(Export::new(
+            Arc::clone(&table),
+            Arc::clone(&directory),
+            nobody,
+        )),
+        orders: Arc::new(Orders::new(
+            pacer::Settings::default(),
+            Arc::clone(&table),
+            directory,
+        )),
         knocking: Arc::new(|who| match who {
             Knockers::Unknown => vec![unknown_phone()],
             Knockers::Closed => Vec::new(),
@@ -33,7 +54,33 @@ fn serve(path: &Path) -> Running {
     Running {
         _server: server,
         _runtime: runtime,
+        table,
     }
+}
+
+fn device(number: u32) -> DeviceName {
+    format!("SEP{number:012X}").parse().unwrap()
+}
+
+fn put(table: &Table, number: u32) {
+    let device = device(number);
+    let registration = Registration {
+        device,
+        protocol: match number % 2 {
+            0 => Protocol::Sccp,
+            _ => Protocol::Sip,
+        },
+        transport: Transport::Tcp,
+        source: ([10, 0, 0, 1], 50_000).into(),
+        connection: None,
+        type_id: None,
+        load: None,
+        version: 0,
+        since: SystemTime::now(),
+        expires: SystemTime::now() + Duration::from_secs(3_600),
+        bindings: Vec::new(),
+    };
+    table.edit(&device, |_| ((), Edit::Put(registration)));
 }
 
 fn unknown_phone() -> Knocking {
@@ -181,4 +228,105 @@ fn a_claimed_socket_without_a_server_refuses_rather_than_hangs() {
         super::status(&path),
         Err(ClientError::NoDaemon { .. })
     ));
+}
+
+#[test]
+fn registrations_come_line_by_line_and_the_connection_may_ask_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _server = serve(&path);
+    let mut rows = Vec::new();
+    super::registrations(&path, Filter::default(), |row| rows.push(row.device)).unwrap();
+    rows.sort_unstable();
+    assert_eq!(rows, (0..2_000).map(device).collect::<Vec<_>>());
+
+    let one = br#"{"request":"registrations","filter":{"device":"SEP000000000007"}}"#;
+    let lines = [&one[..], b"\n", &one[..], b"\n"].concat();
+    let answers = ask(&path, &lines);
+    assert_eq!(answers.len(), 4, "{answers:?}");
+    assert!(answers[0].starts_with("{\"registration\":{\"device\":\"SEP000000000007\""));
+    assert_eq!(answers[1], "{\"end\":{\"registrations\":1}}");
+    assert_eq!(answers[..2], answers[2..]);
+    let wrong = br#"{"request":"registrations","filter":{"sight":"berlin"}}"#;
+    let answers = ask(&path, &[&wrong[..], b"\n"].concat());
+    assert!(answers[0].contains("unknown field `sight`"), "{answers:?}");
+}
+
+#[test]
+fn changes_are_followed_after_the_whole_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let server = serve(&path);
+    let filter = Filter {
+        protocol: Some(Protocol::Sip),
+        ..Filter::default()
+    };
+    let mut seen = 0;
+    let mut left = None;
+    let ended = super::follow(&path, filter, |event| {
+        match event {
+            Event::Registered { .. } => seen += 1,
+            Event::Synced { .. } => {
+                let why = Departure::Connectivity;
+                for number in [6, 7] {
+                    server
+                        .table
+                        .edit(&device(number), |_| ((), Edit::Remove(why)));
+                }
+            }
+            Event::Left { device, cause, .. } => {
+                left = Some((device, cause));
+                return Err(ClientError::Other {
+                    socket: path.clone(),
+                });
+            }
+            Event::Resync | Event::Moved { .. } | Event::Heartbeat { .. } => {}
+        }
+        Ok(())
+    });
+    assert!(matches!(ended, Err(ClientError::Other { .. })), "{ended:?}");
+    assert_eq!((seen, left), (1_000, Some((device(7), Some(6)))));
+}
+
+#[test]
+fn a_follower_that_asks_in_between_is_told_so_and_one_that_only_listens_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let server = serve(&path);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"{\"request\":\"follow\"}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("{\"event\":\"synced\"")));
+    put(&server.table, 5_000);
+    assert!(lines.next().unwrap().contains("SEP000000001388"));
+
+    let answers = ask(
+        &path,
+        b"{\"request\":\"follow\"}\n{\"request\":\"status\"}\n",
+    );
+    assert!(
+        answers
+            .iter()
+            .any(|it| it.starts_with("{\"error\":\"nothing can be asked"))
+    );
+}
+
+#[test]
+fn phones_are_ordered_and_the_queue_tells_how_far_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _server = serve(&path);
+    let command = Command {
+        order: Order::Restart,
+        phones: Which::Names(vec![device(1), device(2), device(9_999)]),
+        rate: Some(1),
+        ticket: None,
+        dry_run: false,
+    };
+    let ordered = super::order(&path, command).unwrap();
+    assert_eq!((ordered.queued, ordered.unknown), (2, vec![device(9_999)]));
+    // Nobody sends them: no server runs here.
+    let progress = super::orders(&path, ordered.ticket).unwrap();
+    assert_eq!((progress.left, progress.waiting, progress.sent), (2, 2, 0));
 }

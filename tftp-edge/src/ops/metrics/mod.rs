@@ -5,6 +5,7 @@
 //! closed, every combination is there from the start (a rate begins at 0, not at nothing), and no
 //! label holds what a client chose.
 
+mod classified;
 mod family;
 mod register;
 mod registrations;
@@ -117,10 +118,11 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(tftp(reading));
     families.extend(http(reading));
     families.extend(kernel(reading));
-    families.extend(registrations::families(reading));
+    families.extend(classified::families(reading));
     families.extend(content(reading));
     families.extend(upstream(reading));
     families.extend(register::families(reading));
+    families.extend(registrations::families(reading));
     families.push(alarms(reading));
     families
         .into_iter()

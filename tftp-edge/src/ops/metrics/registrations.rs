@@ -1,71 +1,129 @@
-//! What the kernel program has seen of registrations.
-
-use tftp_ebpf::classify::{Class, Decision};
-use tftp_ebpf::verdict::Rung;
+//! The table of registrations, its file, and orders.
 
 use super::family::Family;
+use crate::inventory::Protocol;
 use crate::ops::sources::Reading;
+use crate::register::{Departure, Event, Order};
 
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
-    let seen = &reading.kernel.registrations;
-    let mut packets = Family::counter(
-        "registration_packets_total",
-        "Packets from and to where phones register, by what they are and what became of them. Each \
-         is counted by the first path that sees it.",
+    let mut families = table(reading);
+    families.extend(store(reading));
+    families.extend(orders(reading));
+    families
+}
+
+fn table(reading: &Reading) -> Vec<Family> {
+    let table = &reading.register.table;
+    let mut registered = Family::gauge("registrations", "Phones that are registered.");
+    let mut expected = Family::gauge(
+        "registrations_expected",
+        "Devices of the inventory: the phones that ought to be registered.",
     );
-    for (rung, counts) in [Rung::Xdp, Rung::Tc].iter().zip(&seen.packets) {
-        for class in Class::ALL {
-            for decision in Decision::ALL {
-                packets.add(
-                    &[
-                        ("path", rung.as_str()),
-                        ("class", class.as_str()),
-                        ("verdict", decision.as_str()),
-                    ],
-                    counts.of(class, decision) as f64,
-                );
-            }
+    let mut events = Family::counter(
+        "registration_events_total",
+        "Registrations taken: of phones that were not registered, again for longer, or again from \
+         elsewhere or otherwise.",
+    );
+    let mut departures = Family::counter(
+        "registration_departures_total",
+        "Registrations that ended, by reason, as CISCO-CCM-MIB names them.",
+    );
+    for protocol in Protocol::ALL {
+        let label = ("protocol", protocol.as_str());
+        let devices = match protocol {
+            Protocol::Sip => reading.devices.sip,
+            Protocol::Sccp => reading.devices.sccp,
+        };
+        registered.add(&[label], table.registered(protocol) as f64);
+        expected.add(&[label], devices as f64);
+        for event in Event::ALL {
+            let count = table.events(protocol, event);
+            events.add(&[label, ("event", event.as_str())], count as f64);
+        }
+        for why in Departure::ALL {
+            let count = table.departures(protocol, why);
+            departures.add(&[label, ("reason", why.as_str())], count as f64);
         }
     }
-    let gate = &seen.gate;
-    let (rate, burst) = gate.budget.map_or((0.0, 0.0), |budget| {
-        let interval = budget.interval_ns as f64;
-        (1e9 / interval, budget.burst_ns as f64 / interval)
-    });
-    let gauge = |name, help, value: f64| Family::gauge(name, help).with(&[], value);
     vec![
-        packets,
-        gauge(
-            "registration_admission_packets_per_second",
-            "Packets of newcomers that the kernel program lets in; 0 while it lets in all.",
-            rate,
-        ),
-        gauge(
-            "registration_admission_burst_packets",
-            "Packets of newcomers that it lets in at once; 0 while it lets in all.",
-            burst,
-        ),
-        gauge(
+        registered,
+        expected,
+        Family::gauge(
+            "registrations_limit",
+            "Most phones that may be registered at one time.",
+        )
+        .with(&[], table.limit as f64),
+        Family::gauge(
+            "registrations_restored",
+            "Phones restored after a restart that have not come back over their connection yet.",
+        )
+        .with(&[], table.expected as f64),
+        Family::gauge(
             "registration_sources",
-            "Addresses that phones are registered from, and that the kernel program lets pass.",
-            gate.sources as f64,
-        ),
-        gauge(
-            "registration_sources_limit",
-            "Most addresses that the kernel program can be told of.",
-            gate.sources_limit as f64,
-        ),
-        Family::counter(
-            "registration_sources_refused_total",
-            "Addresses that were too many to be told.",
+            "Addresses that phones are registered from.",
         )
-        .with(&[], gate.overflow as f64),
+        .with(&[], table.sources as f64),
         Family::counter(
-            "registration_samples_lost_total",
-            "Packets the daemon would have been told of: over the rate of samples, or with no room \
-             in the ring buffer.",
+            "registrations_without_room_total",
+            "Registrations refused because the table was full.",
         )
-        .with(&[("reason", "rate")], seen.samples_skipped as f64)
-        .with(&[("reason", "full")], seen.samples_lost as f64),
+        .with(&[], table.refused as f64),
+        events,
+        departures,
+    ]
+}
+
+fn store(reading: &Reading) -> Vec<Family> {
+    let store = &reading.register.store;
+    let label = ("store", "registrations");
+    let operations = Family::counter(
+        "store_operations_total",
+        "Transactions of a store, and attempts to use it that failed.",
+    )
+    .with(&[label, ("result", "ok")], store.flushes as f64)
+    .with(&[label, ("result", "failed")], store.failures as f64);
+    let rows = Family::counter("store_rows_total", "Rows written to a store.");
+    let pending = Family::gauge(
+        "store_pending_writes",
+        "Entries that a store has an older state of, or none.",
+    );
+    let oldest = Family::gauge(
+        "store_oldest_pending_seconds",
+        "The longest that one of them can have waited.",
+    );
+    let dropped = Family::counter(
+        "store_dropped_total",
+        "Entries of a store left out at the start: they were over, or nobody wants them any more.",
+    );
+    vec![
+        operations,
+        rows.with(&[label], store.rows as f64),
+        pending.with(&[label], store.pending as f64),
+        oldest.with(&[label], store.oldest_pending.as_secs_f64()),
+        dropped.with(&[label], store.dropped as f64),
+    ]
+}
+
+fn orders(reading: &Reading) -> Vec<Family> {
+    let orders = &reading.register.orders;
+    let mut sent = Family::counter("orders_sent_total", "Phones told to do something.");
+    for order in Order::ALL {
+        let count = orders.sent[order as usize];
+        sent.add(&[("order", order.as_str())], count as f64);
+    }
+    let unsent = Family::counter(
+        "orders_unsent_total",
+        "Phones not told after all: not needed any more, not to be reached, or too many waited.",
+    );
+    vec![
+        Family::gauge("orders_waiting", "Phones that wait for their order.")
+            .with(&[], orders.waiting as f64),
+        Family::gauge("orders_waiting_limit", "Most phones that may wait.")
+            .with(&[], orders.limit as f64),
+        sent,
+        unsent
+            .with(&[("reason", "superseded")], orders.superseded as f64)
+            .with(&[("reason", "unreachable")], orders.failed as f64)
+            .with(&[("reason", "no_room")], orders.no_room as f64),
     ]
 }

@@ -166,6 +166,24 @@ fn registering() -> register::Snapshot {
     let mut register = register::Snapshot {
         mode: register::Mode::Registrar,
         storm: storm.snapshot(start),
+        store: register::store::Snapshot {
+            pending: 3,
+            oldest_pending: Duration::from_millis(1_500),
+            flushes: 40,
+            rows: 900,
+            failures: 1,
+            dropped: 2,
+            ..register::store::Snapshot::default()
+        },
+        orders: register::pacer::Snapshot {
+            waiting: 5,
+            limit: 200_000,
+            sent: [1, 2, 3],
+            superseded: 4,
+            failed: 6,
+            no_room: 7,
+        },
+        table: register::Table::default().counts(),
         ..register::Snapshot::default()
     };
     // What depends on the clock of this machine.
@@ -227,6 +245,12 @@ fn every_combination_of_labels_is_there_before_anything_happened() {
         ("retry_after_seconds_bucket", 2 * 9),
         ("registration_bans_total", Offence::ALL.len()),
         ("registration_newcomers_total", 5),
+        ("registrations", 2),
+        ("registration_events_total", 2 * 3),
+        ("registration_departures_total", 2 * 16),
+        ("store_operations_total", 2),
+        ("orders_sent_total", 3),
+        ("orders_unsent_total", 3),
     ] {
         let start = format!("tftp_edge_{family}{{");
         let found: std::collections::HashSet<_> = text

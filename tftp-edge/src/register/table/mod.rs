@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use self::change::is_refresh;
@@ -86,10 +86,9 @@ impl Default for Table {
 
 impl fmt::Debug for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let registered = self.taken.load(Ordering::Relaxed);
         formatter
             .debug_struct("Table")
-            .field("registered", &registered)
+            .field("registered", &self.len())
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
@@ -259,6 +258,15 @@ impl Table {
         SWEEP
     }
 
+    /// How many are registered.
+    pub fn len(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How many are registered over a protocol.
     pub fn count(&self, protocol: Protocol) -> usize {
         self.registered[protocol as usize].load(Ordering::Relaxed)
@@ -404,8 +412,11 @@ impl Table {
         }
         let registration = Arc::new(registration);
         self.came(&registration);
-        self.expected.fetch_add(1, Ordering::Relaxed);
-        shard.put(registration, true);
+        let is_expected = registration.transport.has_connections();
+        if is_expected {
+            self.expected.fetch_add(1, Ordering::Relaxed);
+        }
+        shard.put(registration, is_expected);
         true
     }
 
@@ -432,7 +443,7 @@ impl Table {
     /// Takes what the store does not have of one of the [`SHARDS`] parts: the last state of each
     /// device, none if it is not registered any more.
     pub(super) fn take_dirt(&self, at: usize) -> Vec<(DeviceName, Option<Arc<Registration>>)> {
-        let mut shard: MutexGuard<'_, Shard> = self.shards[at].lock();
+        let mut shard = self.shards[at].lock();
         let dirt = std::mem::take(&mut shard.dirt);
         let state = |device: DeviceName| {
             let entry = shard.entries.get(&device);

@@ -1,0 +1,72 @@
+//! Answers of many lines. Each piece is written when the one before was taken, so that the daemon
+//! never holds more than a part of the table for a reader.
+
+use std::io;
+
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::{PATIENCE, Response};
+use crate::register::export::{Export, FOLLOWERS, Filter};
+
+/// Writes the registrations that the filter takes; gives back the last line.
+pub(super) async fn registrations(
+    export: &Export,
+    filter: &Filter,
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<Response> {
+    let mut registrations = 0;
+    for page in 0.. {
+        let Some(rows) = export.page(page, filter) else {
+            break;
+        };
+        registrations += rows.len() as u64;
+        let lines = rows
+            .into_iter()
+            .map(|row| Response::Registration(Box::new(row)));
+        write_lines(lines, write).await?;
+    }
+    Ok(Response::End { registrations })
+}
+
+/// Writes events until the reader is gone; gives back why there are none.
+pub(super) async fn follow(
+    export: &Export,
+    filter: Filter,
+    read: &mut (impl AsyncRead + Unpin),
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<Response> {
+    let Some(mut feed) = export.follow(filter) else {
+        let refused = format!("{FOLLOWERS} others follow the registrations, and no more may");
+        return Ok(Response::Error(refused));
+    };
+    let mut asked = [0; 1];
+    // A reader that closed its own direction still reads; one that is gone is found out by writing.
+    let mut may_ask = true;
+    loop {
+        tokio::select! {
+            events = feed.next() => write_lines(events.into_iter(), write).await?,
+            read = read.read(&mut asked), if may_ask => match read? {
+                0 => may_ask = false,
+                _ => {
+                    let refused = "nothing can be asked while events are told; ask over another \
+                                   connection";
+                    return Ok(Response::Error(refused.to_owned()));
+                }
+            },
+        }
+    }
+}
+
+async fn write_lines<T: Serialize>(
+    lines: impl Iterator<Item = T>,
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    timeout(PATIENCE, write.write_all(&text)).await?
+}

@@ -1,0 +1,185 @@
+//! `/registrations` and `/registrations/stream`: who is registered, for PBXs.
+//!
+//! The objects are those of [`crate::register::export`]. Only this host may read them, and whoever
+//! `register.export_allow` names: they tell where everybody sits. Nobody makes the daemon hold the
+//! whole table: a page of it is written when the one before was taken.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::IncomingStream;
+use bytes::Bytes;
+use hyper::body::Frame;
+use serde::Serialize;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use crate::ops::bounded::{Bounded, Lease, Leases};
+use crate::register::export::{Export, FOLLOWERS, Feed, Filter};
+
+/// How long a reader may take for a page.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pages on their way to a reader.
+const PAGES: usize = 2;
+
+/// Who asks, and over what.
+#[derive(Clone)]
+pub(super) struct Peer {
+    address: IpAddr,
+    leases: Leases,
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self {
+            address: SocketAddr::ip(stream.remote_addr()),
+            leases: stream.io().leases(),
+        }
+    }
+}
+
+pub(super) fn router(export: Arc<Export>) -> Router {
+    Router::new()
+        .route("/registrations", get(list))
+        .route("/registrations/stream", get(stream))
+        .with_state(export)
+}
+
+type Refused = (StatusCode, String);
+
+/// The filter of a request that may be answered; else what is answered instead.
+fn admitted(export: &Export, peer: &Peer, query: Option<String>) -> Result<Filter, Refused> {
+    if !export.allows(peer.address) {
+        let text = format!(
+            "{} may not read registrations; name its network in register.export_allow\n",
+            peer.address.to_canonical()
+        );
+        return Err((StatusCode::FORBIDDEN, text));
+    }
+    Filter::parse(query.as_deref().unwrap_or_default())
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))
+}
+
+async fn list(
+    State(export): State<Arc<Export>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let filter = match admitted(&export, &peer, query) {
+        Ok(filter) => filter,
+        Err(refused) => return refused.into_response(),
+    };
+    let lease = peer.leases.take();
+    answer("application/json", lease, async move |pages| {
+        let mut separator = "[\n";
+        for at in 0.. {
+            let Some(rows) = export.page(at, &filter) else {
+                break;
+            };
+            let mut text = Vec::new();
+            for row in rows {
+                text.extend_from_slice(separator.as_bytes());
+                separator = ",\n";
+                write(&row, &mut text);
+            }
+            if !send(&pages, text).await {
+                return;
+            }
+        }
+        let end = match separator {
+            "[\n" => "[]\n",
+            _ => "\n]\n",
+        };
+        send(&pages, end.into()).await;
+    })
+}
+
+async fn stream(
+    State(export): State<Arc<Export>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let filter = match admitted(&export, &peer, query) {
+        Ok(filter) => filter,
+        Err(refused) => return refused.into_response(),
+    };
+    let Some(feed) = export.follow(filter) else {
+        let text = format!("{FOLLOWERS} others follow the registrations, and no more may\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    let lease = peer.leases.take();
+    answer("application/x-ndjson", lease, async move |pages| {
+        follow(feed, &pages).await;
+    })
+}
+
+async fn follow(mut feed: Feed, pages: &Sender<Bytes>) {
+    loop {
+        let events = tokio::select! {
+            events = feed.next() => events,
+            () = pages.closed() => return,
+        };
+        let mut text = Vec::new();
+        for event in events {
+            write(&event, &mut text);
+            text.push(b'\n');
+        }
+        if !send(pages, text).await {
+            return;
+        }
+    }
+}
+
+fn write(value: &impl Serialize, text: &mut Vec<u8>) {
+    serde_json::to_writer(text, value).expect("names, numbers and texts are JSON");
+}
+
+/// Whether the reader took the page before in time, and there is room for this one.
+async fn send(pages: &Sender<Bytes>, text: Vec<u8>) -> bool {
+    text.is_empty() || pages.send_timeout(text.into(), PATIENCE).await.is_ok()
+}
+
+/// An answer that is written while it is read. The connection may last as long as that goes on.
+fn answer<F>(
+    media_type: &'static str,
+    lease: Lease,
+    write: impl FnOnce(Sender<Bytes>) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, pages) = mpsc::channel(PAGES);
+    tokio::spawn(async move {
+        write(sender).await;
+        // With a reader that does not read, the connection ends at its next limit.
+        drop(lease);
+    });
+    let body = Body::new(Pages(pages));
+    ([(header::CONTENT_TYPE, media_type)], body).into_response()
+}
+
+struct Pages(Receiver<Bytes>);
+
+impl hyper::body::Body for Pages {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let page = self.0.poll_recv(context);
+        page.map(|page| page.map(|page| Ok(Frame::data(page))))
+    }
+}

@@ -1,0 +1,178 @@
+//! What the thread of the store does at each turn.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use super::Snapshot;
+use super::database::{Database, DatabaseError, State};
+use crate::alarms::{AlarmKind, Alarms};
+use crate::register::{Registration, SHARDS, Table};
+
+/// The longest that a change waits for its transaction.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+/// Changes that do not wait for it.
+const FLUSH_AT: usize = 10_000;
+
+/// Between two attempts to get a file that could not be used.
+const RETRY: Duration = Duration::from_secs(30);
+
+pub(super) struct Writer {
+    path: PathBuf,
+    table: Arc<Table>,
+    alarms: Arc<Alarms>,
+    database: Option<Database>,
+    /// When everything was written last, or when writing began to fail.
+    written: Instant,
+    tried: Instant,
+    seen: Arc<Mutex<Snapshot>>,
+}
+
+impl Writer {
+    /// Opens the file and puts what is in it into the table: what is not over, and still wanted.
+    pub(super) fn restore(
+        path: PathBuf,
+        table: Arc<Table>,
+        alarms: Arc<Alarms>,
+        is_wanted: impl Fn(&Registration) -> bool,
+        now: (Instant, SystemTime),
+    ) -> Self {
+        let mut writer = Self {
+            path,
+            table,
+            alarms,
+            database: None,
+            written: now.0,
+            tried: now.0,
+            seen: Arc::default(),
+        };
+        let found = Database::open(&writer.path).and_then(|it| Ok((it.read()?, it)));
+        match found {
+            Err(error) => writer.fail(&error, now.0),
+            Ok((stored, database)) => {
+                writer.database = Some(database);
+                writer.table.set_store(true);
+                let mut dropped = stored.unreadable as u64;
+                for registration in stored.registrations {
+                    let device = registration.device;
+                    let is_over = registration.expires <= now.1;
+                    let is_kept =
+                        !is_over && is_wanted(&registration) && writer.table.restore(registration);
+                    if !is_kept {
+                        dropped += 1;
+                        writer.table.soil(&device);
+                    }
+                }
+                let restored = writer.table.len() as u64;
+                tracing::info!(restored, dropped, "registrations of the last run");
+                let mut seen = writer.seen.lock();
+                (seen.restored, seen.dropped) = (restored, dropped);
+                drop(seen);
+                if stored.unreadable > 0 {
+                    writer.write_everything(now.0);
+                }
+            }
+        }
+        writer
+    }
+
+    pub(super) fn seen(&self) -> Arc<Mutex<Snapshot>> {
+        Arc::clone(&self.seen)
+    }
+
+    /// Writes what has waited long enough, or all that waits if it is much.
+    pub(super) fn turn(&mut self, now: Instant) {
+        if self.database.is_none() && now.duration_since(self.tried) >= RETRY {
+            self.reopen(now);
+        }
+        let waiting = self.table.dirt();
+        let is_due = now.duration_since(self.written) >= FLUSH_WITHIN || waiting >= FLUSH_AT;
+        if self.database.is_some() && is_due {
+            self.flush(now);
+        }
+        let mut seen = self.seen.lock();
+        seen.is_failing = self.database.is_none();
+        seen.pending = match self.database {
+            Some(_) => self.table.dirt() as u64,
+            None => self.table.len() as u64,
+        };
+        seen.oldest_pending = match seen.pending {
+            0 => Duration::ZERO,
+            _ => now.duration_since(self.written),
+        };
+    }
+
+    /// Writes all that waits.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let Some(database) = &mut self.database else {
+            return;
+        };
+        let states: Vec<State> = (0..SHARDS)
+            .flat_map(|at| self.table.take_dirt(at))
+            .collect();
+        if states.is_empty() {
+            self.written = now;
+            return;
+        }
+        match database.write(&states) {
+            Ok(()) => self.wrote(states.len() as u64, now),
+            // What was taken is not in the file: the next one that can be used gets everything.
+            Err(error) => self.fail(&error, now),
+        }
+    }
+
+    fn reopen(&mut self, now: Instant) {
+        self.tried = now;
+        match Database::open(&self.path) {
+            Ok(database) => {
+                self.database = Some(database);
+                // Before the table is read: what changes meanwhile is written after it.
+                self.table.set_store(true);
+                self.write_everything(now);
+            }
+            Err(error) => self.fail(&error, now),
+        }
+    }
+
+    fn write_everything(&mut self, now: Instant) {
+        let Some(database) = &mut self.database else {
+            return;
+        };
+        let pages = (0..).map_while(|at| self.table.page(at));
+        match database.replace(pages) {
+            Ok(rows) => {
+                self.wrote(rows, now);
+                let subject = self.path.display().to_string();
+                self.alarms.clear(AlarmKind::RegistrationStore, &subject);
+            }
+            Err(error) => self.fail(&error, now),
+        }
+    }
+
+    fn wrote(&mut self, rows: u64, now: Instant) {
+        self.written = now;
+        let mut seen = self.seen.lock();
+        seen.flushes += 1;
+        seen.rows += rows;
+    }
+
+    /// Goes on in memory alone.
+    fn fail(&mut self, error: &DatabaseError, now: Instant) {
+        self.database = None;
+        self.tried = now;
+        self.table.set_store(false);
+        self.seen.lock().failures += 1;
+        let problem = format!(
+            "{error}; registrations are in memory only, and a restart would lose them. Move the \
+             file away, or make room for it and let the daemon write it: it is tried again every \
+             {} s",
+            RETRY.as_secs()
+        );
+        let subject = self.path.display().to_string();
+        self.alarms
+            .raise(AlarmKind::RegistrationStore, &subject, problem);
+    }
+}
