@@ -30,10 +30,6 @@ use connection::Connection;
 /// What a connection may have in the system. A phone is told a few hundred bytes at a time.
 const SEND_BUFFER: usize = 2 * HIGH_WATER;
 
-/// How long a phone may be silent before the system asks for it: less than the shortest time in
-/// which keepalives would tell, so that one without a registration does not stay either.
-const SYSTEM_KEEPALIVE: Duration = Duration::from_secs(20);
-
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,9 +74,10 @@ impl Server {
             places: Places::new(connections, settings.max_connections_per_source),
             options: listen::Options {
                 dscp: settings.dscp,
-                unread_after: settings.write_timeout(),
+                unread_after: settings.lost_after(),
                 send_buffer: SEND_BUFFER,
-                keepalive: Some(SYSTEM_KEEPALIVE),
+                // Phones speak more often: it finds what nothing else has.
+                keepalive: Some(2 * settings.lost_after()),
             },
             bound: Mutex::default(),
         });
@@ -239,8 +236,10 @@ fn connections_allowed(wanted: usize) -> usize {
         return wanted;
     };
     let needed = soft.saturating_add(wanted as u64);
-    let raised = needed.min(hard);
-    let limit = setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised);
+    let set = |soft: u64, hard: u64| setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map(|()| soft);
+    // Past the system's own limit if we may, up to it if we may not.
+    let limit = set(needed, hard.max(needed)).or_else(|_| set(needed.min(hard), hard));
+    let limit = limit.unwrap_or(soft);
     // Half, where the limit cannot be raised.
     let left = (limit - soft).max(limit / 2);
     let allowed = left.min(wanted as u64) as usize;
