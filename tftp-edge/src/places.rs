@@ -94,8 +94,10 @@ pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
         return wanted;
     };
     let needed = soft.saturating_add(wanted as u64);
-    let raised = needed.min(hard);
-    let limit = setrlimit(Resource::RLIMIT_NOFILE, raised, hard).map_or(soft, |()| raised);
+    let set = |soft: u64, hard: u64| setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map(|()| soft);
+    // Past the hard limit if we may, up to it if we may not.
+    let limit = set(needed, hard.max(needed)).or_else(|_| set(needed.min(hard), hard));
+    let limit = limit.unwrap_or(soft);
     // A quarter, where the limit cannot be raised.
     let left = (limit - soft).max(limit / 4);
     let allowed = left.min(wanted as u64) as usize;

@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use super::wire::VERSIONS;
 
+/// Keepalive intervals without a sign of life after which a phone is gone (chan-sccp).
+pub(super) const LOST_AFTER: f64 = 1.2;
+
 /// How phones register over SCCP.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -112,6 +115,11 @@ impl Settings {
         )?;
         check("sccp.token_wait_min_s", self.token_wait_min_s, 1..=3600)?;
         check("sccp.min_version", self.min_version, 3..=22)
+    }
+
+    /// After how long in silence a phone with the longest interval has certainly left.
+    pub(super) fn lost_after(&self) -> Duration {
+        seconds(self.keepalive_s).mul_f64(LOST_AFTER) + seconds(self.keepalive_grace_s)
     }
 
     pub(super) fn write_timeout(&self) -> Duration {

@@ -29,10 +29,6 @@ use connection::Connection;
 /// What a connection may have in the system. A phone is told a few hundred bytes at a time.
 const SEND_BUFFER: usize = 2 * HIGH_WATER;
 
-/// How long a phone may be silent before the system asks for it: less than the shortest time in
-/// which keepalives would tell, so that one without a registration does not stay either.
-const SYSTEM_KEEPALIVE: Duration = Duration::from_secs(20);
-
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,9 +74,10 @@ impl Server {
             places: Places::new(connections, settings.max_connections_per_source),
             options: listen::Options {
                 dscp: settings.dscp,
-                unread_after: settings.write_timeout(),
+                unread_after: settings.lost_after(),
                 send_buffer: SEND_BUFFER,
-                keepalive: Some(SYSTEM_KEEPALIVE),
+                // Phones speak more often: it finds what nothing else has.
+                keepalive: Some(2 * settings.lost_after()),
             },
             bound: Mutex::default(),
         });

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::inventory::{Device, DeviceName, DeviceSettings, Protocol, Snapshot};
 use crate::register::newcomers::{Newcomer, Offer};
 use crate::register::sccp::registrar::{Moment, Registrar};
-use crate::register::sccp::settings::seconds;
 use crate::register::sccp::wire::{Charset, Dialect, Register, TokenReq, Version};
 use crate::register::storm::{Applicant, Decision};
 use crate::register::{ConnectionId, Refusal, Registration};
@@ -117,7 +116,10 @@ impl Gate<'_> {
         if let Some(there) = &there
             && self.is_duplicate(there)
         {
-            return Verdict::Refuse(Refusal::Duplicate, Some(self.until_found_dead()));
+            return Verdict::Refuse(
+                Refusal::Duplicate,
+                Some(self.registrar.settings.lost_after()),
+            );
         }
         let places = self.registrar.settings.max_registrations;
         if !self.is_registered && !self.registrar.counters.has_place(places) {
@@ -197,13 +199,6 @@ impl Gate<'_> {
         is_other
             && there.connection.is_some_and(is_open)
             && there.connection != Some(self.connection)
-    }
-
-    /// When a phone that is not there any more is certainly found out.
-    fn until_found_dead(&self) -> Duration {
-        let settings = &self.registrar.settings;
-        seconds(settings.keepalive_s).mul_f64(super::LOST_AFTER)
-            + seconds(settings.keepalive_grace_s)
     }
 }
 

@@ -7,11 +7,11 @@ use rand::RngExt;
 
 use super::gate::{Admitted, Application};
 use super::profile::Profile;
-use super::{Flow, LOST_AFTER, Session, State, Turn};
+use super::{Flow, Session, State, Turn};
 use crate::inventory::{DeviceName, Protocol};
 use crate::register::sccp::counters::Ending;
 use crate::register::sccp::registrar::Moment;
-use crate::register::sccp::settings::seconds;
+use crate::register::sccp::settings::{LOST_AFTER, seconds};
 use crate::register::sccp::wire::{Dialect, Outgoing, RegisterAck, Reset};
 use crate::register::{ConnectionId, Departure, Edit, Order, Refusal, Registration, Transport};
 

@@ -19,6 +19,7 @@
 
 mod answer;
 mod clock;
+mod dispatch;
 mod gate;
 mod life;
 mod profile;
@@ -32,35 +33,23 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use gate::{Application, Gate, Verdict};
+use gate::{Application, Gate};
 use life::Registered;
 use throttle::Throttle;
 
 use super::counters::{BadFrame, Ending};
 use super::registrar::{Moment, Registrar};
 use super::settings::seconds;
-use super::wire::{
-    AlarmCode, Dialect, Frame, Incoming, Outgoing, RegisterReject, RegisterTokenReject, Reply,
-    Request, SpcpTokenAck, SpcpTokenReject, TokenReq, UnregisterAck, UnregisterReason, write,
-};
+use super::wire::{AlarmCode, Dialect, Frame, Reply, write};
 use crate::register::bans::Offence;
-use crate::register::{ConnectionId, Departure, Order, Refusal};
+use crate::register::{ConnectionId, Order, Refusal};
 
 /// Answers that may wait to be sent before further questions are left unread.
 pub(super) const HIGH_WATER: usize = 16 << 10;
 
-/// Keepalive intervals without a sign of life after which a phone is gone (chan-sccp).
-const LOST_AFTER: f64 = 1.2;
-
 /// How often the inventory is asked again for a phone that is being taken in, and for how long.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const TAKEN_IN_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a token counts in the queue.
-const TOKEN_LASTS: Duration = Duration::from_secs(60);
-
-/// What a phone without a place in the queue is told to wait for (chan-sccp).
-const TOKEN_WAIT: Duration = Duration::from_secs(60);
 
 /// What is to become of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,169 +194,6 @@ impl Session {
         }
     }
 
-    fn take(&mut self, frame: &Frame<'_>, turn: &mut Turn<'_>) -> Flow {
-        let counters = &turn.registrar.counters;
-        if self.throttle.is_exceeded(turn.now.instant) {
-            return self.throttled(turn);
-        }
-        let Some(message) = Incoming::of_id(frame.id) else {
-            if Outgoing::of_id(frame.id).is_some() {
-                return self.end_on(BadFrame::WrongDirection, turn);
-            }
-            counters.unknown();
-            return Flow::Open;
-        };
-        counters.received(message);
-        if let State::Registered(registered) = &mut self.state {
-            registered.heard(turn);
-        }
-        match Request::parse(message, frame.body) {
-            Ok(request) => self.answer(&request, turn),
-            Err(bad) => {
-                counters.bad(bad.into());
-                self.offended(Offence::Garbage, turn);
-                match message {
-                    Incoming::Register => self.refuse(Refusal::Malformed, None, turn),
-                    _ => Flow::Open,
-                }
-            }
-        }
-    }
-
-    fn answer(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Flow {
-        match request {
-            Request::KeepAlive => {
-                turn.send(&Outgoing::KeepAliveAck, self.dialect());
-                return self.keepalive(turn);
-            }
-            Request::Register(register) => {
-                let gate = self.gate(turn);
-                let min_version = turn.registrar.settings.min_version;
-                let application = gate
-                    .check_source(turn.now)
-                    .and_then(|()| Application::read(register, min_version));
-                return match application {
-                    Ok(application) => self.apply(application, turn),
-                    Err(refusal) => self.refuse(refusal, None, turn),
-                };
-            }
-            Request::Token(token) => match self.token(token, turn) {
-                Ok(()) => turn.send(&Outgoing::RegisterTokenAck, self.dialect()),
-                Err(wait_s) => turn.send(&RegisterTokenReject { wait_s }, self.dialect()),
-            },
-            Request::SpcpToken(token) => {
-                self.is_spcp = true;
-                match self.token(token, turn) {
-                    Ok(()) => turn.send(&SpcpTokenAck, self.dialect()),
-                    Err(wait_s) => turn.send(&SpcpTokenReject { wait_s }, self.dialect()),
-                }
-            }
-            Request::Alarm(alarm) => {
-                let registrar = turn.registrar;
-                let code = registrar
-                    .alarms
-                    .record(alarm, self.peer.ip(), turn.now.wall);
-                registrar.counters.alarm(code);
-                self.last_alarm = Some(code);
-            }
-            Request::Unregister(reason) => {
-                turn.send(&UnregisterAck, self.dialect());
-                self.leave(self.departure(*reason, turn.now.instant), turn);
-            }
-            Request::Report => {}
-            request => return self.ask(request, turn),
-        }
-        Flow::Open
-    }
-
-    /// Questions and reports that only a registered phone has.
-    fn ask(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Flow {
-        match &mut self.state {
-            State::Registered(registered) => {
-                registered.answer(request, self.local, turn);
-                Flow::Open
-            }
-            // It can wait: the phone asks again.
-            State::Waiting(_) => Flow::Open,
-            State::New { .. } => match request {
-                Request::Capabilities(_)
-                | Request::UpdateCapabilities
-                | Request::AvailableLines(_) => Flow::Open,
-                _ => self.refuse(Refusal::Sequence, None, turn),
-            },
-        }
-    }
-
-    fn apply(&mut self, application: Application, turn: &mut Turn<'_>) -> Flow {
-        if let State::Registered(registered) = &self.state
-            && registered.device != application.device
-        {
-            self.leave(Departure::SequenceError, turn);
-        }
-        match self.gate(turn).judge(&application, turn.now) {
-            Verdict::Admit(admitted) => match self.register(&application, admitted, turn) {
-                Ok(()) => Flow::Open,
-                Err(refusal) => self.refuse(refusal, None, turn),
-            },
-            Verdict::Pending => {
-                let now = turn.now.instant;
-                self.state = State::Waiting(Box::new(Waiting {
-                    application,
-                    look_at: now + LOOK_AGAIN,
-                    until: now + TAKEN_IN_WITHIN,
-                }));
-                Flow::Open
-            }
-            Verdict::Refuse(refusal, wait) => {
-                if refusal == Refusal::UnknownDevice {
-                    let (bans, name) = (&turn.registrar.desk.bans, application.device.as_str());
-                    bans.guessed(self.peer.ip(), name, true, turn.now.instant);
-                }
-                self.refuse(refusal, wait, turn)
-            }
-        }
-    }
-
-    /// A place in the queue for later, or in how many seconds to ask again.
-    fn token(&mut self, token: &TokenReq<'_>, turn: &mut Turn<'_>) -> Result<(), u32> {
-        let gate = self.gate(turn);
-        let verdict = gate
-            .check_source(turn.now)
-            .and_then(|()| Application::of_token(token))
-            .map(|application| gate.judge(&application, turn.now));
-        let (refusal, wait) = match verdict {
-            // A phone that is still being taken in may come: it will be known by then.
-            Ok(Verdict::Admit(_) | Verdict::Pending) => {
-                self.token_until = Some(turn.now.instant + TOKEN_LASTS);
-                return Ok(());
-            }
-            Ok(Verdict::Refuse(refusal, wait)) => (refusal, wait),
-            Err(refusal) => (refusal, None),
-        };
-        turn.registrar.counters.refused(refusal);
-        let at_least = turn.registrar.settings.token_wait_min_s;
-        Err(gate::wait_s(wait.unwrap_or(TOKEN_WAIT)).max(at_least))
-    }
-
-    /// The phone hears why, and the connection ends: phones begin anew over another one.
-    fn refuse(&mut self, refusal: Refusal, wait: Option<Duration>, turn: &mut Turn<'_>) -> Flow {
-        turn.registrar.counters.refused(refusal);
-        // Who waited too long does not wait for an answer any more.
-        if refusal != Refusal::Stale {
-            let text = gate::text(refusal, wait);
-            turn.send(&RegisterReject { text: &text }, self.dialect());
-        }
-        let departure = match refusal {
-            Refusal::UnknownDevice | Refusal::ProtocolMismatch | Refusal::WrongModel => {
-                Departure::ConfigurationMismatch
-            }
-            Refusal::Duplicate => Departure::Duplicate,
-            _ => Departure::SequenceError,
-        };
-        self.leave(departure, turn);
-        Flow::Close(Ending::Refused)
-    }
-
     fn gate<'r>(&self, turn: &Turn<'r>) -> Gate<'r> {
         let now = turn.now.instant;
         Gate {
@@ -396,19 +222,6 @@ impl Session {
         turn.registrar.counters.bad(bad);
         self.offended(Offence::Garbage, turn);
         self.end(Ending::BadFrame, turn)
-    }
-
-    fn departure(&self, reason: UnregisterReason, now: Instant) -> Departure {
-        if let State::Registered(registered) = &self.state
-            && let Some(departure) = registered.ordered(now)
-        {
-            return departure;
-        }
-        match (reason, self.last_alarm) {
-            (UnregisterReason::PowerSave, _) => Departure::PowerSave,
-            (UnregisterReason::Unknown, Some(code)) if code.is_restart() => Departure::DeviceReset,
-            (UnregisterReason::Unknown, _) => Departure::Unregistered,
-        }
     }
 
     /// An order for the phone; nothing if none is registered.
@@ -466,13 +279,5 @@ impl Session {
                 self.end(ending, turn)
             }
         }
-    }
-
-    fn look_again(&mut self, application: Application, turn: &mut Turn<'_>) -> Flow {
-        let directory = &turn.registrar.desk.directory;
-        if directory.device(&application.device).is_none() {
-            return Flow::Open;
-        }
-        self.apply(application, turn)
     }
 }

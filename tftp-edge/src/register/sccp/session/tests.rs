@@ -13,7 +13,7 @@ use super::super::testing::*;
 use super::super::wire::Outgoing;
 use super::*;
 use crate::inventory::Contents;
-use crate::register::Registration;
+use crate::register::{Departure, Registration};
 
 /// 2026-01-15 12:00 in Greenwich.
 const NOON_S: u64 = 1_768_478_400;

@@ -224,3 +224,70 @@ fn a_phone_for_which_there_is_no_room_now_hears_when_to_come() {
     let counts = lab.counts();
     assert_eq!(counts.registrations + counts.refused(Refusal::Storm), 50);
 }
+
+#[test]
+fn a_phone_that_has_to_wait_is_told_for_how_long_and_one_that_waited_too_long_nothing() {
+    let lab = Lab::new();
+    for (refusal, wait, told) in [
+        (Refusal::Storm, Some(44_001), Some("Busy, 45 s")),
+        (Refusal::Stale, None, None),
+    ] {
+        let mut phone = lab.connect(PEER);
+        let wait = wait.map(Duration::from_millis);
+        let answer = lab.turn(&mut phone, |session, turn| {
+            session.refuse(refusal, wait, turn)
+        });
+        assert_eq!(phone.flow, Flow::Close(Ending::Refused));
+        match told {
+            Some(told) => assert_eq!(reject_text(&answer), told),
+            None => assert!(answer.is_empty()),
+        }
+    }
+}
+
+/// A phone that is being taken in, and known from a moment on or never.
+fn being_taken_in(lab: &Lab) -> Phone {
+    let mut phone = lab.connect(PEER);
+    let now = lab.now.instant;
+    phone.session.state = State::Waiting(Box::new(Waiting {
+        application: Application {
+            device: PHONE.parse().unwrap(),
+            type_id: TYPE_7941,
+            dialect: Dialect::UNKNOWN,
+            load: None,
+        },
+        look_at: now + LOOK_AGAIN,
+        until: now + TAKEN_IN_WITHIN,
+    }));
+    phone
+}
+
+#[test]
+fn a_phone_that_is_taken_in_registers_as_soon_as_it_is_known() {
+    let mut lab = Lab::with(Contents::default(), settings());
+    let mut phone = being_taken_in(&lab);
+    for _ in 0..3 {
+        let (passed, answer) = lab.wait(&mut phone);
+        assert_eq!((passed, answer.len()), (LOOK_AGAIN, 0));
+    }
+    let known = crate::inventory::Snapshot::new(contents(), &Default::default());
+    lab.registrar
+        .desk
+        .directory
+        .update(std::sync::Arc::new(known));
+    let (_, answer) = lab.wait(&mut phone);
+    assert_eq!(kinds(&answer)[0], Outgoing::RegisterAck);
+    assert!(lab.in_table().is_some());
+}
+
+#[test]
+fn a_phone_that_is_not_taken_in_within_five_seconds_is_refused() {
+    let mut lab = Lab::with(Contents::default(), settings());
+    let mut phone = being_taken_in(&lab);
+    let mut waited = Duration::ZERO;
+    while phone.flow == Flow::Open {
+        waited += lab.wait(&mut phone).0;
+    }
+    assert_eq!(waited, TAKEN_IN_WITHIN);
+    assert_eq!(lab.counts().refused(Refusal::AutoRegistration), 1);
+}
