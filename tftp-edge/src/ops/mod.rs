@@ -7,5 +7,6 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod phones;
+mod registrations;
 pub mod sources;
 pub mod status;
