@@ -124,6 +124,6 @@ fn noise_over_a_connection_is_passed_as_it_came() {
         Class::SccpContinuation,
         Class::SipContinuation,
     ] {
-        assert!(seen[&class] > 100, "{seen:?}");
+        assert!(seen[&class] > 50, "{seen:?}");
     }
 }
