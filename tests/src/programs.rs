@@ -183,7 +183,7 @@ impl Programs {
         let per_cpu =
             vec![sampling; nr_cpus().map_err(|(what, error)| anyhow!("{what}: {error}"))?];
         self.sampling.set(0, PerCpuValues::try_from(per_cpu)?, 0)?;
-        while self.samples.next().is_some() {}
+        self.forget_samples();
         if let Some(standing) = &before.standing {
             self.transfers.insert(standing.key, standing.at(now), 0)?;
         }
@@ -255,6 +255,26 @@ impl Programs {
             },
             took: result.duration,
         })
+    }
+
+    /// Nanoseconds that a run of the program of a rung takes, on average over `repeat` runs.
+    pub fn time(&mut self, rung: Rung, frame: &[u8], repeat: u32) -> anyhow::Result<f64> {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.repeat = repeat;
+        let result = match rung {
+            Rung::Xdp => program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.test_run(options)?,
+            Rung::Tc => {
+                program::<SchedClassifier>(&mut self.ebpf, TC_PROGRAM)?.test_run(options)?
+            }
+            Rung::Socket => bail!("sockets have no program"),
+        };
+        Ok(result.duration.as_nanos() as f64)
+    }
+
+    /// Empties the ring buffer of samples.
+    pub fn forget_samples(&mut self) {
+        while self.samples.next().is_some() {}
     }
 
     /// How often each reason was given on a rung.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod boots;
+mod classify;
 mod http;
 mod load;
 mod memory;
@@ -39,6 +40,8 @@ pub enum Part {
     E,
     /// Time and memory for 100,000 devices
     F,
+    /// Kernel time to look for registrations
+    H,
 }
 
 /// What can be chosen about a run.
@@ -100,6 +103,7 @@ pub fn run(
             Part::D => vec![memory::measure(options, &mut say)?],
             Part::E => vec![http::measure(options, &mut say)?],
             Part::F => vec![scale::measure(options, &mut say)?],
+            Part::H => vec![classify::measure(options, &mut say)?],
         };
         for table in tables {
             show(&table);

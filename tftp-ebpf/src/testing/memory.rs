@@ -153,7 +153,7 @@ pub struct MemoryMaps {
     pub completed: Cell<u64>,
     registration: Registration,
     /// Addresses that phones are registered from.
-    registered: HashSet<Address>,
+    pub registered: RefCell<HashSet<Address>>,
     gate: UnsafeCell<Gate>,
     sampling: UnsafeCell<Sampling>,
     sample: UnsafeCell<Sample>,
@@ -202,7 +202,7 @@ impl MemoryMaps {
             counted: Default::default(),
             completed: Cell::default(),
             registration: site.registration,
-            registered: HashSet::new(),
+            registered: RefCell::default(),
             gate: UnsafeCell::default(),
             sampling: UnsafeCell::default(),
             sample: UnsafeCell::new(Sample::EMPTY),
@@ -230,9 +230,9 @@ impl MemoryMaps {
         self.removed.get_mut().clear();
         self.events.get_mut().clear();
         self.registration = before.registration(&self.site);
-        self.registered.clear();
-        self.registered
-            .extend(before.registered.then_some(case.address));
+        let registered = self.registered.get_mut();
+        registered.clear();
+        registered.extend(before.registered.then_some(case.address));
         *self.gate.get_mut() = before.gate(&self.site, now_ns);
         *self.sampling.get_mut() = before.sampling(now_ns);
         self.samples.get_mut().clear();
@@ -416,7 +416,7 @@ impl RegistrationMaps for MemoryMaps {
     }
 
     fn is_registered(&self, source: &Address) -> bool {
-        self.registered.contains(source)
+        self.registered.borrow().contains(source)
     }
 
     fn gate(&self) -> Option<NonNull<Gate>> {

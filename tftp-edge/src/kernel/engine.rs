@@ -1,24 +1,17 @@
-//! The kernel side at work: one thread that sweeps, reads events and follows the host.
+//! The kernel side at work: what the rest of the daemon tells it and asks it.
 
-use std::collections::{HashMap, HashSet};
-use std::os::fd::{AsFd as _, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
 use ipnet::IpNet;
 use parking_lot::Mutex;
-use rand::RngExt as _;
-use tftp_ebpf::abi::registration::{ClassCounts, Sampling, ServiceKey};
-use tftp_ebpf::abi::{
-    Address, BANK_BYTES, CounterBlock, Event, FileEntry, Interface, Policy, Transfer, TransferKey,
-};
+use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
+use tftp_ebpf::abi::{BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::NameKey;
-use tftp_ebpf::plan;
 use tftp_ebpf::stage::Stage;
-use tftp_ebpf::verdict::Reason;
 
 use super::attach::Attachment;
 use super::budgets::Budgets;
@@ -26,35 +19,29 @@ use super::directory::{Directory, Files};
 use super::error::Error;
 use super::follower::Follower;
 use super::gate::Gate;
-use super::object::{Counters, KernelBanks, Logger, Object, Sizes, client_key, memory_of};
+use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
-use super::resend::{self, Sender};
-use super::samples::{self, Watchers};
+use super::resend::Sender;
+use super::samples::Watchers;
 use super::services::Services;
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
 use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
-use super::sweeper::{Action, Sweeper};
+use super::sweeper::Sweeper;
+use super::worker::Worker;
 use super::{host, sys};
 use crate::access::Access;
-use crate::clock::monotonic_ns;
 use crate::content::Change;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, Watch};
-use crate::stats::{self, StageCounter, Tally};
+use crate::stats::{self, Tally};
 use crate::tftp;
 
-/// How often events are read: a full ring takes longer to fill at any rate we can answer.
-const TICK: Duration = Duration::from_millis(20);
-/// How often all transfers are looked at.
-const SWEEP: Duration = Duration::from_millis(100);
-/// How often addresses and MTUs are read again.
-const FOLLOW: Duration = Duration::from_secs(1);
 /// Longer than any chain of a hash map's buckets will be.
 const BATCH: usize = 1024;
 
-type KernelFiles = BpfHashMap<MapData, NameKey, FileEntry>;
+pub(super) type KernelFiles = BpfHashMap<MapData, NameKey, FileEntry>;
 
 impl Files for KernelFiles {
     fn insert(&mut self, key: &NameKey, entry: FileEntry) -> Result<(), Error> {
@@ -193,7 +180,7 @@ impl Engine {
             stats: Arc::clone(&sweeper_stats),
             running: Arc::clone(&transfers),
             stop: Arc::clone(&stop),
-            _reservation: reservation,
+            reservation,
         };
         let thread = std::thread::Builder::new()
             .name("kernel".into())
@@ -444,184 +431,4 @@ fn reserve(settings: &Settings) -> Option<Reservation> {
             tracing::warn!(%range, %error, "the ports of kernel.tid_ports could not be reserved");
         })
         .ok()
-}
-
-/// The thread's own part.
-struct Worker {
-    services: Services,
-    places: BpfHashMap<MapData, ServiceKey, u32>,
-    gate: Arc<Gate>,
-    registered: BpfHashMap<MapData, Address, u32>,
-    samples: RingBuf<MapData>,
-    watchers: Watchers,
-    ebpf: aya::Ebpf,
-    attachments: Vec<Attachment>,
-    transfers: MapData,
-    interfaces: BpfHashMap<MapData, u32, Interface>,
-    locals: BpfHashMap<MapData, Address, u32>,
-    events: RingBuf<MapData>,
-    logger: Option<Logger>,
-    directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
-    follower: Follower,
-    sweeper: Sweeper,
-    batch: sys::Batch<TransferKey, Transfer>,
-    sender: Sender,
-    ds_field: u8,
-    stats: Arc<stats::Counters>,
-    running: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    _reservation: Option<Reservation>,
-}
-
-impl Worker {
-    fn run(mut self) {
-        let (mut swept, mut followed) = (Instant::now(), Instant::now());
-        while !self.stop.load(Ordering::Relaxed) {
-            std::thread::sleep(TICK);
-            self.read_events();
-            samples::read(&mut self.samples, &self.watchers);
-            self.gate.write(&mut self.registered);
-            if let Some(logger) = &mut self.logger {
-                logger.flush();
-            }
-            if swept.elapsed() >= SWEEP {
-                swept = Instant::now();
-                self.sweep();
-            }
-            if followed.elapsed() >= FOLLOW {
-                followed = Instant::now();
-                self.follower.follow(&mut self.interfaces, &mut self.locals);
-                self.services.follow(&mut self.places);
-            }
-        }
-        for attachment in &mut self.attachments {
-            attachment.detach(&mut self.ebpf);
-        }
-    }
-
-    fn read_events(&mut self) {
-        let mut directory = None;
-        while let Some(record) = self.events.next() {
-            let Some(event) = parse_event(&record) else {
-                continue;
-            };
-            let directory = directory.get_or_insert_with(|| self.directory.lock());
-            directory.used(event.file_id);
-            tracing::trace!(
-                name = directory.name_of(event.file_id).map_or("?", |name| name),
-                reason = Reason::ALL
-                    .get(usize::from(event.reason))
-                    .map_or("?", |reason| reason.as_str()),
-                device = %String::from_utf8_lossy(&event.device).trim_end_matches('\0'),
-                resends = event.resends,
-                took_us = event.took_ns / 1000,
-                "kernel event"
-            );
-        }
-    }
-
-    fn sweep(&mut self) {
-        let now = monotonic_ns();
-        let mut rng = rand::rng();
-        let mut referred = HashSet::new();
-        let mut newest: HashMap<ClientPort, u64> = HashMap::new();
-        let mut stalled = Vec::new();
-        let mut count = 0;
-        let sweeper = &mut self.sweeper;
-        sweeper.begin();
-        let walked = sys::for_each(
-            self.transfers.fd().as_fd(),
-            &mut self.batch,
-            |key, transfer: &Transfer| {
-                count += 1;
-                referred.insert(transfer.position);
-                let started = newest.entry(client_port(key)).or_default();
-                *started = transfer.started_ns.max(*started);
-                if let Some(action) = sweeper.look(key, transfer, now, rng.random()) {
-                    stalled.push((*key, *transfer, action));
-                }
-            },
-        );
-        sweeper.finish();
-        self.running.store(count, Ordering::Relaxed);
-        if let Err(error) = walked {
-            tracing::error!(%error, "the kernel's transfers could not be read");
-            return;
-        }
-        for (key, transfer, action) in stalled {
-            let is_old = newest
-                .get(&client_port(&key))
-                .is_some_and(|started| *started > transfer.started_ns);
-            let action = if is_old { Action::Supersede } else { action };
-            self.act(&key, &transfer, action);
-        }
-        if let Err(error) = self.directory.lock().swept(&referred) {
-            tracing::error!(%error, "content that waits for room could not be published");
-        }
-    }
-
-    fn act(&mut self, key: &TransferKey, transfer: &Transfer, action: Action) {
-        let stage = Stage::from_index(transfer.stage);
-        match action {
-            Action::Resend => self.resend(key, transfer),
-            Action::GiveUp { unconfirmed } => {
-                if self.end(key, transfer, Reason::TimedOut) && !unconfirmed {
-                    self.stats.add(stage, StageCounter::Failed, 1);
-                }
-            }
-            Action::Supersede => {
-                self.end(key, transfer, Reason::Superseded);
-            }
-        }
-    }
-
-    fn resend(&self, key: &TransferKey, transfer: &Transfer) {
-        let frame = resend::frame(key, transfer, self.directory.lock().slabs(), self.ds_field);
-        let Some(frame) = frame else {
-            return;
-        };
-        // A send that fails is made up for by the next sweep.
-        if self.sender.send(transfer.ifindex, &frame).is_err() {
-            return;
-        }
-        let stage = Stage::from_index(transfer.stage);
-        self.stats.count(Reason::Repeat);
-        self.stats.add(stage, StageCounter::Resent, 1);
-        if transfer.block > 0 {
-            let block = plan::block(transfer.length, transfer.block_len, transfer.block);
-            self.stats.add(stage, StageCounter::Blocks, 1);
-            self.stats.add(stage, StageCounter::Bytes, block.len.into());
-        }
-    }
-
-    /// Forgets a transfer, unless it has moved since it was looked at.
-    fn end(&self, key: &TransferKey, seen: &Transfer, reason: Reason) -> bool {
-        let map = self.transfers.fd().as_fd();
-        let is_as_seen = sys::lookup(map, key, Transfer::EMPTY).is_ok_and(|now| {
-            now.block == seen.block
-                && now.last_send_ns == seen.last_send_ns
-                && now.started_ns == seen.started_ns
-        });
-        // Gone already means that the kernel has ended it.
-        if !is_as_seen || sys::delete(map, key).is_err() {
-            return false;
-        }
-        self.stats.count(reason);
-        true
-    }
-}
-
-/// A client's address and port: two transfers to the same one cannot both be wanted.
-type ClientPort = (Address, u32, [u8; 2]);
-
-fn client_port(key: &TransferKey) -> ClientPort {
-    (key.client, key.scope, key.client_port)
-}
-
-fn parse_event(record: &[u8]) -> Option<Event> {
-    if record.len() < size_of::<Event>() {
-        return None;
-    }
-    // SAFETY: the record is long enough, and every bit pattern is a valid event.
-    Some(unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) })
 }

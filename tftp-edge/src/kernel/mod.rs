@@ -26,6 +26,7 @@ pub mod slabs;
 mod snapshot;
 mod sweeper;
 mod sys;
+mod worker;
 
 use std::sync::Arc;
 

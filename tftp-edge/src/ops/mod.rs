@@ -1,6 +1,7 @@
 //! What an operator sees of the daemon: log, metrics, health, the control socket, exit codes.
 
 mod bounded;
+mod classified;
 pub mod control;
 pub mod exit;
 pub mod http;

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tftp_ebpf::classify::Decision;
 use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
+use super::classified::Classified;
 use super::registration::Registration;
 use super::sources::Reading;
 use crate::alarms::Alarm;
@@ -49,18 +49,7 @@ pub struct Kernel {
     pub interfaces: Vec<InterfaceStatus>,
     /// What was seen of registrations, if anything was.
     #[serde(default)]
-    pub registrations: Option<Registrations>,
-}
-
-/// Packets from and to where phones register, since the start.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Registrations {
-    pub packets: u64,
-    pub dropped: u64,
-    /// Over the budget, which is only observed.
-    pub would_drop: u64,
-    /// None while all come in.
-    pub newcomers_per_second: Option<f64>,
+    pub registrations: Option<Classified>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,7 +122,7 @@ impl Status {
                 mode: kernel.mode(),
                 problem: kernel.problem.clone(),
                 interfaces: kernel.interfaces.clone(),
-                registrations: Registrations::new(kernel),
+                registrations: Classified::new(kernel),
             },
             sockets: told(&reading.sockets.bound),
             http: Http::new(&reading.http),
@@ -197,42 +186,6 @@ impl Http {
             https: told(&http.bound[Scheme::Https as usize]),
             connections: http.traffic.iter().map(|of| of.connections).sum(),
             connections_limit: http.connections_limit,
-        }
-    }
-}
-
-impl Registrations {
-    /// Nothing before the first packet: most hosts are no registration edge.
-    fn new(kernel: &crate::kernel::Snapshot) -> Option<Self> {
-        let seen = &kernel.registrations;
-        let decided = |decision| seen.decided(decision);
-        let [passed, would_drop, dropped] = Decision::ALL.map(decided);
-        let packets = passed + would_drop + dropped;
-        (packets > 0).then(|| Self {
-            packets,
-            would_drop,
-            dropped,
-            newcomers_per_second: seen
-                .gate
-                .budget
-                .map(|budget| 1e9 / budget.interval_ns as f64),
-        })
-    }
-}
-
-impl fmt::Display for Registrations {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "registrations: {} packets, {} dropped",
-            self.packets, self.dropped
-        )?;
-        if self.would_drop > 0 {
-            write!(out, ", {} would have been", self.would_drop)?;
-        }
-        match self.newcomers_per_second {
-            Some(rate) => write!(out, "; {rate:.0} newcomers a second come in"),
-            None => write!(out, "; all newcomers come in"),
         }
     }
 }
@@ -429,7 +382,7 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tftp_ebpf::classify::Class;
+    use tftp_ebpf::classify::{Class, Decision};
 
     use super::*;
     use crate::misses::Rate;
