@@ -27,9 +27,10 @@ use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
+use crate::register::front::{Front, Totals};
 use crate::register::newcomers::Newcomers;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, Registrars, Table};
+use crate::register::{self, Behind, Desk, Directory, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -234,7 +235,16 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         parts.push("http", server);
     }
 
-    let registrars = Arc::new(Registrars::start(&config.register, desk)?);
+    let behind = (config.register.mode == register::Mode::Front).then(|| {
+        let front = Arc::new(Front::new(&config.register, Instant::now()));
+        kernel.watch(Arc::clone(&front) as _);
+        let counted = Arc::clone(&kernel);
+        Behind {
+            front,
+            totals: Box::new(move || Totals::of(&counted.registrations())),
+        }
+    });
+    let registrars = Arc::new(Registrars::start(&config.register, desk, behind)?);
     let registering = Arc::downgrade(&registrars);
     parts.push("register", registrars);
 

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::ticker::Ticker;
+use super::front::{self, Front};
+use super::ticker::{Behind, Ticker};
 use super::{
     Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, bans, newcomers, sccp, sip, storm,
 };
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub storm: storm::Snapshot,
     pub bans: bans::Snapshot,
     pub newcomers: newcomers::Counts,
+    /// Of servers behind this host.
+    pub front: Option<front::Snapshot>,
     /// Threads that have ended by themselves.
     pub ended: Vec<&'static str>,
 }
@@ -52,19 +55,26 @@ pub struct Registrars {
     sccp: Option<sccp::Server>,
     sip: Option<sip::Server>,
     ticker: Option<Ticker>,
+    front: Option<Arc<Front>>,
 }
 
 impl Registrars {
-    pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
+    /// `behind` is there with [`Mode::Front`] alone.
+    pub fn start(
+        settings: &Settings,
+        desk: Arc<Desk>,
+        behind: Option<Behind>,
+    ) -> Result<Self, StartError> {
         let mut registrars = Self {
             mode: settings.mode,
             desk: Arc::clone(&desk),
             sccp: None,
             sip: None,
             ticker: None,
+            front: behind.as_ref().map(|it| Arc::clone(&it.front)),
         };
         if settings.mode != Mode::Off {
-            let ticker = Ticker::start(Arc::clone(&desk)).map_err(StartError::Ticker)?;
+            let ticker = Ticker::start(Arc::clone(&desk), behind).map_err(StartError::Ticker)?;
             registrars.ticker = Some(ticker);
         }
         if settings.mode == Mode::Registrar {
@@ -93,6 +103,11 @@ impl Registrars {
 
     pub fn snapshot(&self) -> Snapshot {
         let (desk, now) = (&self.desk, Instant::now());
+        let front = self.front.as_ref().map(|it| it.snapshot(now));
+        let storm = match &front {
+            Some(front) => front.storm.clone(),
+            None => desk.storm.snapshot(now),
+        };
         Snapshot {
             mode: self.mode,
             sccp: self
@@ -105,9 +120,10 @@ impl Registrars {
                 .as_ref()
                 .map(sip::Server::snapshot)
                 .unwrap_or_default(),
-            storm: desk.storm.snapshot(now),
+            storm,
             bans: desk.bans.snapshot(now),
             newcomers: desk.newcomers.counts(),
+            front,
             ended: self.ended(),
         }
     }

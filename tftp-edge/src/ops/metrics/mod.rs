@@ -8,6 +8,7 @@
 mod family;
 mod register;
 mod registrations;
+mod sccp;
 #[cfg(test)]
 mod tests;
 
@@ -121,6 +122,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(content(reading));
     families.extend(upstream(reading));
     families.extend(register::families(reading));
+    families.extend(sccp::families(reading));
     families.push(alarms(reading));
     families
         .into_iter()

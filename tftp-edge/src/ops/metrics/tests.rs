@@ -12,6 +12,7 @@ use crate::kernel::{GateStatus, InterfaceStatus, Registrations, Snapshot};
 use crate::misses::Rate;
 use crate::ops::sources::{Content, Devices, Sockets};
 use crate::register;
+use crate::register::Refusal as Refused;
 use crate::register::bans::Offence;
 use crate::register::storm::{self, Applicant, Storm, Told};
 use crate::stats::{Counters, LOG2_BUCKETS};
@@ -177,6 +178,8 @@ fn registering() -> register::Snapshot {
     register.bans.bans[Offence::Guess as usize] = 3;
     register.bans.limit = 4_096;
     register.newcomers.taken_in = 7;
+    register.sccp.received[0] = 11;
+    register.sccp.refused[Refused::Storm as usize] = 3;
     register
 }
 
@@ -227,6 +230,7 @@ fn every_combination_of_labels_is_there_before_anything_happened() {
         ("retry_after_seconds_bucket", 2 * 9),
         ("registration_bans_total", Offence::ALL.len()),
         ("registration_newcomers_total", 5),
+        ("registration_refusals_total", Refused::ALL.len()),
     ] {
         let start = format!("tftp_edge_{family}{{");
         let found: std::collections::HashSet<_> = text
