@@ -27,7 +27,6 @@ mod absence;
 mod classify;
 mod clients;
 mod dhcp;
-mod front;
 mod hostile;
 mod http;
 mod lldp;
