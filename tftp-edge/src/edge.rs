@@ -28,10 +28,11 @@ use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::export::Export;
+use crate::register::front::{Front, Totals};
 use crate::register::newcomers::Newcomers;
 use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
-use crate::register::{self, Desk, Directory, Keeper, Registrars, Table};
+use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
 use crate::stats::Counters;
 use crate::{http, tftp};
 
@@ -250,7 +251,16 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         .map_err(register::StartError::Threads)?;
     let keeping = Arc::downgrade(&keeper);
     parts.push("registrations", keeper);
-    let registrars = Arc::new(Registrars::start(&config.register, desk)?);
+    let behind = (config.register.mode == register::Mode::Front).then(|| {
+        let front = Arc::new(Front::new(&config.register, Instant::now()));
+        kernel.watch(Arc::clone(&front) as _);
+        let counted = Arc::clone(&kernel);
+        Behind {
+            front,
+            totals: Box::new(move || Totals::of(&counted.registrations())),
+        }
+    });
+    let registrars = Arc::new(Registrars::start(&config.register, desk, behind)?);
     let registering = Arc::downgrade(&registrars);
     parts.push("register", Arc::clone(&registrars));
     let ordering = orders

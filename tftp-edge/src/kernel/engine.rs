@@ -330,7 +330,8 @@ impl Engine {
         }
     }
 
-    fn registrations(&self) -> Registrations {
+    /// What was seen of registrations, alone: it is asked for several times a second.
+    pub(super) fn registrations(&self) -> Registrations {
         let packets = [0, 1].map(|rung| {
             let mut sum = ClassCounts::ZERO;
             if let Ok(counts) = self.counters.classes.get(&rung, 0) {

@@ -115,6 +115,14 @@ impl Kernel {
         }
     }
 
+    /// What was counted of registrations.
+    pub fn registrations(&self) -> Registrations {
+        match &self.0 {
+            Inner::On(engine) => engine.registrations(),
+            Inner::Off { .. } => Registrations::default(),
+        }
+    }
+
     /// From now on `watcher` is told what the program sees of registrations.
     pub fn watch(&self, watcher: Arc<dyn Watch>) {
         if let Inner::On(engine) = &self.0 {

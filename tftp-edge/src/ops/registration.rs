@@ -9,6 +9,7 @@ use super::status::duration;
 use crate::inventory::Protocol;
 use crate::register::Mode;
 use crate::register::bans::Banned;
+use crate::register::front::{Seen, Stage};
 use crate::register::newcomers::Counts;
 use crate::register::storm::{State, Told};
 
@@ -23,6 +24,22 @@ pub struct Registration {
     pub banned: Vec<Banned>,
     pub banned_count: u64,
     pub newcomers: Counts,
+    /// Phones of servers behind this host.
+    pub front: Option<Front>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Front {
+    /// By what they were last seen doing.
+    pub phones: Vec<Seeing>,
+    /// Some of those that are not registered, the last seen first.
+    pub missing: Vec<Seen>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Seeing {
+    pub stage: Stage,
+    pub phones: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +83,15 @@ impl Registration {
             banned,
             banned_count,
             newcomers: register.newcomers,
+            front: register.front.as_ref().map(|it| Front {
+                phones: Stage::ALL
+                    .map(|stage| Seeing {
+                        stage,
+                        phones: it.stages[stage as usize],
+                    })
+                    .to_vec(),
+                missing: it.missing.clone(),
+            }),
         })
     }
 
@@ -169,6 +195,12 @@ impl fmt::Display for Registration {
                 newcomers.taken_in,
                 newcomers.unfit + newcomers.no_number + newcomers.failed
             )?;
+        }
+        if let Some(front) = &self.front {
+            let phones = front.phones.iter();
+            let told = phones.map(|it| format!("{} {}", it.phones, it.stage.as_str()));
+            let told: Vec<_> = told.collect();
+            writeln!(out, "  phones last seen: {}", told.join(", "))?;
         }
         for banned in &self.banned {
             let Banned {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
 
-use super::exit::Exit;
 use super::classified::Classified;
+use super::exit::Exit;
 use super::registration::Registration;
 use super::sources::Reading;
 use crate::alarms::Alarm;

@@ -50,3 +50,4 @@ pub use settings::{Mode, Settings};
 pub use sighting::{Sighting, Watch};
 pub use start::{Registrars, Snapshot, StartError};
 pub use table::{Change, Counts, Edit, Event, MAX_REGISTRATIONS, SHARDS, Table};
+pub use ticker::Behind;

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::ticker::Ticker;
+use super::front::{self, Front};
+use super::ticker::{Behind, Ticker};
 use super::{
     Counts, Desk, Dispatch, Mode, NotSent, Order, Registration, Settings, bans, newcomers, pacer,
     sccp, sip, store, storm,
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub table: Counts,
     pub store: store::Snapshot,
     pub orders: pacer::Snapshot,
+    /// Of servers behind this host.
+    pub front: Option<front::Snapshot>,
     /// Threads that have ended by themselves.
     pub ended: Vec<&'static str>,
 }
@@ -56,19 +59,26 @@ pub struct Registrars {
     sccp: Option<sccp::Server>,
     sip: Option<sip::Server>,
     ticker: Option<Ticker>,
+    front: Option<Arc<Front>>,
 }
 
 impl Registrars {
-    pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
+    /// `behind` is there with [`Mode::Front`] alone.
+    pub fn start(
+        settings: &Settings,
+        desk: Arc<Desk>,
+        behind: Option<Behind>,
+    ) -> Result<Self, StartError> {
         let mut registrars = Self {
             mode: settings.mode,
             desk: Arc::clone(&desk),
             sccp: None,
             sip: None,
             ticker: None,
+            front: behind.as_ref().map(|it| Arc::clone(&it.front)),
         };
         if settings.mode != Mode::Off {
-            let ticker = Ticker::start(Arc::clone(&desk)).map_err(StartError::Threads)?;
+            let ticker = Ticker::start(Arc::clone(&desk), behind).map_err(StartError::Threads)?;
             registrars.ticker = Some(ticker);
         }
         if settings.mode == Mode::Registrar {
@@ -97,6 +107,11 @@ impl Registrars {
 
     pub fn snapshot(&self) -> Snapshot {
         let (desk, now) = (&self.desk, Instant::now());
+        let front = self.front.as_ref().map(|it| it.snapshot(now));
+        let storm = match &front {
+            Some(front) => front.storm.clone(),
+            None => desk.storm.snapshot(now),
+        };
         Snapshot {
             mode: self.mode,
             sccp: self
@@ -109,13 +124,14 @@ impl Registrars {
                 .as_ref()
                 .map(sip::Server::snapshot)
                 .unwrap_or_default(),
-            storm: desk.storm.snapshot(now),
+            storm,
             bans: desk.bans.snapshot(now),
             newcomers: desk.newcomers.counts(),
             table: desk.table.counts(),
             // Parts of their own.
             store: store::Snapshot::default(),
             orders: pacer::Snapshot::default(),
+            front,
             ended: self.ended(),
         }
     }

@@ -7,8 +7,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Desk;
+use super::front::{Front, Totals};
 
 const EVERY: Duration = Duration::from_millis(250);
+
+/// What goes on behind this host, and where it is counted.
+pub struct Behind {
+    pub front: Arc<Front>,
+    pub totals: Box<dyn Fn() -> Totals + Send + Sync>,
+}
 
 /// Has storms and bans look at the time, and tells the kernel program what it is to let in. A
 /// thread; dropping it ends it, and has the kernel program let in all again.
@@ -19,12 +26,16 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    pub fn start(desk: Arc<Desk>) -> io::Result<Self> {
+    pub fn start(desk: Arc<Desk>, behind: Option<Behind>) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let tick = move || {
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let now = Instant::now();
-                if let Some(budget) = desk.storm.tick(now) {
+                let budget = match &behind {
+                    Some(Behind { front, totals }) => front.tick(totals(), now),
+                    None => desk.storm.tick(now),
+                };
+                if let Some(budget) = budget {
                     desk.guard.admit(budget);
                 }
                 desk.bans.review(&desk.alarms, now);

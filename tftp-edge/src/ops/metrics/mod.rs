@@ -9,6 +9,7 @@ mod classified;
 mod family;
 mod register;
 mod registrations;
+mod sccp;
 #[cfg(test)]
 mod tests;
 
@@ -123,6 +124,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(upstream(reading));
     families.extend(register::families(reading));
     families.extend(registrations::families(reading));
+    families.extend(sccp::families(reading));
     families.push(alarms(reading));
     families
         .into_iter()

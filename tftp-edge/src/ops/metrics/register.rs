@@ -4,6 +4,7 @@ use super::family::{Bounds, Family};
 use crate::inventory::Protocol;
 use crate::ops::sources::Reading;
 use crate::register::bans::Offence;
+use crate::register::front::Stage;
 use crate::register::storm::Told;
 
 /// Waits that phones are told: 1 s to 128 s.
@@ -22,6 +23,7 @@ pub(super) fn families(reading: &Reading) -> Vec<Family> {
     families.extend(storms(reading));
     families.extend(bans(reading));
     families.push(newcomers(reading));
+    families.extend(front(reading));
     families
 }
 
@@ -169,4 +171,31 @@ fn newcomers(reading: &Reading) -> Family {
         family.add(&[("result", result)], count as f64);
     }
     family
+}
+
+/// Nothing unless phones register at servers behind this host.
+fn front(reading: &Reading) -> Vec<Family> {
+    let Some(front) = &reading.register.front else {
+        return Vec::new();
+    };
+    let mut phones = Family::gauge(
+        "front_phones",
+        "Phones of servers behind this host, by what they were last seen doing.",
+    );
+    for stage in Stage::ALL {
+        phones.add(
+            &[("stage", stage.as_str())],
+            front.stages[stage as usize] as f64,
+        );
+    }
+    vec![
+        phones,
+        Family::gauge("front_phones_limit", "Most phones that are remembered.")
+            .with(&[], front.phones_limit as f64),
+        Family::counter(
+            "front_phones_forgotten_total",
+            "Phones that were too many to be remembered.",
+        )
+        .with(&[], front.forgotten as f64),
+    ]
 }

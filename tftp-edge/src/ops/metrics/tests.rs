@@ -12,6 +12,7 @@ use crate::kernel::{GateStatus, InterfaceStatus, Registrations, Snapshot};
 use crate::misses::Rate;
 use crate::ops::sources::{Content, Devices, Sockets};
 use crate::register;
+use crate::register::Refusal as Refused;
 use crate::register::bans::Offence;
 use crate::register::storm::{self, Applicant, Storm, Told};
 use crate::stats::{Counters, LOG2_BUCKETS};
@@ -195,6 +196,8 @@ fn registering() -> register::Snapshot {
     register.bans.bans[Offence::Guess as usize] = 3;
     register.bans.limit = 4_096;
     register.newcomers.taken_in = 7;
+    register.sccp.received[0] = 11;
+    register.sccp.refused[Refused::Storm as usize] = 3;
     register
 }
 
@@ -251,6 +254,7 @@ fn every_combination_of_labels_is_there_before_anything_happened() {
         ("store_operations_total", 2),
         ("orders_sent_total", 3),
         ("orders_unsent_total", 3),
+        ("registration_refusals_total", Refused::ALL.len()),
     ] {
         let start = format!("tftp_edge_{family}{{");
         let found: std::collections::HashSet<_> = text

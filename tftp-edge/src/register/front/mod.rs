@@ -7,18 +7,21 @@
 //! the kernel program holds back newcomers, and the phones' own back-off brings them again: TCP's
 //! repeated SYN and SIP's timers. No wait can be told to a phone whose packets are not ours to answer.
 
+mod classes;
 mod phones;
 mod settings;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use phones::{Phones, Seen, Sighting, Stage};
+pub use phones::{Phones, Seen, Stage, Step};
 pub use settings::Settings;
 
 use super::storm::{self, Budget, Capacity, Meter, Sight, Watch};
 use crate::misses::Rate;
+use crate::register;
 
 /// Phones that are told one by one.
 const MISSING: usize = 50;
@@ -47,6 +50,8 @@ pub struct Totals {
 /// See the module.
 #[derive(Debug)]
 pub struct Front {
+    /// To tell what a connection that was held back was for.
+    sip_ports: Vec<u16>,
     inner: Mutex<Inner>,
 }
 
@@ -55,7 +60,6 @@ struct Inner {
     totals: Totals,
     arrivals: Meter,
     answers: Meter,
-    held_back: Meter,
     capacity: Capacity,
     watch: Watch,
     budget: Budget,
@@ -76,24 +80,25 @@ pub struct Snapshot {
 }
 
 impl Front {
-    pub fn new(settings: &Settings, storm: &storm::Settings, now: Instant) -> Self {
+    pub fn new(settings: &register::Settings, now: Instant) -> Self {
+        let storm = &settings.storm;
         Self {
+            sip_ports: settings.sip.listen.iter().map(SocketAddr::port).collect(),
             inner: Mutex::new(Inner {
                 totals: Totals::default(),
                 arrivals: Meter::new(now),
                 answers: Meter::new(now),
-                held_back: Meter::new(now),
                 capacity: Capacity::new(storm, now),
                 watch: Watch::new(storm, now),
                 budget: Budget::new(storm.kernel_percent),
-                phones: Phones::new(settings.max_phones as usize),
+                phones: Phones::new(settings.front.max_phones as usize),
             }),
         }
     }
 
     /// A packet was seen that says something of one phone.
-    pub fn saw(&self, sighting: &Sighting, now: Instant) {
-        self.inner.lock().phones.saw(sighting, now);
+    pub fn saw(&self, step: &Step, now: Instant) {
+        self.inner.lock().phones.saw(step, now);
     }
 
     /// To be called several times a second with what has passed by then. Says what the kernel program
@@ -177,7 +182,6 @@ impl Inner {
         let challenged = more(|it| it.challenged);
         self.arrivals
             .add(more(|it| it.asked).saturating_sub(challenged), now);
-        self.held_back.add(more(|it| it.held_back), now);
         let registered = more(|it| it.registered);
         self.answers
             .add(registered.saturating_add(more(|it| it.refused)), now);

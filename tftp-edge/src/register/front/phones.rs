@@ -48,7 +48,7 @@ impl Stage {
 
 /// One packet that says something of a phone.
 #[derive(Clone, Copy, Debug)]
-pub struct Sighting {
+pub struct Step {
     /// The phone's address, whichever way the packet went.
     pub phone: SocketAddr,
     pub protocol: Protocol,
@@ -105,14 +105,14 @@ impl Phones {
         }
     }
 
-    pub fn saw(&mut self, sighting: &Sighting, now: Instant) {
-        let Sighting {
+    pub fn saw(&mut self, step: &Step, now: Instant) {
+        let Step {
             phone: address,
             protocol,
             stage,
             ..
-        } = *sighting;
-        if let Some(device) = sighting.device {
+        } = *step;
+        if let Some(device) = step.device {
             self.name(address, device);
         }
         let key = match self.names.get(&address) {
@@ -193,8 +193,8 @@ impl Phones {
 mod tests {
     use super::*;
 
-    fn sighting(port: u16, device: Option<&str>, stage: Stage) -> Sighting {
-        Sighting {
+    fn step(port: u16, device: Option<&str>, stage: Stage) -> Step {
+        Step {
             phone: ([10, 1, 0, 9], port).into(),
             protocol: Protocol::Sccp,
             device: device.map(|it| it.parse().unwrap()),
@@ -206,13 +206,13 @@ mod tests {
     fn an_answer_is_for_the_phone_that_asked_from_there() {
         let now = Instant::now();
         let mut phones = Phones::new(10);
-        phones.saw(&sighting(1, None, Stage::HeldBack), now);
-        phones.saw(&sighting(1, Some("SEP000000000001"), Stage::Asks), now);
-        phones.saw(&sighting(2, Some("SEP000000000002"), Stage::Asks), now);
-        phones.saw(&sighting(2, None, Stage::Waits), now);
+        phones.saw(&step(1, None, Stage::HeldBack), now);
+        phones.saw(&step(1, Some("SEP000000000001"), Stage::Asks), now);
+        phones.saw(&step(2, Some("SEP000000000002"), Stage::Asks), now);
+        phones.saw(&step(2, None, Stage::Waits), now);
         // Over a new connection.
-        phones.saw(&sighting(3, Some("SEP000000000002"), Stage::Asks), now);
-        phones.saw(&sighting(1, None, Stage::Registered), now);
+        phones.saw(&step(3, Some("SEP000000000002"), Stage::Asks), now);
+        phones.saw(&step(1, None, Stage::Registered), now);
         let counts = phones.counts();
         assert_eq!(counts[Stage::Registered as usize], 1);
         assert_eq!(counts.iter().sum::<u64>(), 2);
@@ -229,8 +229,8 @@ mod tests {
         let mut phones = Phones::new(10);
         for port in 1..=100 {
             let name = format!("SEP{port:012X}");
-            phones.saw(&sighting(port, Some(&name), Stage::Asks), now);
-            phones.saw(&sighting(port + 1000, None, Stage::HeldBack), now);
+            phones.saw(&step(port, Some(&name), Stage::Asks), now);
+            phones.saw(&step(port + 1000, None, Stage::HeldBack), now);
         }
         assert!(phones.phones.len() <= 10 && phones.names.len() <= 10);
         assert!(phones.forgotten() >= 180);

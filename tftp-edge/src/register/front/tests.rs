@@ -19,7 +19,7 @@ struct Behind {
 impl Behind {
     fn new(per_second: u64) -> Self {
         let now = Instant::now();
-        let front = Front::new(&Settings::default(), &storm::Settings::default(), now);
+        let front = Front::new(&register::Settings::default(), now);
         Self {
             front,
             now,
