@@ -4,6 +4,7 @@
 //! retransmitted request is simply answered again (RFC 3261 17.2, stateless UAS of 8.2.7); what it
 //! sends on its own account, the loop repeats until it is answered (17.1.2).
 
+use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::register::bans::Offence;
 use crate::register::{ConnectionId, Desk, Order, Refusal, Registration, Transport};
 
 /// One message, whole: a datagram, or what a stream's `Content-Length` says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Incoming<'m> {
     pub bytes: &'m [u8],
     pub transport: Transport,
@@ -31,6 +32,19 @@ pub struct Incoming<'m> {
     pub connection: Option<ConnectionId>,
     /// When it reached this host.
     pub arrived: Instant,
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not what is in it: that may be credentials.
+        formatter
+            .debug_struct("Incoming")
+            .field("len_bytes", &self.bytes.len())
+            .field("transport", &self.transport)
+            .field("source", &self.source)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a message goes.
@@ -76,7 +90,7 @@ pub struct Core {
 }
 
 /// One request, and all that is needed to answer it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Exchange<'a, 'm> {
     pub(super) incoming: &'a Incoming<'m>,
     pub(super) request: &'a Request<'a, 'm>,
@@ -109,6 +123,9 @@ impl Core {
     }
 
     /// Takes one message in. What it has to say to it is pushed to `out`.
+    ///
+    /// The time of day is read here, once a message: phones set their clocks by it, and it may be
+    /// set while the daemon runs.
     pub fn receive(
         &self,
         incoming: &Incoming<'_>,
@@ -168,6 +185,7 @@ impl Core {
             Ok(request) => request,
             Err(defect) => {
                 self.tally.defect(defect);
+                self.tally.refusal(Refusal::Malformed);
                 let is_ack = matches!(
                     message.start(),
                     Ok(StartLine::Request {

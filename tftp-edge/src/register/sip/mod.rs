@@ -9,6 +9,7 @@ mod cisco;
 mod core;
 mod counts;
 mod digest;
+mod glance;
 pub mod message;
 mod orders;
 mod registrar;
@@ -23,6 +24,7 @@ pub mod transaction;
 pub use core::{Core, Destination, Incoming, Outgoing, Received};
 pub use counts::{Counts, Event};
 pub use digest::Algorithm;
+pub use glance::Glance;
 pub use server::{
     Bad, CLASSES, End, Server, Snapshot, StartError, TcpSettings, TlsSettings, Traffic, UdpSettings,
 };

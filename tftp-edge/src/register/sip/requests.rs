@@ -25,7 +25,6 @@ use super::orders::{Host, canonical};
 use super::registrar::{No, Who};
 use crate::inventory::{DeviceName, Mac};
 use crate::register::Refusal;
-use crate::register::storm::Decision;
 
 const ALLOW: &str = "REGISTER, OPTIONS, REFER, PUBLISH";
 
@@ -179,12 +178,8 @@ impl Core {
     fn token(&self, exchange: &Exchange<'_, '_>, who: Option<&DeviceName>) -> Option<Vec<u8>> {
         if let Some(device) = who {
             let applicant = self.applicant(exchange, device);
-            match self.desk.storm.ask(&applicant, exchange.now) {
-                Decision::Admit => {}
-                Decision::Wait(wait) => {
-                    return self.refuse(exchange, No::Later(Refusal::Storm, wait));
-                }
-                Decision::Stale => return self.refuse(exchange, No::Silence(Refusal::Stale)),
+            if let Err(no) = self.admit(exchange, &applicant) {
+                return self.refuse(exchange, no);
             }
         }
         self.tally.event(Event::TokenGranted);

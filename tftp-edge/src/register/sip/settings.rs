@@ -194,3 +194,52 @@ impl ExpiresSettings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Settings)) -> &'static str {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.validate().unwrap_err().0
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_refused_by_their_key() {
+        assert_eq!(Settings::default().validate(), Ok(()));
+        assert_eq!(refused(|it| it.listen.clear()), "sip.listen");
+        for realm in ["", "a \"b\"", "two words", "back\\slash"] {
+            assert_eq!(
+                refused(|it| it.digest.realm = realm.into()),
+                "sip.digest.realm"
+            );
+        }
+        let twice = || vec![Algorithm::Md5, Algorithm::Md5];
+        for algorithms in [Vec::new(), twice()] {
+            let key = refused(|it| it.digest.algorithms = algorithms);
+            assert_eq!(key, "sip.digest.algorithms");
+        }
+        let lifetime = refused(|it| it.digest.nonce_lifetime_s = 9);
+        assert_eq!(lifetime, "sip.digest.nonce_lifetime_s");
+        assert_eq!(refused(|it| it.digest.nonces = 1), "sip.digest.nonces");
+        assert_eq!(refused(|it| it.expires.min_s = 64), "sip.expires.min_s");
+        assert_eq!(refused(|it| it.expires.max_s = 64), "sip.expires.max_s");
+        assert_eq!(
+            refused(|it| it.expires.cut_percent = 91),
+            "sip.expires.cut_percent"
+        );
+    }
+
+    #[test]
+    fn values_are_written_as_the_documentation_has_them() {
+        let text = "[digest]\nrequire = \"lines_with_secret\"\n\
+                    algorithms = [\"sha-256\", \"md5\"]";
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.digest.require, RequireDigest::LinesWithSecret);
+        assert_eq!(
+            settings.digest.algorithms,
+            [Algorithm::Sha256, Algorithm::Md5]
+        );
+    }
+}

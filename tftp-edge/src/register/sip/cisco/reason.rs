@@ -11,6 +11,9 @@ pub struct Reason<'m> {
     text: Option<Cow<'m, str>>,
 }
 
+/// Longest name of a load: it is kept as long as the phone is registered.
+const MAX_LOAD_BYTES: usize = 64;
+
 const ALARM: &str = "cisco-alarm:";
 
 impl<'m> Reason<'m> {
@@ -48,7 +51,7 @@ impl<'m> Reason<'m> {
     pub fn load(&self) -> Option<&str> {
         let load = self.word("ActiveLoad").or_else(|| self.word("Load"))?;
         let load = load.strip_suffix(".loads").unwrap_or(load);
-        (!load.is_empty()).then_some(load)
+        (1..=MAX_LOAD_BYTES).contains(&load.len()).then_some(load)
     }
 }
 

@@ -3,6 +3,9 @@
 use super::number::decimal;
 use super::{CSeq, Defect, Message, Method, Name, NameAddr, StartLine, Uri, Via};
 
+/// Longest Call-ID: it is kept as long as the phone is registered.
+const MAX_CALL_ID_BYTES: usize = 256;
+
 /// What every request says (RFC 3261 8.1.1), read and checked.
 #[derive(Clone, Debug)]
 pub struct Request<'a, 'm> {
@@ -50,7 +53,7 @@ impl<'a, 'm> Request<'a, 'm> {
         to.uri().ok_or(Defect::To)?;
         let call_id = of(Name::CallId, Defect::NoCallId)?;
         let is_word = |&byte: &u8| byte.is_ascii_graphic();
-        if call_id.is_empty() || !call_id.iter().all(is_word) {
+        if !(1..=MAX_CALL_ID_BYTES).contains(&call_id.len()) || !call_id.iter().all(is_word) {
             return Err(Defect::CallId);
         }
         let cseq = CSeq::parse(of(Name::CSeq, Defect::NoCSeq)?).ok_or(Defect::CSeq)?;

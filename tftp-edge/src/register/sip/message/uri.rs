@@ -157,7 +157,7 @@ pub(super) fn host_port(raw: &[u8]) -> Option<(&[u8], Option<u16>)> {
         let names = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         !host.is_empty() && host.iter().all(names)
     };
-    if !(is_named(host) || host[0] == b'[' && address(host).is_some()) {
+    if !(is_named(host) || host.first() == Some(&b'[') && address(host).is_some()) {
         return None;
     }
     let port = match port.strip_prefix(b":").map(<[u8]>::trim_ascii) {

@@ -118,6 +118,7 @@ impl Update<'_, '_> {
         let begins = !had_any || kind == Kind::Added && self.is_primary && self.replaces;
         if adds && begins {
             (kind, since) = (Kind::New, self.wall);
+            bindings.retain(|it| *it.line == *self.line || self.is_at_same_place(it));
         } else if is_repeated && self.is_primary && self.is_within(since, REPEATED_FOR) {
             kind = Kind::New;
         }
@@ -141,6 +142,16 @@ impl Update<'_, '_> {
             it.cseq > self.cseq
                 || it.cseq == self.cseq && (self.removes_all || !self.contacts.iter().all(is_there))
         })
+    }
+
+    /// Whether a binding of another line is where this one is. A phone that begins anew has another
+    /// port or address: what it had there is gone.
+    fn is_at_same_place(&self, binding: &Binding) -> bool {
+        let Some(uri) = Uri::parse(binding.contact.as_bytes()) else {
+            return false;
+        };
+        let mut contacts = self.contacts.iter();
+        contacts.any(|it| it.uri.host == uri.host && it.uri.port == uri.port)
     }
 
     fn apply_contact(&self, contact: &Granted<'_>, bindings: &mut Vec<Binding>) {

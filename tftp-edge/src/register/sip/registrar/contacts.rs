@@ -6,6 +6,9 @@ use crate::register::sip::message::{Defect, Message, Name, NameAddr, Uri, second
 /// Most contacts of one REGISTER, and of one line.
 pub const MAX_CONTACTS: usize = 8;
 
+/// Longest URI of a contact: it is kept as long as it is registered.
+const MAX_URI_BYTES: usize = 512;
+
 /// The contacts of a REGISTER.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish<'m> {
@@ -79,6 +82,9 @@ impl<'m> Wish<'m> {
 impl<'m> Contact<'m> {
     fn of(value: &'m [u8], expires: Option<u32>) -> Result<Self, Defect> {
         let address = NameAddr::parse(value).ok_or(Defect::Contact)?;
+        if address.uri.len() > MAX_URI_BYTES {
+            return Err(Defect::Contact);
+        }
         let uri = address.uri().filter(Uri::is_sip).ok_or(Defect::Contact)?;
         let expires = match address.params.get("expires") {
             Some(own) => {

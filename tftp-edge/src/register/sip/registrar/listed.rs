@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use super::bindings::{Granted, Kind, seconds_left};
+use super::bindings::{Granted, seconds_left};
 use super::contacts::{Contact, Wish};
 use super::register::Done;
 use crate::register::Binding;
@@ -25,20 +25,25 @@ impl Core {
     ) -> Vec<u8> {
         let mut answer = exchange.reply.begin(200, "OK");
         answer.header("Date", format_args!("{}", Date(exchange.wall)));
-        let Done::Listed { bindings, kind } = done else {
+        let Done::Listed {
+            bindings,
+            is_change,
+            is_new,
+        } = done
+        else {
             answer.header("Expires", format_args!("0"));
             answer.header("Supported", format_args!("{SUPPORTED}"));
             return answer.finish();
         };
-        let is_new = *kind == Some(Kind::New);
         let shortest = bindings.iter().map(|it| seconds_left(it, exchange.wall));
-        let shortest = shortest.min().unwrap_or_default();
-        answer.header("Expires", format_args!("{shortest}"));
+        if let Some(shortest) = shortest.min() {
+            answer.header("Expires", format_args!("{shortest}"));
+        }
         for (at, binding) in bindings.iter().enumerate() {
-            write_contact(&mut answer, exchange, wish, binding, is_new && at == 0);
+            write_contact(&mut answer, exchange, wish, binding, *is_new && at == 0);
         }
         answer.header("Supported", format_args!("{SUPPORTED}"));
-        match wishes.answer().filter(|_| kind.is_some()) {
+        match wishes.answer().filter(|_| *is_change) {
             Some(body) => answer.finish_with(RESPONSE_TYPE, body.as_bytes()),
             None => answer.finish(),
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::bindings::Kind;
 use super::contacts::Wish;
 use super::update::Asked;
 use super::{Known, No, Who};
@@ -20,10 +19,13 @@ const PENDING_WAIT: Duration = Duration::from_secs(2);
 
 /// What a REGISTER comes to.
 pub(super) enum Done {
-    /// 200, with these bindings; `kind` if it changed anything.
+    /// 200, with these bindings.
     Listed {
         bindings: Vec<Binding>,
-        kind: Option<Kind>,
+        /// It changed something: what the phone asks for in the body is answered.
+        is_change: bool,
+        /// It begins a registration, and the phone is to know.
+        is_new: bool,
     },
     /// 200 to a phone that looks after its standby server.
     KeptAlive,
@@ -69,7 +71,13 @@ impl Core {
         let claims = claims.unwrap_or_default();
         let who = Who::find(&self.desk.directory, &user, &claims, reason.as_ref());
         self.offer(exchange, &who)?;
-        let applicant = self.admit(exchange, &who, &wish, &user)?;
+        // Who says no name and has no line here is asked for like any other.
+        let device = who.name.or_else(|| user.parse().ok());
+        let device = device.filter(|_| wish.registers());
+        let applicant = device.as_ref().map(|it| self.applicant(exchange, it));
+        if let Some(applicant) = &applicant {
+            self.admit(exchange, applicant)?;
+        }
         let is_proved = self.authenticate(exchange, &who)?;
         let known = who.known.as_ref().map_err(|&why| No::Refused(why))?;
         self.check_model(known, who.type_id)?;
@@ -84,11 +92,8 @@ impl Core {
             is_proved,
         };
         let done = self.update(exchange, &who, known, &asked)?;
-        if let Some(name) = applicant
-            && matches!(done, Done::Listed { kind: Some(_), .. })
-        {
-            let applicant = self.applicant(exchange, &name);
-            self.desk.storm.served(&applicant, exchange.now);
+        if let Some(applicant) = &applicant {
+            self.desk.storm.served(applicant, exchange.now);
         }
         Ok(self.listed(exchange, &wish, &wishes, &done))
     }
@@ -128,25 +133,14 @@ impl Core {
         }
     }
 
-    /// Whether there is room for it now. The device it was asked for; none for what costs no room.
-    fn admit(
+    /// Whether there is room for it now.
+    pub(in crate::register::sip) fn admit(
         &self,
         exchange: &Exchange<'_, '_>,
-        who: &Who,
-        wish: &Wish<'_>,
-        user: &str,
-    ) -> Result<Option<DeviceName>, No> {
-        if !wish.registers() {
-            return Ok(None);
-        }
-        // Who says no name and has no line here is asked for like any other.
-        let stranger = || user.parse().ok();
-        let Some(device) = who.name.or_else(stranger) else {
-            return Ok(None);
-        };
-        let applicant = self.applicant(exchange, &device);
-        match self.desk.storm.ask(&applicant, exchange.now) {
-            Decision::Admit => Ok(Some(device)),
+        applicant: &Applicant<'_>,
+    ) -> Result<(), No> {
+        match self.desk.storm.ask(applicant, exchange.now) {
+            Decision::Admit => Ok(()),
             Decision::Wait(wait) => Err(No::Later(Refusal::Storm, wait)),
             Decision::Stale => Err(No::Silence(Refusal::Stale)),
         }

@@ -52,7 +52,8 @@ impl Core {
             let bindings = registered.map(|it| own(&it)).unwrap_or_default();
             return Ok(Done::Listed {
                 bindings,
-                kind: None,
+                is_change: false,
+                is_new: false,
             });
         }
         let request = exchange.request;
@@ -114,7 +115,8 @@ impl Core {
                 let listed = bindings.into_iter().filter(|it| *it.line == *line);
                 Ok(Done::Listed {
                     bindings: listed.collect(),
-                    kind: Some(kind),
+                    is_change: true,
+                    is_new: kind == Kind::New && update.is_primary && who.says_name,
                 })
             }
             Outcome::Ends | Outcome::Nothing => {
@@ -122,7 +124,8 @@ impl Core {
                 self.registrar.ways.forget(device);
                 Ok(Done::Listed {
                     bindings: Vec::new(),
-                    kind: None,
+                    is_change: true,
+                    is_new: false,
                 })
             }
         }

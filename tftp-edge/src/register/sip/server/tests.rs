@@ -1,6 +1,6 @@
 //! The server over real sockets, on the loopback.
 
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufReader, Read, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,15 @@
 //! The registrar as phones see it: bytes in, bytes out, time stepped by hand.
 
+mod busy;
+mod cisco;
+mod contacts;
+mod dissector;
+mod ordering;
+mod passwords;
 mod phone;
+mod refusing;
 mod registering;
+mod way_back;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,9 +1,7 @@
 //! What the beginning of a message tells: all there is of a packet the kernel program has sampled.
 
-use super::header::Name;
-use super::start::{Method, StartLine};
-use super::text::ascii;
-use super::{CSeq, NameAddr};
+use super::cisco::{device_in_contact, device_in_reason};
+use super::message::{CSeq, Method, Name, NameAddr, StartLine, ascii};
 use crate::inventory::DeviceName;
 
 /// What was found before the message was cut. Nothing of it is checked against anything.
@@ -48,11 +46,11 @@ impl<'m> Glance<'m> {
         let value = line[colon + 1..].trim_ascii();
         match Name::of(line[..colon].trim_ascii_end()) {
             Name::Contact => {
-                let found = crate::register::sip::cisco::device_in_contact(value);
+                let found = device_in_contact(value);
                 self.device = found.or(self.device);
             }
             Name::Reason if self.device.is_none() => {
-                self.device = crate::register::sip::cisco::device_in_reason(value);
+                self.device = device_in_reason(value);
             }
             Name::CallId if is_whole => self.call_id = ascii(value),
             Name::CSeq if is_whole && self.code.is_some() => {
