@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Boot a whole site at once, then change one shared setting
+    /// Boot a whole site at once until all phones are registered, then change one shared setting
     ///
     /// As root in network namespaces of its own, with the kernel path; else on the loopback.
     Demo {
@@ -113,6 +113,7 @@ fn main() -> Result<ExitCode> {
                 result => result?,
             };
             println!("{}", demo.boot);
+            println!("{}", demo.registrations);
             println!(
                 "the change reached the sampled phones within {:.2} s",
                 demo.change_live_s

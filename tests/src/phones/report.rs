@@ -46,7 +46,7 @@ pub struct Report {
     pub registration: RegistrationReport,
     /// The first of them.
     pub failures: Vec<PhoneFailure>,
-    /// From the first power-on to the end of the last phone.
+    /// From the first power-on to the end of the last phone's boot.
     pub took: Duration,
     /// CPU time of the threads that played the phones.
     pub cpu: Duration,

@@ -51,10 +51,13 @@ impl Loop<'_, '_> {
     fn file_ended(&mut self, index: usize, now: Instant) -> Result<()> {
         let slot = &mut self.slots[index];
         if let Some(result) = slot.phone.take_result(now) {
-            Progress::add(&self.progress.files[result.stage as usize], 1);
-            Progress::add(&self.progress.bytes, result.tally.bytes);
-            Progress::add(&self.progress.resends, result.tally.resends.into());
-            self.report.file(&result);
+            // What is told of stages is told of the boot, not of restarts that were ordered.
+            if !slot.phone.is_again() {
+                Progress::add(&self.progress.files[result.stage as usize], 1);
+                Progress::add(&self.progress.bytes, result.tally.bytes);
+                Progress::add(&self.progress.resends, result.tally.resends.into());
+                self.report.file(&result);
+            }
             if slot.failure.is_none() {
                 slot.failure = result.failure;
             }
@@ -82,6 +85,7 @@ impl Loop<'_, '_> {
         if !std::mem::replace(&mut slot.has_booted, true) {
             let took = now.saturating_duration_since(slot.power_on);
             self.report.booted(took);
+            self.last_boot = now;
             Progress::add(&self.progress.booted, 1);
         }
         match self.options.registration {

@@ -90,6 +90,7 @@ pub(super) struct Loop<'site, 'run> {
     /// Phones that are not done.
     pub(super) left: usize,
     is_leaving: bool,
+    pub(super) last_boot: Instant,
 }
 
 impl<'site, 'run> Loop<'site, 'run> {
@@ -143,6 +144,7 @@ impl<'site, 'run> Loop<'site, 'run> {
             report,
             out: Vec::with_capacity(256),
             is_leaving: false,
+            last_boot: shared.started,
         })
     }
 
@@ -180,7 +182,11 @@ impl<'site, 'run> Loop<'site, 'run> {
             }
         }
         self.tally();
-        self.report.took = self.shared.started.elapsed();
+        let end = match self.options.registration {
+            Some(_) => self.last_boot,
+            None => Instant::now(),
+        };
+        self.report.took = end.saturating_duration_since(self.shared.started);
         self.report.cpu = thread_cpu()? - cpu_before;
         Ok(self.report)
     }
