@@ -33,6 +33,7 @@ mod neighbours;
 mod outage;
 mod provisioning;
 mod raw;
+mod registration;
 mod scan;
 mod storm;
 mod swap;

@@ -72,6 +72,8 @@ pub struct Habits {
     /// Keepalives and refreshes go out so long after the last at the latest: phones wait for half a
     /// minute and for an hour.
     pub hurry: Option<Duration>,
+    /// How long a phone waits after RegisterReject, which says no time.
+    pub after_reject: Option<Duration>,
 }
 
 /// A phone that registers and stays registered.

@@ -197,7 +197,8 @@ impl<'site> Phone<'site> {
                 let text = text.trim_end_matches('\0').into();
                 self.last = last::REJECTED;
                 self.steps.push_back(Step::Close);
-                self.set_back(now, Setback::Rejected, AFTER_REJECT, Some(text), false);
+                let wait = self.habits.after_reject.unwrap_or(AFTER_REJECT);
+                self.set_back(now, Setback::Rejected, wait, Some(text), false);
             }
             (id::CAPABILITIES_REQ, _) => self.capabilities(now),
             (id::KEEP_ALIVE_ACK, Stage::Registered { unanswered }) if *unanswered > 0 => {
