@@ -14,6 +14,7 @@ use tftp_edge::inventory::{Device, Inventory};
 use tftp_edge::phonefile::Renderer;
 
 use super::Metrics;
+use super::metrics::page;
 use crate::lab::{Process, SERVER_IF};
 use crate::server::{Place, Server};
 
@@ -255,9 +256,10 @@ listen = {sip}
         }
     }
 
-    /// The state of the storm, in the daemon's words.
+    /// What the daemon says of a storm, in one line; nothing when there is none.
     pub fn storm(&self) -> Result<String> {
-        Ok(String::new())
+        let text = self.place.enter(|| page(METRICS, "/readyz"))?;
+        Ok(text.lines().nth(1).unwrap_or_default().to_owned())
     }
 
     pub fn metrics(&self) -> Result<Metrics> {
