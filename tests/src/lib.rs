@@ -6,6 +6,7 @@
 //! - [`programs`]: the kernel program with maps a test fills, run on single frames.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
+//! - [`storm`]: all phones at once against a registrar that can take only so many a second.
 //! - [`dhcp`]: DHCP servers and clients people use, run as they are.
 //! - [`rig`]: the daemon under test, on one rung.
 //! - [`mod@bench`]: how long it takes, beside what it is to be held against.
@@ -20,3 +21,4 @@ pub mod programs;
 pub mod rig;
 pub mod server;
 pub mod site;
+pub mod storm;

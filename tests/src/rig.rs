@@ -16,7 +16,7 @@ use crate::lab::{
     Attached, CLIENT_IF, CLIENT_V4, CLIENT_V6, Lab, LabOptions, LabPrograms, Process, SERVER_V4,
     SERVER_V6, is_root, skipped,
 };
-use crate::phones::{Family, Fleet, FleetOptions, PhoneSpec, Progress, Report};
+use crate::phones::{Family, Fleet, FleetOptions, PhoneSpec, Progress, Registering, Report};
 use crate::server::Place;
 use crate::site::{self, Site};
 
@@ -253,7 +253,7 @@ impl<'lab> Rig<'lab> {
         change: impl FnOnce(&mut FleetOptions),
     ) -> Result<Report> {
         let mut options = FleetOptions::new(OVER_V4);
-        options.limit = Duration::from_secs(60);
+        options.limit = Duration::from_secs(8);
         change(&mut options);
         let fleet = Fleet {
             phones,
@@ -261,6 +261,25 @@ impl<'lab> Rig<'lab> {
             options,
         };
         fleet.boot(Place::Namespace(&self.lab.client), progress)
+    }
+
+    /// Boots phones that register, and keeps them registered until `meanwhile` has returned.
+    pub fn stay<T>(
+        &self,
+        site: &Site,
+        registering: Registering,
+        progress: &Progress,
+        meanwhile: impl FnOnce() -> Result<T>,
+    ) -> Result<(Report, T)> {
+        let mut options = FleetOptions::new(OVER_V4);
+        options.limit = Duration::from_secs(8);
+        options.registration = Some(registering);
+        let fleet = Fleet {
+            phones: &site.phones,
+            oracle: &site.oracle,
+            options,
+        };
+        fleet.stay(Place::Namespace(&self.lab.client), progress, meanwhile)
     }
 
     /// The daemon, for a case that ends it while others use the rig.
@@ -323,5 +342,31 @@ pub fn ensure_all_booted(report: &Report) -> Result<()> {
         report.phones,
         report.failures
     );
+    Ok(())
+}
+
+/// Fails with the reasons of the phones that are not registered at the end.
+pub fn ensure_all_registered(report: &Report) -> Result<()> {
+    let registration = &report.registration;
+    ensure!(
+        report.failed == 0
+            && registration.phones() == report.phones
+            && registration.at_end() == report.phones,
+        "{} of {} phones registered, {} at the end: {:#?}",
+        registration.phones(),
+        report.phones,
+        registration.at_end(),
+        report.failures
+    );
+    Ok(())
+}
+
+/// Returns when `holds` does; fails, with what was waited for, after 30 seconds.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        ensure!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     Ok(())
 }

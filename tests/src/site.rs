@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 
+use crate::phones::registration::Buttons;
 use crate::phones::{Expected, Family, FileOracle, Oracle, PhoneSpec, SiteNames};
 
 /// What can be chosen about a site.
@@ -38,12 +39,20 @@ impl Default for SiteOptions {
 }
 
 /// How often each family occurs, in a hundred phones.
-const MIX: [(Family, usize); 4] = [
-    (Family::Sccp7940, 15),
+const MIX: [(Family, usize); 7] = [
+    (Family::Sccp7940, 10),
     (Family::Sccp7960Old, 5),
+    (Family::Sccp6911, 5),
+    (Family::Sccp7941, 10),
+    (Family::Sccp7965, 5),
     (Family::Sip7961, 40),
-    (Family::Sip8851, 40),
+    (Family::Sip8851, 25),
 ];
+
+/// One phone in so many has a second line, and one in so many a speed dial on its second key; of
+/// those that have a second key.
+const SECOND_LINE_ONE_IN: usize = 7;
+const SPEED_DIAL_ONE_IN: usize = 5;
 
 /// A firmware set: its name, and its images with their real sizes in bytes.
 struct Load {
@@ -86,11 +95,13 @@ const LOADS: [(Family, Load); 3] = [
 ];
 
 /// Files of the site that are no firmware, with sizes in bytes as real ones have.
-const FILES: [(&str, usize); 11] = [
+const FILES: [(&str, usize); 13] = [
     ("German_Germany/7960-dictionary.xml", 21_300),
     ("German_Germany/mk-sip.jar", 58_100),
     ("German_Germany/mk-sccp.jar", 61_700),
     ("German_Germany/sl-be-sip.jar", 41_984),
+    ("German_Germany/be-sccp.jar", 64_210),
+    ("German_Germany/rtl-sccp.jar", 38_912),
     ("Germany/g3-tones.xml", 1_536),
     ("Germany/7960-tones.xml", 2_048),
     ("dialplan.xml", 1_907),
@@ -151,7 +162,8 @@ impl Site {
         for (name, content) in &tree {
             oracle.files.insert(name, content.clone());
         }
-        let mut csv = String::from("name,model,protocol,lines,site,load,description\n");
+        let mut csv =
+            String::from("name,model,protocol,lines,secret,keys,settings,site,load,description\n");
         let phones = (0..options.phones)
             .map(|index| phone(index, options, &mut oracle, &mut csv))
             .collect();
@@ -232,14 +244,38 @@ fn phone(
     }
     let (model, protocol) = (family.model(), family.protocol());
     let load = load.unwrap_or("");
+    let mut lines = format!("{number}:Desk {index}");
+    let mut buttons = Buttons::default();
+    buttons.lines.push(number.into());
+    let mut keys = String::new();
+    match index {
+        _ if family == Family::Sccp6911 => {}
+        _ if index.is_multiple_of(SECOND_LINE_ONE_IN) => {
+            let second = (600_000 + index).to_string();
+            lines += &format!(";{second}:Hall {index}");
+            buttons.lines.push(second.into());
+        }
+        _ if index.is_multiple_of(SPEED_DIAL_ONE_IN) => {
+            keys = "2=speed_dial:0:Desk in front".into();
+            buttons.speed_dials.push("0".into());
+        }
+        _ => {}
+    }
+    // SCCP knows no passwords; an old SIP phone may use UDP.
+    let (secret, settings) = match family {
+        Family::Sip7961 if index.is_multiple_of(2) => (format!("s{index}"), "sip_transport=udp"),
+        Family::Sip7961 | Family::Sip8851 => (format!("s{index}"), "sip_transport=tcp"),
+        _ => (String::new(), ""),
+    };
     writeln!(
         csv,
-        "{device},{model},{protocol},{number}:Desk {index},default,{load},Desk {index} & hall"
+        "{device},{model},{protocol},{lines},{secret},{keys},{settings},default,{load},\
+         Desk {index} & hall"
     )
     .expect("writing to a string cannot fail");
     oracle
-        .numbers
-        .insert(device.to_ascii_lowercase(), (family, number));
+        .devices
+        .insert(device.to_ascii_lowercase(), (family, buttons));
     PhoneSpec {
         device,
         family,
@@ -300,8 +336,8 @@ fn noise(name: &str, len: usize) -> Bytes {
 pub struct SiteOracle {
     files: FileOracle,
     rendered: FileOracle,
-    /// Family and directory number, by device name in lower case.
-    numbers: HashMap<String, (Family, String)>,
+    /// By device name in lower case.
+    devices: HashMap<String, (Family, Buttons)>,
     /// What must stand in every configuration.
     marker: String,
 }
@@ -327,7 +363,7 @@ impl Oracle for SiteOracle {
             return rendered;
         }
         let device = name.strip_suffix(".cnf.xml").map(str::to_ascii_lowercase);
-        match device.is_some_and(|device| self.numbers.contains_key(&device)) {
+        match device.is_some_and(|device| self.devices.contains_key(&device)) {
             true => Expected::Judged,
             false => self.files.expected(name),
         }
@@ -336,7 +372,7 @@ impl Oracle for SiteOracle {
     fn check(&self, name: &str, content: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
         let device = name.trim_end_matches(".cnf.xml").to_ascii_lowercase();
-        let (family, number) = self.numbers.get(&device).ok_or("an unknown device")?;
+        let (family, buttons) = self.devices.get(&device).ok_or("an unknown device")?;
         if !text.trim_end().ends_with("</device>") {
             return Err("does not end with </device>".into());
         }
@@ -344,10 +380,18 @@ impl Oracle for SiteOracle {
             return Err(format!("does not say {:?}", self.marker));
         }
         // Lines of SCCP phones come over SCCP.
-        if family.protocol() == "sip" && !text.contains(&format!(">{number}<")) {
-            return Err(format!("does not have line {number}"));
+        let wanted = buttons.lines.iter().filter(|_| family.protocol() == "sip");
+        for number in wanted {
+            if !text.contains(&format!(">{number}<")) {
+                return Err(format!("does not have line {number}"));
+            }
         }
         Ok(())
+    }
+
+    fn buttons(&self, device: &str) -> Option<&Buttons> {
+        let known = self.devices.get(&device.to_ascii_lowercase());
+        known.map(|(_, buttons)| buttons)
     }
 }
 
@@ -387,7 +431,17 @@ mod tests {
             .position(|phone| phone.family == Family::Sip7961)
             .expect("40 of them");
         let name = Family::config_file(&site.phones[sip].device);
-        let right = format!("<device><name>{}</name></device>\n", 200_000 + sip);
+        let device = &site.phones[sip].device;
+        let lines = &site
+            .oracle
+            .buttons(device)
+            .expect("it is of the site")
+            .lines;
+        let names: String = lines
+            .iter()
+            .map(|line| format!("<name>{line}</name>"))
+            .collect();
+        let right = format!("<device>{names}</device>\n");
         let wrong = "<device><name>1</name></device>\n";
         assert_eq!(site.oracle.check(&name, right.as_bytes()), Ok(()));
         assert!(site.oracle.check(&name, wrong.as_bytes()).is_err());

@@ -1,4 +1,4 @@
-//! `cargo xtask demo` and `bench`: release builds, then the lab takes over.
+//! `cargo xtask demo`, `storm` and `bench`: release builds, then the lab takes over.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -58,6 +58,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Storm a throttled registrar with simulated phones
+    Storm {
+        /// Handed on to `tftp-edge-lab storm`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measure the kernel path, the daemon and regeneration
     Bench {
         /// Handed on to `tftp-edge-lab bench`
@@ -79,6 +85,7 @@ fn main() -> ExitCode {
         Task::Build { release } => build(&workspace, release),
         Task::Test { filter, no_lab } => test::run(&workspace, filter.as_deref(), !no_lab),
         Task::Demo { args } => demo::run(&workspace, "demo", &args),
+        Task::Storm { args } => demo::run(&workspace, "storm", &args),
         Task::Bench { args } => demo::run(&workspace, "bench", &args),
         Task::Lint => lint::run(&workspace),
     });

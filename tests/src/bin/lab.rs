@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use tftp_edge_tests::bench::{self, BenchOptions, Part};
 use tftp_edge_tests::demo::{DemoOptions, Mode, daemon_beside_us, run};
 use tftp_edge_tests::lab::{interrupted, is_root, sweep_stale, watch_for_interrupt};
+use tftp_edge_tests::storm::{self, StormOptions};
 
 #[derive(Parser)]
 #[command(
@@ -23,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Boot a whole site at once, then change one shared setting
+    /// Boot a whole site at once until all phones are registered, then change one shared setting
     ///
     /// As root in network namespaces of its own, with the kernel path; else on the loopback.
     Demo {
@@ -72,6 +73,23 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Storm a registrar that is throttled to a tenth of what it can do
+    ///
+    /// Needs root. Fails if a phone is lost.
+    Storm {
+        /// Phones that register at once
+        #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        phones: u32,
+        /// Registrations a second [default: a tenth of what is measured first]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        per_second: Option<u32>,
+        /// The tftp-edge to start [default: the one beside this program]
+        #[arg(long, value_name = "PATH")]
+        daemon: Option<PathBuf>,
+        /// Write the figures to this file too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Remove what killed runs left behind
     Sweep,
 }
@@ -113,6 +131,7 @@ fn main() -> Result<ExitCode> {
                 result => result?,
             };
             println!("{}", demo.boot);
+            println!("{}", demo.registrations);
             println!(
                 "the change reached the sampled phones within {:.2} s",
                 demo.change_live_s
@@ -154,6 +173,33 @@ fn main() -> Result<ExitCode> {
                     .with_context(|| format!("writing {}", file.display()))?;
             }
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Storm {
+            phones,
+            per_second,
+            daemon,
+            json,
+        } => {
+            watch_for_interrupt()?;
+            let options = StormOptions {
+                daemon: daemon.unwrap_or_else(daemon_beside_us),
+                phones: phones as usize,
+                per_second,
+            };
+            let storm = match storm::run(&options, |step| eprintln!("{step}")) {
+                // 128 + SIGINT, as a shell says it.
+                Err(_) if interrupted() => return Ok(ExitCode::from(130)),
+                result => result?,
+            };
+            println!("{storm}");
+            if let Some(file) = json {
+                fs::write(&file, serde_json::to_vec_pretty(&storm)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            Ok(match storm.registrations.is_complete() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            })
         }
         Command::Sweep => {
             sweep_stale();

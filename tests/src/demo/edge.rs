@@ -14,6 +14,7 @@ use tftp_edge::inventory::{Device, Inventory};
 use tftp_edge::phonefile::Renderer;
 
 use super::Metrics;
+use super::metrics::page;
 use crate::lab::{Process, SERVER_IF};
 use crate::server::{Place, Server};
 
@@ -115,6 +116,33 @@ socket = "control.sock"
         let mut config = fs::read_to_string(self.config())?;
         config.push_str(section);
         fs::write(self.config(), config).context("writing the daemon's configuration")
+    }
+
+    /// Has phones register at the daemon, from the next start on; `storm` is the section on storms.
+    pub fn register(&self, storm: &str) -> Result<()> {
+        let (sccp, sip) = match self.place {
+            Place::Namespace(_) => (
+                r#"["0.0.0.0:2000", "[::]:2000"]"#,
+                r#"["0.0.0.0:5060", "[::]:5060"]"#,
+            ),
+            // The phones have the other addresses, and the same port.
+            Place::Loopback => (r#"["127.0.0.1:2000"]"#, r#"["127.0.0.1:5060"]"#),
+        };
+        self.configure(&format!(
+            r#"
+[register]
+mode = "registrar"
+
+[register.sccp]
+listen = {sccp}
+
+[register.sip]
+listen = {sip}
+
+[register.storm]
+{storm}
+"#
+        ))
     }
 
     /// Where the daemon answers.
@@ -226,6 +254,12 @@ socket = "control.sock"
             before = Some(names);
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// What the daemon says of a storm, in one line; nothing when there is none.
+    pub fn storm(&self) -> Result<String> {
+        let text = self.place.enter(|| page(METRICS, "/readyz"))?;
+        Ok(text.lines().nth(1).unwrap_or_default().to_owned())
     }
 
     pub fn metrics(&self) -> Result<Metrics> {

@@ -22,20 +22,7 @@ struct Sample {
 impl Metrics {
     /// Scrapes `address`; the calling thread must be in its namespace.
     pub fn get(address: &str) -> Result<Self> {
-        let mut stream =
-            TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
-        let limit = Some(Duration::from_secs(5));
-        stream.set_read_timeout(limit)?;
-        stream.set_write_timeout(limit)?;
-        stream
-            .write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer
-            .split_once("\r\n\r\n")
-            .context("an answer without an end of its headers")?;
-        ensure!(head.contains(" 200 "), "/metrics says {head}");
-        Ok(Self::parse(body))
+        Ok(Self::parse(&page(address, "/metrics")?))
     }
 
     /// Reads the text format; lines it cannot read are left out.
@@ -84,6 +71,24 @@ impl Metrics {
     pub fn has(&self, name: &str) -> bool {
         self.samples.iter().any(|sample| sample.name == name)
     }
+}
+
+/// A page of the daemon's; the calling thread must be in its namespace.
+pub(super) fn page(address: &str, path: &str) -> Result<String> {
+    let mut stream =
+        TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
+    let limit = Some(Duration::from_secs(5));
+    stream.set_read_timeout(limit)?;
+    stream.set_write_timeout(limit)?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("an answer without an end of its headers")?;
+    ensure!(head.contains(" 200 "), "{path} says {head}");
+    Ok(body.to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The demonstration: a site loses its power, all phones boot at once, and one shared setting
-//! changes for all of them.
+//! The demonstration: a site loses its power, all phones boot at once and register, and one shared
+//! setting changes for all of them.
 
 mod edge;
 mod metrics;
+mod registration;
 mod table;
 mod watch;
 
@@ -16,12 +17,16 @@ use serde::Serialize;
 
 pub use edge::{Edge, Mode};
 pub use metrics::Metrics;
+pub use registration::{OverRow, Registrations, SetbackRow};
 pub use table::{Run, StageRow};
-pub use watch::watch;
+pub use watch::{Watched, watch};
 
 use crate::client::{Outcome, get};
 use crate::lab::{CLIENT_IF, Lab, LabOptions, LabPrograms, Process, interrupted, is_root};
-use crate::phones::{Expected, Family, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress};
+use crate::phones::{
+    Expected, Family, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress, Registering,
+    raise_open_files,
+};
 use crate::server::Place;
 use crate::site::{self, Site, SiteOptions, TIME_ZONE};
 
@@ -30,6 +35,9 @@ const NEW_TIME_ZONE: &str = "GMT Standard/Daylight Time";
 
 /// Phones, spread over the site, that are watched for the change.
 const WATCHED: usize = 64;
+
+/// How long phones may take to be registered again after the change.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// Phones whose configuration is rendered by `tftp-edge render` too, a process each.
 const RENDERED: usize = 8;
@@ -53,17 +61,19 @@ pub struct Demo {
     pub mode: Mode,
     pub loopback: bool,
     pub boot: Run,
+    pub registrations: Registrations,
     /// Seconds from the change of the setting until the watched phones are served the new files.
     pub change_live_s: f64,
     pub refetch: Run,
 }
 
 impl Demo {
-    /// Whether every phone got everything.
+    /// Whether every phone got everything, and is registered.
     pub fn is_complete(&self) -> bool {
-        [&self.boot, &self.refetch]
+        let has_all = [&self.boot, &self.refetch]
             .iter()
-            .all(|run| run.failed == 0 && run.booted == run.phones)
+            .all(|run| run.failed == 0 && run.booted == run.phones);
+        has_all && self.registrations.is_complete()
     }
 }
 
@@ -97,6 +107,27 @@ pub fn run(options: &DemoOptions, mut say: impl FnMut(&str)) -> Result<Demo> {
         _ => None,
     };
     Show::new(&options, Some(&lab))?.play(say)
+}
+
+/// What was seen while the phones were on.
+struct Told {
+    /// What the daemon said and had used when all had registered.
+    after: Metrics,
+    cpu: Duration,
+    change_live_s: f64,
+    refetch: Run,
+}
+
+/// Returns when every phone is registered or has failed, or `within` has passed.
+fn wait_for_phones(progress: &Progress, phones: usize, within: Option<Duration>) {
+    let started = Instant::now();
+    while !interrupted() && within.is_none_or(|within| started.elapsed() < within) {
+        let failed = Progress::read(&progress.failed);
+        if progress.all_registered() + failed >= phones as u64 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Everything a demonstration plays with.
@@ -139,6 +170,9 @@ impl<'lab> Show<'lab> {
             options.mode,
             transfers,
         )?;
+        edge.register("")?;
+        // The daemon has a connection with each phone, and takes over how many it may have.
+        raise_open_files(options.phones as u64 * 2 + 1024)?;
         Ok(Self {
             options: options.clone(),
             edge,
@@ -167,15 +201,66 @@ impl<'lab> Show<'lab> {
             begun.elapsed().as_secs_f64()
         ));
 
-        say("the power is back: all phones boot");
+        say("the power is back: all phones boot, and register");
         let all = self.site.phones.clone();
-        let boot = self.fetch("boot", &all, &daemon)?;
+        // What they are given now, whatever is expected of others later.
+        let oracle = self.site.oracle.clone();
+        let mut options = FleetOptions::new(self.edge.address());
+        options.ramp = self.options.ramp;
+        options.registration = Some(Registering::default());
+        let fleet = Fleet {
+            phones: &all,
+            oracle: &oracle,
+            options,
+        };
+        let progress = Progress::default();
+        let before = self.edge.metrics()?;
+        let cpu_before = daemon.cpu_time()?;
+        let (report, told) = fleet.stay(self.client, &progress, || {
+            self.while_registered(&all, &progress, &mut daemon, &mut say)
+        })?;
+        daemon.stop()?;
+        let cpu = (told.cpu - cpu_before).as_secs_f64();
+        Ok(Demo {
+            mode: self.options.mode,
+            loopback: self.options.loopback,
+            boot: Run::new("boot", &report, &before, &told.after, cpu),
+            registrations: Registrations::new(report.phones, &report.registration),
+            change_live_s: told.change_live_s,
+            refetch: told.refetch,
+        })
+    }
+
+    /// From the power cut to the end: the phones boot, register, and stay registered.
+    fn while_registered(
+        &mut self,
+        all: &[PhoneSpec],
+        progress: &Progress,
+        daemon: &mut Process,
+        say: &mut impl FnMut(&str),
+    ) -> Result<Told> {
+        let edge = &self.edge;
+        let watched = Watched {
+            title: "boot",
+            phones: all,
+            progress,
+            storm: Some(&|| edge.storm().ok()),
+        };
+        watch(&watched, || wait_for_phones(progress, all.len(), None));
+        // The last acknowledgements are still on their way.
+        thread::sleep(Duration::from_millis(200));
+        let (cpu, after) = (daemon.cpu_time()?, self.edge.metrics()?);
         ensure!(!interrupted(), "interrupted");
         ensure!(
             daemon.is_running(),
             "the daemon ended:\n{}",
             daemon.log_tail()
         );
+        say(&format!(
+            "{} of {} phones are registered",
+            progress.all_registered(),
+            all.len()
+        ));
 
         say(&format!(
             "time_zone becomes {NEW_TIME_ZONE} for the whole site"
@@ -187,13 +272,12 @@ impl<'lab> Show<'lab> {
         let change_live_s = changed.elapsed().as_secs_f64();
         self.render_all()?;
         let configurations = self.site.configurations_only();
-        let refetch = self.fetch("configurations", &configurations, &daemon)?;
+        let refetch = self.fetch("configurations", &configurations, daemon)?;
+        wait_for_phones(progress, all.len(), Some(BACK_WITHIN));
         ensure!(!interrupted(), "interrupted");
-        daemon.stop()?;
-        Ok(Demo {
-            mode: self.options.mode,
-            loopback: self.options.loopback,
-            boot,
+        Ok(Told {
+            after,
+            cpu,
             change_live_s,
             refetch,
         })
@@ -233,9 +317,13 @@ impl<'lab> Show<'lab> {
         let progress = Progress::default();
         let before = self.edge.metrics()?;
         let cpu_before = daemon.cpu_time()?;
-        let report = watch(title, phones, &progress, || {
-            fleet.boot(self.client, &progress)
-        })?;
+        let watched = Watched {
+            title,
+            phones,
+            progress: &progress,
+            storm: None,
+        };
+        let report = watch(&watched, || fleet.boot(self.client, &progress))?;
         // The last acknowledgements are still on their way.
         thread::sleep(Duration::from_millis(200));
         let cpu = daemon.cpu_time()? - cpu_before;

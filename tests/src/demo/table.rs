@@ -130,7 +130,7 @@ fn kernel_cpu(before: &Metrics, after: &Metrics) -> Option<f64> {
     Some(seconds.iter().sum())
 }
 
-fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+pub(super) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1000.0
 }
 

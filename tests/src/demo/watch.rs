@@ -1,4 +1,4 @@
-//! Live progress of a fleet.
+//! Live progress of a fleet: the files of its boot, and the drain of its registrations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -7,25 +7,40 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tftp_ebpf::stage::Stage;
 
-use crate::phones::{PhoneSpec, Progress};
+use crate::phones::{Over, PhoneSpec, Progress};
+
+/// How often the daemon is asked what it sees.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// What is watched.
+pub struct Watched<'w> {
+    pub title: &'w str,
+    pub phones: &'w [PhoneSpec],
+    pub progress: &'w Progress,
+    /// How the daemon calls the state of the storm, of fleets that register.
+    pub storm: Option<&'w (dyn Fn() -> Option<String> + Sync)>,
+}
 
 /// Shows bars on standard error, if it is a terminal, while `work` runs.
-pub fn watch<T: Send>(
-    title: &str,
-    phones: &[PhoneSpec],
-    progress: &Progress,
-    work: impl FnOnce() -> T + Send,
-) -> T {
-    let bars = Bars::new(title, phones);
+pub fn watch<T>(watched: &Watched<'_>, work: impl FnOnce() -> T) -> T {
+    let bars = Bars::new(watched);
+    let progress = watched.progress;
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             let started = Instant::now();
+            let mut storm = String::new();
+            let mut asked = Duration::ZERO;
             while !done.load(Ordering::Relaxed) {
-                bars.show(progress, started.elapsed());
+                let elapsed = started.elapsed();
+                if let Some(ask) = watched.storm.filter(|_| elapsed >= asked) {
+                    asked = elapsed + ASK_EVERY;
+                    storm = ask().unwrap_or_default();
+                }
+                bars.show(progress, elapsed, &storm);
                 thread::sleep(Duration::from_millis(100));
             }
-            bars.show(progress, started.elapsed());
+            bars.show(progress, started.elapsed(), &storm);
             bars.clear();
         });
         // Also when the work panics: the scope waits for the bars.
@@ -46,10 +61,13 @@ struct Bars {
     all: MultiProgress,
     phones: ProgressBar,
     stages: Vec<(Stage, ProgressBar)>,
+    /// All phones, SCCP, SIP; none of fleets that do not register.
+    registered: Option<[ProgressBar; 3]>,
 }
 
 impl Bars {
-    fn new(title: &str, phones: &[PhoneSpec]) -> Self {
+    fn new(watched: &Watched<'_>) -> Self {
+        let phones = watched.phones;
         let style = ProgressStyle::with_template("{prefix:>12} [{bar:40}] {pos:>7}/{len:7} {msg}")
             .expect("the template is a valid one")
             .progress_chars("=> ");
@@ -59,7 +77,7 @@ impl Bars {
             bar.set_prefix(prefix.to_owned());
             bar
         };
-        let top = bar(title, phones.len() as u64);
+        let top = bar(watched.title, phones.len() as u64);
         let mut expected = [0_u64; Stage::COUNT];
         for name in phones.iter().flat_map(|phone| &phone.files) {
             expected[Stage::of_name(name.to_ascii_lowercase().as_bytes()) as usize] += 1;
@@ -69,14 +87,27 @@ impl Bars {
             .filter(|&stage| expected[stage as usize] > 0)
             .map(|stage| (stage, bar(stage.as_str(), expected[stage as usize])))
             .collect();
+        let of = |protocol| {
+            let phones = phones.iter();
+            let phones = phones.filter(|phone| phone.family.protocol() == protocol);
+            phones.count() as u64
+        };
+        let registered = watched.storm.map(|_| {
+            [
+                bar("registered", phones.len() as u64),
+                bar("sccp", of("sccp")),
+                bar("sip", of("sip")),
+            ]
+        });
         Self {
-            all,
             phones: top,
             stages,
+            registered,
+            all,
         }
     }
 
-    fn show(&self, progress: &Progress, elapsed: Duration) {
+    fn show(&self, progress: &Progress, elapsed: Duration, storm: &str) {
         let read = Progress::read;
         let files = progress.all_files() as f64 / elapsed.as_secs_f64().max(0.001);
         let failed = read(&progress.failed);
@@ -86,6 +117,7 @@ impl Bars {
             read(&progress.bytes) / 1_000_000,
             read(&progress.resends),
         ));
+        self.show_registered(progress, elapsed, storm);
         for (stage, bar) in &self.stages {
             let files = read(&progress.files[*stage as usize]);
             // The images a .loads file names are known only when it has come.
@@ -94,6 +126,31 @@ impl Bars {
             }
             bar.set_position(files);
         }
+    }
+
+    /// `elapsed` is the time since the power is back.
+    fn show_registered(&self, progress: &Progress, elapsed: Duration, storm: &str) {
+        let Some([all, sccp, sip]) = &self.registered else {
+            return;
+        };
+        let over = |over: Over| Progress::read(&progress.registered[over as usize]);
+        let [over_sccp, over_sip] = [over(Over::Sccp), over(Over::SipTcp) + over(Over::SipUdp)];
+        sccp.set_position(over_sccp);
+        sip.set_position(over_sip);
+        let registered = over_sccp + over_sip;
+        all.set_position(registered);
+        let booting = Progress::read(&progress.started)
+            .saturating_sub(Progress::read(&progress.booted) + Progress::read(&progress.failed));
+        let waiting = Progress::read(&progress.booted).saturating_sub(registered);
+        let rate = registered as f64 / elapsed.as_secs_f64().max(0.001);
+        let left = all.length().unwrap_or(0).saturating_sub(registered) as f64;
+        let to_go = match registered {
+            0 => String::new(),
+            _ => format!(", {:.0} s to go", left / rate),
+        };
+        all.set_message(format!(
+            "{booting} boot, {waiting} wait for their turn, {rate:.0}/s{to_go} {storm}"
+        ));
     }
 
     fn clear(&self) {

@@ -136,6 +136,8 @@ impl Lab {
         server.ip(&["-6", "route", "add", &v6, "via", &via_v6])?;
         client.ip(&["route", "add", "local", &v4, "dev", "lo"])?;
         client.ip(&["-6", "route", "add", "local", &v6, "dev", "lo"])?;
+        // Phones repeat a SYN after 1, 3, 7 and 15 seconds; Linux would do so every second first.
+        client.set_sysctl("net/ipv4/tcp_syn_linear_timeouts", "0")?;
         // A local route is enough to bind to for IPv4, but not for IPv6.
         client.set_sysctl("net/ipv6/ip_nonlocal_bind", "1")
     }

@@ -14,6 +14,12 @@ pub enum Family {
     Sccp7940,
     /// The oldest: as the 7940, with a stray NUL behind the mode of every request.
     Sccp7960Old,
+    /// 6911 and its like: SCCP with trust lists.
+    Sccp6911,
+    /// 7941 and 7961 with SCCP firmware 8.5 to 9.4.
+    Sccp7941,
+    /// 7945 to 7975 with the last SCCP firmware.
+    Sccp7965,
     /// 7941 to 7965 with SIP firmware 8.5 to 9.4: trust lists first, no options.
     Sip7961,
     /// 8851 and its like: trust lists around the configuration, large blocks.
@@ -21,9 +27,12 @@ pub enum Family {
 }
 
 impl Family {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::Sccp7940,
         Self::Sccp7960Old,
+        Self::Sccp6911,
+        Self::Sccp7941,
+        Self::Sccp7965,
         Self::Sip7961,
         Self::Sip8851,
     ];
@@ -33,6 +42,9 @@ impl Family {
         match self {
             Self::Sccp7940 => "7940",
             Self::Sccp7960Old => "7960",
+            Self::Sccp6911 => "6911",
+            Self::Sccp7941 => "7941",
+            Self::Sccp7965 => "7965",
             Self::Sip7961 => "7961",
             Self::Sip8851 => "8851",
         }
@@ -40,7 +52,11 @@ impl Family {
 
     pub const fn protocol(self) -> &'static str {
         match self {
-            Self::Sccp7940 | Self::Sccp7960Old => "sccp",
+            Self::Sccp7940
+            | Self::Sccp7960Old
+            | Self::Sccp6911
+            | Self::Sccp7941
+            | Self::Sccp7965 => "sccp",
             Self::Sip7961 | Self::Sip8851 => "sip",
         }
     }
@@ -67,16 +83,26 @@ impl Family {
             Self::Sccp7940 | Self::Sccp7960Old => vec![
                 ctl,
                 config,
-                format!("{user_locale}/7960-dictionary.xml"),
+                format!("{user_locale}/{}", self.dictionary()),
                 format!("{network_locale}/7960-tones.xml"),
                 "RINGLIST.XML".into(),
+            ],
+            // Dial rules and soft keys come over SCCP.
+            Self::Sccp6911 | Self::Sccp7941 | Self::Sccp7965 => vec![
+                ctl,
+                itl,
+                "ITLFile.tlv".into(),
+                config,
+                format!("{user_locale}/{}", self.dictionary()),
+                tones,
+                "Ringlist.xml".into(),
             ],
             Self::Sip7961 => vec![
                 ctl,
                 itl,
                 "ITLFile.tlv".into(),
                 config,
-                format!("{user_locale}/mk-sip.jar"),
+                format!("{user_locale}/{}", self.dictionary()),
                 tones,
                 dial_template.clone(),
                 soft_keys.clone(),
@@ -86,7 +112,7 @@ impl Family {
                 itl,
                 "ITLFile.tlv".into(),
                 config,
-                format!("{user_locale}/sl-be-sip.jar"),
+                format!("{user_locale}/{}", self.dictionary()),
                 tones,
                 "AppDialRules.xml".into(),
                 ctl,
@@ -96,10 +122,26 @@ impl Family {
         names.into_iter().map(Into::into).collect()
     }
 
+    /// The file with its texts, of those families that have one.
+    const fn dictionary(self) -> &'static str {
+        match self {
+            Self::Sccp6911 => "rtl-sccp.jar",
+            Self::Sccp7941 => "mk-sccp.jar",
+            Self::Sccp7965 => "be-sccp.jar",
+            Self::Sip7961 => "mk-sip.jar",
+            Self::Sip8851 => "sl-be-sip.jar",
+            Self::Sccp7940 | Self::Sccp7960Old => "7960-dictionary.xml",
+        }
+    }
+
     /// Whether it asks over HTTP first: enterprise firmware from about 9 on.
     pub const fn knows_http(self) -> bool {
         match self {
-            Self::Sccp7940 | Self::Sccp7960Old => false,
+            Self::Sccp7940
+            | Self::Sccp7960Old
+            | Self::Sccp6911
+            | Self::Sccp7941
+            | Self::Sccp7965 => false,
             Self::Sip7961 | Self::Sip8851 => true,
         }
     }
@@ -108,7 +150,7 @@ impl Family {
     pub fn request(self, name: Arc<str>) -> Request {
         let mut request = Request::plain(name);
         match self {
-            Self::Sccp7940 | Self::Sip7961 => {}
+            Self::Sccp7940 | Self::Sccp6911 | Self::Sccp7941 | Self::Sccp7965 | Self::Sip7961 => {}
             Self::Sccp7960Old => request.tail = b"\0",
             // No trace shows what they ask for; this is what their boot loader's kin ask for.
             Self::Sip8851 => {

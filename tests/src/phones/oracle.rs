@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use tftp_ebpf::name::{KEY_LEN, normalise};
 
+use super::registration::Buttons;
+
 /// What a phone must be given for a name.
 #[derive(Clone, Debug)]
 pub enum Expected {
@@ -24,6 +26,12 @@ pub trait Oracle: Sync {
     fn check(&self, name: &str, content: &[u8]) -> Result<(), String> {
         let _ = content;
         Err(format!("nobody can judge {name}"))
+    }
+
+    /// What the buttons of a phone must be, if anybody knows.
+    fn buttons(&self, device: &str) -> Option<&Buttons> {
+        let _ = device;
+        None
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tftp_ebpf::stage::Stage;
 
-use super::FileResult;
+use super::{FileResult, RegistrationReport};
 
 /// Failures that are told with their reason.
 const TOLD: usize = 20;
@@ -43,20 +43,21 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// Microseconds from a phone's power-on to its last file.
     pub boot_us: Histogram<u64>,
+    pub registration: RegistrationReport,
     /// The first of them.
     pub failures: Vec<PhoneFailure>,
-    /// From the first power-on to the end of the last phone.
+    /// From the first power-on to the end of the last phone's boot.
     pub took: Duration,
     /// CPU time of the threads that played the phones.
     pub cpu: Duration,
 }
 
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     // Three digits, growing as needed: a bound would silently clip what is worst.
     Histogram::new(3).expect("three significant digits are a valid precision")
 }
 
-fn record(histogram: &mut Histogram<u64>, time: Duration) {
+pub(super) fn record(histogram: &mut Histogram<u64>, time: Duration) {
     let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     histogram
         .record(us)
@@ -81,6 +82,7 @@ impl Report {
             failed: 0,
             stages: (0..Stage::COUNT).map(|_| stage()).collect(),
             boot_us: histogram(),
+            registration: RegistrationReport::new(),
             failures: Vec::new(),
             took: Duration::ZERO,
             cpu: Duration::ZERO,
@@ -155,12 +157,13 @@ impl Report {
             add(&mut mine.first_answer_us, &theirs.first_answer_us);
         }
         add(&mut self.boot_us, &other.boot_us);
+        self.registration.merge(other.registration);
         self.failures.extend(other.failures);
         self.failures.truncate(TOLD);
     }
 }
 
-fn add(mine: &mut Histogram<u64>, theirs: &Histogram<u64>) {
+pub(super) fn add(mine: &mut Histogram<u64>, theirs: &Histogram<u64>) {
     mine.add(theirs)
         .expect("histograms that resize take any value");
 }

@@ -35,6 +35,7 @@ mod neighbours;
 mod outage;
 mod provisioning;
 mod raw;
+mod registration;
 mod scan;
 mod sip;
 mod sip_hostile;

@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Rung;
 use tftp_edge_tests::lab::{CLIENT_IF, Capture, Impairment, LabPrograms, Side};
-use tftp_edge_tests::phones::Progress;
-use tftp_edge_tests::rig::{Rig, answers, ensure_all_booted};
+use tftp_edge_tests::phones::registration::{Habits, Setback};
+use tftp_edge_tests::phones::{Progress, Registering};
+use tftp_edge_tests::rig::{Rig, answers, ensure_all_booted, ensure_all_registered, run};
 use tftp_edge_tests::site::{Site, SiteOptions};
 
 on_every_rung!(a_site_boots, a_site_boots_over_a_bad_wire);
@@ -76,4 +77,43 @@ fn a_site_boots_over_a_bad_wire(rig: &mut Rig<'_>) -> Result<()> {
         .grown(&before, "tftp_edge_tftp_retransmitted_blocks_total", &[]);
     ensure!(resent > 0.0, "nothing was sent again");
     capture.finish()?.ensure_sound()
+}
+
+/// Registrations a second that the registrar is throttled to, and phones that come at once.
+const PER_SECOND: u32 = 200;
+const STORMING: usize = 1000;
+
+#[test]
+fn a_throttled_registrar_takes_every_phone_of_a_storm_in_its_turn() {
+    run(Rung::Socket, |rig| {
+        let mut site = Site::without_upgrades(STORMING);
+        rig.edge.register(&format!(
+            "max_registrations_per_second = {PER_SECOND}\nmin_wait_sccp_s = 1\n"
+        ))?;
+        rig.host(&mut site)?;
+        rig.start()?;
+        let phones = site.configurations_only();
+        let report = rig.boot(&site, &phones, &Progress::default(), |options| {
+            options.registration = Some(Registering {
+                habits: Habits {
+                    after_reject: Some(Duration::from_secs(2)),
+                    ..Habits::default()
+                },
+                says_farewell: false,
+            });
+        })?;
+        ensure_all_registered(&report)?;
+        let registration = &report.registration;
+        let ideal = STORMING as f64 / f64::from(PER_SECOND);
+        let drain = registration.drain().as_secs_f64();
+        ensure!(
+            drain > ideal / 2.0,
+            "{STORMING} phones in {drain} s: nobody was held back"
+        );
+        let turned_away = registration.setbacks(Setback::RetryAfter);
+        ensure!(turned_away > 0, "{registration:?}");
+        // Who is told when to come is let in then; only what SCCP cannot say is guessed.
+        ensure!(registration.asks_each.mean() < 3.0, "{registration:?}");
+        Ok(())
+    });
 }

@@ -1,4 +1,5 @@
-//! A phone's connection for HTTP, kept from one file to the next while the server keeps it.
+//! A phone's connection: for HTTP, kept from one file to the next while the server keeps it, or to a
+//! registrar.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -29,8 +30,8 @@ impl Connection {
         })
     }
 
-    pub(super) fn ask(&mut self, request: &str) -> io::Result<()> {
-        self.out.extend_from_slice(request.as_bytes());
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.extend_from_slice(bytes);
         self.flush()
     }
 
@@ -43,6 +44,18 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// The address of ours, once the connection is made; an error if it could not be.
+    pub(super) fn local_if_made(&self) -> io::Result<Option<SocketAddr>> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => self.stream.local_addr().map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What has come; none if there is nothing more at the moment, nothing in it at the end.
