@@ -1,4 +1,4 @@
-//! What the tests and `lint` call: TFTP clients, capture tools, promtool, clippy and rustfmt.
+//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, promtool, clippy and rustfmt.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::ui::Step;
 use crate::workspace::{Workspace, on_path};
 
 /// The Debian package of each program the tests call.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("tftp", "tftp-hpa"),
     ("atftp", "atftp"),
     ("busybox", "busybox"),
@@ -22,6 +22,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("ethtool", "ethtool"),
     ("dnsmasq", "dnsmasq-base"),
     ("bpftool", "bpftool"),
+    ("sipp", "sip-tester"),
 ];
 
 /// The programs of [`PROGRAMS`], whoever installed them.
