@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod memory;
 mod napi;
+mod registrar;
 mod republish;
 mod runs;
 mod scale;
@@ -39,6 +40,8 @@ pub enum Part {
     E,
     /// Time and memory for 100,000 devices
     F,
+    /// Registrations per CPU second, and memory of each
+    G,
 }
 
 /// What can be chosen about a run.
@@ -100,6 +103,7 @@ pub fn run(
             Part::D => vec![memory::measure(options, &mut say)?],
             Part::E => vec![http::measure(options, &mut say)?],
             Part::F => vec![scale::measure(options, &mut say)?],
+            Part::G => registrar::measure(options, &mut say)?,
         };
         for table in tables {
             show(&table);
