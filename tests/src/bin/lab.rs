@@ -54,7 +54,12 @@ enum Command {
     /// Needs root, and takes some minutes; a machine that does nothing else gives better figures.
     Bench {
         /// Parts to measure, as in a,c
-        #[arg(long, value_enum, value_delimiter = ',', default_value = "a,b,c,d,e,f,g")]
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "a,b,c,d,e,f,g"
+        )]
         only: Vec<Part>,
         /// Small and short: shows that it works, and measures little
         #[arg(long)]

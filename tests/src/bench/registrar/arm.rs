@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
@@ -11,8 +11,14 @@ use tftp_edge::inventory::Protocol;
 
 use super::edge::{EdgeRegistrar, Registers};
 use super::kamailio::Kamailio;
-use crate::bench::runs::cpu_time;
+use crate::bench::runs::{cpu_time, cpu_time_of};
 use crate::lab::{Namespace, PHONES_V4, Process, SERVER_V4};
+
+/// The thread of ours that writes registrations behind.
+const STORE: &str = "register-store";
+
+/// It writes every two seconds at least: after so long without work, all is written.
+const WRITTEN_AFTER: Duration = Duration::from_millis(2500);
 
 /// A namespace with a loopback where the registrar and all phones have their addresses.
 pub fn loopback() -> Result<Namespace> {
@@ -119,6 +125,28 @@ impl Running<'_> {
     /// CPU time of all its processes and threads.
     pub fn cpu_time(&self) -> Result<Duration> {
         self.pids.iter().map(|&pid| cpu_time(pid)).sum()
+    }
+
+    /// The part of [`cpu_time`](Self::cpu_time) that went into writing registrations behind.
+    pub fn store_time(&self) -> Result<Duration> {
+        self.pids.iter().map(|&pid| cpu_time_of(pid, STORE)).sum()
+    }
+
+    /// Waits until all that was registered is written. Kamailio has nowhere to write it to.
+    pub fn settle(&self) -> Result<()> {
+        let Kind::Edge(_) = self.arm.kind else {
+            return Ok(());
+        };
+        let (mut before, mut since) = (self.store_time()?, Instant::now());
+        while since.elapsed() < WRITTEN_AFTER {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = self.store_time()?;
+            // It looks around often, for microseconds.
+            if now.saturating_sub(before) > Duration::from_millis(1) {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
     }
 
     /// Memory that is its own, in bytes: what its processes share is counted once.

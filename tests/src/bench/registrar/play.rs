@@ -34,6 +34,8 @@ pub struct Played {
     pub samples: Vec<(Phase, Sample)>,
     /// The first and the last phones of the population to register.
     pub ends: Option<[Sample; 2]>,
+    /// CPU time for writing them behind, which is in that of the first registrations.
+    pub behind: Duration,
     /// What the registrar's memory has grown by in the first registrations, for each, in bytes.
     pub memory: f64,
 }
@@ -73,7 +75,12 @@ pub fn play(running: &mut Running<'_>, case: &Case<'_>) -> Result<Played> {
     for &phase in case.phases() {
         let sample = match phase {
             Phase::First => {
-                let (sample, ends) = first(running, &mut *crowd, case)?;
+                let store_before = running.store_time()?;
+                let (mut sample, ends) = first(running, &mut *crowd, case)?;
+                let so_far = running.cpu_time()?;
+                running.settle()?;
+                sample.used += running.cpu_time()?.saturating_sub(so_far);
+                played.behind = running.store_time()?.saturating_sub(store_before);
                 played.ends = ends;
                 let grown = running.memory()?.saturating_sub(before);
                 played.memory = grown as f64 / f64::from(phones);
