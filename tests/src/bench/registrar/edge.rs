@@ -1,8 +1,9 @@
 //! tftp-edge as a registrar, with the phones in its inventory.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use tftp_edge::inventory::Protocol;
@@ -15,6 +16,8 @@ use crate::server::Place;
 /// What it runs with.
 pub struct EdgeRegistrar<'n> {
     edge: Edge<'n>,
+    /// What it writes registrations to.
+    store: PathBuf,
 }
 
 impl<'n> EdgeRegistrar<'n> {
@@ -32,17 +35,29 @@ impl<'n> EdgeRegistrar<'n> {
         fs::write(&csv, population::csv(registers.protocol, registers.phones))
             .with_context(|| format!("writing {}", csv.display()))?;
         edge.import(&csv)?;
-        Ok(Self { edge })
+        let store = folder.join("registrations.db");
+        Ok(Self { edge, store })
     }
 
     /// Starts it with nobody registered; returns when it is ready.
     pub fn start(&self) -> Result<Process> {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = self.store.clone().into_os_string();
+            file.push(suffix);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("removing {}", file.display()));
+                }
+                _ => {}
+            }
+        }
         self.edge.start()
     }
 
-    /// How many phones it has registered, by itself.
+    /// How many phones it has registered: it lists them, each once.
     pub fn registered(&self) -> Result<u64> {
-        Ok(self.edge.metrics()?.sum("tftp_edge_registrations", &[]) as u64)
+        let listed = self.edge.command(&["registrations", "--json"])?;
+        Ok(listed.iter().filter(|&&byte| byte == b'\n').count() as u64)
     }
 }
 
@@ -62,31 +77,38 @@ impl Registers {
         }
     }
 
-    /// Phones keep what they ask for, as at Kamailio: none is to leave before the round is over.
+    /// Phones are granted what they ask for, without a cut, as at Kamailio: none is to leave before
+    /// the round is over.
     fn section(&self, address: IpAddr) -> String {
         let listen = SocketAddr::from((address, self.port()));
-        let (sip, sccp) = match self.protocol {
-            Protocol::Sip => (format!("listen = [\"{listen}\"]"), "enabled = false".into()),
-            Protocol::Sccp => ("enabled = false".into(), format!("listen = [\"{listen}\"]")),
-        };
         let require = if self.digest { "always" } else { "never" };
-        format!(
-            r#"
-[register]
-mode = "registrar"
-
+        let section = match self.protocol {
+            Protocol::Sip => format!(
+                r#"
 [register.sip]
-{sip}
+listen = ["{listen}"]
 
 [register.sip.digest]
 require = "{require}"
 
 [register.sip.expires]
 max_s = 3600
+cut_percent = 0
 
 [register.sccp]
-{sccp}
+enabled = false
 "#
-        )
+            ),
+            Protocol::Sccp => format!(
+                r#"
+[register.sccp]
+listen = ["{listen}"]
+
+[register.sip]
+enabled = false
+"#
+            ),
+        };
+        format!("\n[register]\nmode = \"registrar\"\n{section}")
     }
 }
