@@ -8,6 +8,7 @@ mod http;
 mod load;
 mod memory;
 mod napi;
+mod registrar;
 mod republish;
 mod runs;
 mod scale;
@@ -40,6 +41,8 @@ pub enum Part {
     E,
     /// Time and memory for 100,000 devices
     F,
+    /// Registrations per CPU second, and memory of each
+    G,
     /// Kernel time to look for registrations
     H,
 }
@@ -103,6 +106,7 @@ pub fn run(
             Part::D => vec![memory::measure(options, &mut say)?],
             Part::E => vec![http::measure(options, &mut say)?],
             Part::F => vec![scale::measure(options, &mut say)?],
+            Part::G => registrar::measure(options, &mut say)?,
             Part::H => vec![classify::measure(options, &mut say)?],
         };
         for table in tables {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -61,11 +62,26 @@ pub fn maps_of(pid: u32) -> Result<HashMap<u32, u64>> {
 /// CPU time of all threads a process has now. Finer than clock ticks, which a kernel path that
 /// leaves the daemon idle would round to nothing.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
+    cpu_time_where(pid, |_| true)
+}
+
+/// The same of its threads of this name.
+pub fn cpu_time_of(pid: u32, thread: &str) -> Result<Duration> {
+    cpu_time_where(pid, |task| {
+        fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == thread)
+    })
+}
+
+fn cpu_time_where(pid: u32, is_counted: impl Fn(&Path) -> bool) -> Result<Duration> {
     let folder = format!("/proc/{pid}/task");
     let mut total = 0;
     for task in fs::read_dir(&folder).with_context(|| format!("reading {folder}"))? {
+        let task = task?.path();
+        if !is_counted(&task) {
+            continue;
+        }
         // A thread may end between the two.
-        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
+        let Ok(text) = fs::read_to_string(task.join("schedstat")) else {
             continue;
         };
         let ran: Option<u64> = text

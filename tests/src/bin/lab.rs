@@ -50,12 +50,17 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Measure the kernel path, the daemon, regeneration and HTTP
+    /// Measure the kernel path, the daemon, regeneration, HTTP and the registrars
     ///
     /// Needs root, and takes some minutes; a machine that does nothing else gives better figures.
     Bench {
         /// Parts to measure, as in a,c
-        #[arg(long, value_enum, value_delimiter = ',', default_value = "a,b,c,d,e,f")]
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "a,b,c,d,e,f,g"
+        )]
         only: Vec<Part>,
         /// Small and short: shows that it works, and measures little
         #[arg(long)]

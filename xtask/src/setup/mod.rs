@@ -40,7 +40,11 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Option<Toolchain>> {
     tools::lints(toolchain.as_ref(), steps.next("BPF lints"), &mut installed);
     tools::programs(steps.next("test tools"), &mut installed);
     tools::promtool(workspace, steps.next("promtool"), &mut installed);
-    services::find(workspace, steps.next("DHCP servers, lldpd"), &mut installed);
+    services::find(
+        workspace,
+        steps.next("DHCP servers, lldpd, Kamailio"),
+        &mut installed,
+    );
     privileges(steps.next("privileges"));
 
     let took = ui::seconds(started.elapsed());

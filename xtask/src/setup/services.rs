@@ -1,5 +1,6 @@
-//! DHCP servers and lldpd, which the tests run in the lab. Installed, they would start on this
-//! machine and answer its network; so they are unpacked, with the libraries they need.
+//! DHCP servers, lldpd and Kamailio, which the tests and the benchmark run in the lab. Installed,
+//! they would start on this machine and answer its network; so they are unpacked, with the libraries
+//! they need.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,13 +13,15 @@ use crate::ui::Step;
 use crate::workspace::{Workspace, on_path};
 
 /// The Debian package of each program, and where it is in there.
-const PROGRAMS: [(&str, &str, &str); 6] = [
+const PROGRAMS: [(&str, &str, &str); 8] = [
     ("dhcpd", "isc-dhcp-server", "usr/sbin"),
     ("dhclient", "isc-dhcp-client", "sbin"),
     ("kea-dhcp4", "kea-dhcp4-server", "usr/sbin"),
     ("kea-dhcp6", "kea-dhcp6-server", "usr/sbin"),
     ("lldpd", "lldpd", "usr/sbin"),
     ("lldpcli", "lldpd", "usr/sbin"),
+    ("kamailio", "kamailio", "usr/sbin"),
+    ("kamcmd", "kamailio", "usr/sbin"),
 ];
 
 /// The folder beside our tools' programs that the packages are unpacked in.
@@ -63,18 +66,24 @@ fn unpack(
     apt::unpack(&apt::needed(&packages, step)?, &unpacked, step)?;
     // Documentation and translations.
     let _ = fs::remove_dir_all(unpacked.join("usr/share"));
-    let libraries = library_folders(&unpacked)?;
+    let machine = machine_folder(&unpacked)?;
     for (program, _, folder) in missing {
         anyhow::ensure!(
             unpacked.join(folder).join(program).is_file(),
             "{program} is not where its package used to have it"
         );
+        let before = match *program {
+            // It looks for its modules where the package would have put them.
+            "kamailio" => "-L \"$libraries/kamailio/modules\" ",
+            _ => "",
+        };
         // Found from where the script is, so that the tools can be moved.
         let script = format!(
             "#!/bin/sh\n\
              root=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/{FOLDER}\n\
-             export LD_LIBRARY_PATH=\"{libraries}\"\n\
-             exec \"$root/{folder}/{program}\" \"$@\"\n"
+             libraries=$root/usr/lib/{machine}\n\
+             export LD_LIBRARY_PATH=\"$root/usr/lib:$libraries:$libraries/kamailio\"\n\
+             exec \"$root/{folder}/{program}\" {before}\"$@\"\n"
         );
         let path = workspace.bin().join(program);
         fs::write(&path, script).with_context(|| format!("writing {}", path.display()))?;
@@ -83,14 +92,16 @@ fn unpack(
     Ok(())
 }
 
-/// `usr/lib` and the folders in it that are named after a machine, such as `x86_64-linux-gnu`.
-fn library_folders(unpacked: &Path) -> anyhow::Result<String> {
-    let mut folders = vec!["$root/usr/lib".to_owned()];
+/// The folder of `usr/lib` that is named after the machine, such as `x86_64-linux-gnu`.
+fn machine_folder(unpacked: &Path) -> anyhow::Result<String> {
     for entry in fs::read_dir(unpacked.join("usr/lib"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.contains("-linux-") {
-            folders.push(format!("$root/usr/lib/{name}"));
+            return Ok(name);
         }
     }
-    Ok(folders.join(":"))
+    anyhow::bail!(
+        "no folder of {} is named after a machine",
+        unpacked.join("usr/lib").display()
+    )
 }

@@ -1,4 +1,4 @@
-//! What the tests and `lint` call: TFTP clients, capture tools, promtool, clippy and rustfmt.
+//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, promtool, clippy and rustfmt.
 
 use std::fs;
 use std::process::Command;
