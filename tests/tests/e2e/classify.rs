@@ -93,6 +93,7 @@ impl<'lab> Site<'lab> {
             mode: register::Mode::Front,
             front: register::front::Settings {
                 servers: vec![SERVER_V4.into(), SERVER_V6.into()],
+                ..register::front::Settings::default()
             },
             ..register::Settings::default()
         };

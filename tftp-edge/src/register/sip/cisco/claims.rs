@@ -19,16 +19,29 @@ pub struct Claims {
 
 impl Claims {
     pub fn of_contact(params: Params<'_>) -> Self {
-        let text = |name: &str| params.value(name).map(unquoted);
-        let device = text(DEVICE_NAME).and_then(|it| ascii(&it)?.parse().ok());
-        let mac = text(INSTANCE).and_then(|it| mac_of_instance(ascii(&it)?));
-        let type_id = text(MODEL).and_then(|it| decimal(&it));
+        let [device, instance, model] = first_of(params, [DEVICE_NAME, INSTANCE, MODEL]);
+        let text = |value: Option<_>| value.map(unquoted);
+        let device = text(device).and_then(|it| ascii(&it)?.parse().ok());
+        let mac = text(instance).and_then(|it| mac_of_instance(ascii(&it)?));
+        let type_id = text(model).and_then(|it| decimal(&it));
         Self {
             device,
             mac,
             type_id,
         }
     }
+}
+
+/// The values of the first parameters of these names, found in one pass: every REGISTER is asked.
+fn first_of<'m, const N: usize>(params: Params<'m>, names: [&str; N]) -> [Option<&'m [u8]>; N] {
+    let mut found = [None; N];
+    for param in params.iter() {
+        let named = |name: &&str| param.name.eq_ignore_ascii_case(name.as_bytes());
+        if let Some(at) = names.iter().position(named) {
+            found[at].get_or_insert(param.value);
+        }
+    }
+    found.map(Option::flatten)
 }
 
 /// `<urn:uuid:00000000-0000-0000-0000-001122334455>`: the node of the UUID is the MAC address, and

@@ -3,13 +3,60 @@
 //! A line that goes on on the next one is its parts with white space between them (7.3.1): so CR and
 //! LF inside a value are white space too.
 
+/// Kinds of bytes, to be told by one look each: headers are read byte by byte, many times a second.
+pub struct Kind([bool; 256]);
+
+impl Kind {
+    /// Letters, digits, and these.
+    pub const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut kind = [false; 256];
+        let mut byte = 0;
+        while byte < kind.len() {
+            kind[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        Self(kind).with(others, true)
+    }
+
+    /// What can be seen, except for these.
+    pub const fn graphic_but(others: &[u8]) -> Self {
+        let mut kind = [false; 256];
+        let mut byte = 0;
+        while byte < kind.len() {
+            kind[byte] = (byte as u8).is_ascii_graphic();
+            byte += 1;
+        }
+        Self(kind).with(others, false)
+    }
+
+    const fn with(self, bytes: &[u8], are: bool) -> Self {
+        let mut kind = self.0;
+        let mut at = 0;
+        while at < bytes.len() {
+            kind[bytes[at] as usize] = are;
+            at += 1;
+        }
+        Self(kind)
+    }
+
+    pub fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte)]
+    }
+
+    pub fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|&byte| self.has(byte))
+    }
+}
+
+static TOKEN: Kind = Kind::alphanumeric_and(b"-.!%*_+`'~");
+
 /// A character of `token`.
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    TOKEN.has(byte)
 }
 
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+    !bytes.is_empty() && TOKEN.has_all(bytes)
 }
 
 pub const fn is_space(byte: u8) -> bool {
@@ -24,24 +71,20 @@ pub fn ascii(bytes: &[u8]) -> Option<&str> {
         .flatten()
 }
 
-/// Where `delimiter` is first, outside of quotes and angle brackets.
+/// Where `delimiter` is first, outside of quotes and angle brackets. Goes from one of them to the
+/// next: most values have none.
 pub fn find_outside(bytes: &[u8], delimiter: u8) -> Option<usize> {
-    let mut is_quoted = false;
-    let mut is_bracketed = false;
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'\\' if is_quoted => at += 1,
-            b'"' if !is_bracketed => is_quoted = !is_quoted,
-            _ if is_quoted => {}
-            b'<' => is_bracketed = true,
-            b'>' => is_bracketed = false,
-            _ if byte == delimiter && !is_bracketed => return Some(at),
-            _ => {}
-        }
-        at += 1;
+    loop {
+        let rest = bytes.get(at..)?;
+        let found = memchr::memchr3(delimiter, b'"', b'<', rest)?;
+        at += found
+            + match rest[found] {
+                b'"' => quoted_end(&rest[found..])?,
+                b'<' => memchr::memchr(b'>', &rest[found..])? + 1,
+                _ => return Some(at + found),
+            };
     }
-    None
 }
 
 /// The place behind the quote that closes a quoted string; `bytes` begins with its first quote.

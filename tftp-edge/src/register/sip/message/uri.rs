@@ -5,6 +5,11 @@ use std::net::IpAddr;
 
 use super::Params;
 use super::number::decimal;
+use super::text::Kind;
+
+static SCHEME: Kind = Kind::alphanumeric_and(b"+-.");
+static HOST: Kind = Kind::alphanumeric_and(b"-._");
+static VISIBLE: Kind = Kind::graphic_but(b"<>\"\\^`{|}");
 
 /// What a URI begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +37,12 @@ pub struct Uri<'m> {
 impl<'m> Uri<'m> {
     /// None if this is no URI.
     pub fn parse(raw: &'m [u8]) -> Option<Self> {
-        let is_visible = |&byte: &u8| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte);
         let colon = memchr::memchr(b':', raw)?;
         let (scheme, rest) = (&raw[..colon], &raw[colon + 1..]);
-        let names = |&byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
         if !scheme.first()?.is_ascii_alphabetic()
-            || !scheme.iter().all(names)
+            || !SCHEME.has_all(scheme)
             || rest.is_empty()
-            || !rest.iter().all(is_visible)
+            || !VISIBLE.has_all(rest)
         {
             return None;
         }
@@ -153,10 +156,7 @@ pub(super) fn host_port(raw: &[u8]) -> Option<(&[u8], Option<u16>)> {
     };
     let (host, port) = raw.split_at(end);
     let (host, port) = (host.trim_ascii(), port.trim_ascii());
-    let is_named = |host: &[u8]| {
-        let names = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        !host.is_empty() && host.iter().all(names)
-    };
+    let is_named = |host: &[u8]| !host.is_empty() && HOST.has_all(host);
     if !(is_named(host) || host.first() == Some(&b'[') && address(host).is_some()) {
         return None;
     }
