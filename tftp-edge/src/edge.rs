@@ -3,15 +3,19 @@
 //! The packet loops are threads of their own, and so is HTTP for phones; the tokio runtime here
 //! serves the control socket and metrics only, so a slow scrape never delays a block.
 
-use std::fmt;
+mod parts;
+mod signals;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
+
+pub use parts::Parts;
+use signals::Signals;
 
 use crate::alarms::Alarms;
 use crate::audit::{self, Auditor};
@@ -411,97 +415,11 @@ fn devices(library: &Library) -> sources::Devices {
     }
 }
 
-/// What has been started, in order. Dropping it stops the parts in reverse, so that no part ever
-/// runs without one it depends on; this is also the way out when a later part does not start.
-#[derive(Default)]
-pub struct Parts {
-    started: Vec<Part>,
-}
-
-struct Part {
-    name: &'static str,
-    stop: Box<dyn FnOnce() + Send>,
-}
-
-impl Parts {
-    /// A part that stops when it is dropped.
-    pub fn push(&mut self, name: &'static str, part: impl Send + 'static) {
-        self.push_with(name, move || drop(part));
-    }
-
-    /// A part with its own way to stop.
-    pub fn push_with(&mut self, name: &'static str, stop: impl FnOnce() + Send + 'static) {
-        let stop = Box::new(stop);
-        self.started.push(Part { name, stop });
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        while let Some(Part { name, stop }) = self.started.pop() {
-            stop();
-            tracing::debug!(part = name, "stopped");
-        }
-    }
-}
-
-impl fmt::Debug for Parts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.started.iter().map(|part| part.name);
-        formatter.debug_list().entries(names).finish()
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    /// Would otherwise end the process there and then, with the kernel program left attached.
-    hangup: Signal,
-}
-
-impl Signals {
-    /// Must be called inside a tokio runtime.
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The signal that ends the daemon.
-    async fn ending(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => tracing::warn!(
-                    signal = "SIGHUP",
-                    "ignored: the settings are read at the start only; restart to change them"
-                ),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::Mutex;
 
     use super::*;
-
-    #[test]
-    fn parts_stop_in_reverse_order() {
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let mut parts = Parts::default();
-        for name in ["kernel", "content", "sockets"] {
-            let order = Arc::clone(&order);
-            parts.push_with(name, move || order.lock().unwrap().push(name));
-        }
-        drop(parts);
-        assert_eq!(*order.lock().unwrap(), ["sockets", "content", "kernel"]);
-    }
 
     #[test]
     fn a_daemon_that_cannot_start_leaves_nothing_behind() {

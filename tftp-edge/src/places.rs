@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
@@ -90,6 +91,9 @@ impl Drop for Place {
 /// files is the account: each server adds to it what it wants, so that what was there before stays
 /// with the rest of the daemon. `key` is the setting that wants them.
 pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
+    /// Descriptors that servers wanted and did not get: what one is told to raise the limit to is
+    /// enough for those before it, too.
+    static MISSING: AtomicU64 = AtomicU64::new(0);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return wanted;
     };
@@ -102,11 +106,13 @@ pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
     let left = (limit - soft).max(limit / 4);
     let allowed = left.min(wanted as u64) as usize;
     if allowed < wanted {
+        let missing = needed.saturating_sub(hard);
+        let enough = hard + missing + MISSING.fetch_add(missing, Ordering::Relaxed);
         tracing::warn!(
             allowed,
             wanted,
             "fewer connections than {key}: the system allows {hard} open files; raise LimitNOFILE \
-             to {needed}"
+             to {enough}"
         );
     }
     allowed.max(1)

@@ -78,7 +78,7 @@ fn a_storm_comes_through(rig: &mut Rig<'_>) -> Result<()> {
         "{registered} phones were seen registered"
     );
     let status = String::from_utf8(rig.edge.command(&["status"])?)?;
-    ensure!(status.contains("registration: front"), "{status}");
+    ensure!(status.contains("register: front"), "{status}");
     rig.stop()
 }
 

@@ -17,7 +17,8 @@ use crate::misses::Rate;
 use crate::register::{Guard, KernelMode};
 
 /// What a CPU may sample: more than any wave of registrations that is let in, so that only what is
-/// refused or repeated is left out. The ring holds as many for longer than a tick.
+/// refused or repeated is left out. The ring holds what one CPU may sample at once; what several do
+/// in one tick may not find room, which is counted.
 const SAMPLES: u32 = 400;
 const SAMPLES_PER_SECOND: u32 = 2000;
 

@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 use self::registrations::Peer;
 use super::bounded::Bounded;
 use super::metrics::Metrics;
-use super::registration::Registration;
 use super::sources::Sources;
+use super::status::Register;
 
 /// A scrape every 15 seconds from a handful of collectors needs far less.
 const CONNECTIONS: usize = 64;
@@ -128,7 +128,7 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
     let look = move || {
         let reading = sources.read();
         // Worth knowing, and no reason to be taken out of service: others would have the storm.
-        let notice = Registration::new(&reading).and_then(|it| it.notice());
+        let notice = Register::new(&reading).and_then(|it| it.notice());
         (reading.not_ready(), notice)
     };
     match tokio::task::spawn_blocking(look).await {

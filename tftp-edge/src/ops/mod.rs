@@ -1,7 +1,6 @@
 //! What an operator sees of the daemon: log, metrics, health, the control socket, exit codes.
 
 mod bounded;
-mod classified;
 pub mod control;
 pub mod exit;
 pub mod http;
@@ -9,7 +8,6 @@ pub mod log;
 pub mod metrics;
 pub mod orders;
 pub mod phones;
-pub mod registration;
 pub mod registrations;
 pub mod sources;
 pub mod status;

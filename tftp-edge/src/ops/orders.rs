@@ -69,7 +69,8 @@ impl OrderError {
 }
 
 impl OrderCommand {
-    /// Ends with [`Exit::Data`] if a device was named that nobody knows; the others are told.
+    /// Ends with [`Exit::Data`] if a device was named that nobody knows, or a site without any; the
+    /// others are told.
     pub fn run(self, socket: &Path, out: &mut dyn Write) -> Result<Exit, OrderError> {
         let (order, args) = match self {
             Self::Reset(args) => (Order::Reset, args),
@@ -101,7 +102,7 @@ impl OrderCommand {
         if args.wait {
             wait(socket, &tickets, args.json, out)?;
         }
-        Ok(match all.unknown.is_empty() {
+        Ok(match all.unknown.is_empty() && all.empty_site.is_none() {
             true => Exit::Ok,
             false => Exit::Data,
         })
@@ -127,6 +128,7 @@ fn add(all: &mut Ordered, more: Ordered) {
     all.no_room += more.no_room;
     all.not_registered += more.not_registered;
     all.unknown.extend(more.unknown);
+    all.empty_site = all.empty_site.take().or(more.empty_site);
 }
 
 fn told(order: Order, ordered: &Ordered, is_dry: bool) -> String {
@@ -147,6 +149,9 @@ fn told(order: Order, ordered: &Ordered, is_dry: bool) -> String {
     if !ordered.unknown.is_empty() {
         let names: Vec<_> = ordered.unknown.iter().map(DeviceName::as_str).collect();
         text += &format!(", unknown: {}", names.join(", "));
+    }
+    if let Some(site) = &ordered.empty_site {
+        text += &format!(", no device is in site {site:?}");
     }
     text + "\n"
 }
@@ -195,6 +200,14 @@ mod tests {
         assert_eq!(
             told(Order::Restart, &Ordered::default(), true),
             "0 would be told to restart\n"
+        );
+        let mistyped = Ordered {
+            empty_site: Some("berln".to_owned()),
+            ..Ordered::default()
+        };
+        assert_eq!(
+            told(Order::Reset, &mistyped, false),
+            "0 will be told to reset, no device is in site \"berln\"\n"
         );
     }
 

@@ -199,6 +199,17 @@ impl Reading {
                 self.http.listeners_ended
             ));
         }
+        let (sccp, sip) = (&self.register.sccp, &self.register.sip);
+        for (what, ended) in [
+            ("SCCP listeners", sccp.listeners_ended),
+            ("SIP workers and listeners", sip.ended),
+        ] {
+            if ended > 0 {
+                reasons.push(format!(
+                    "{ended} {what} have ended; the log says why, restart the daemon"
+                ));
+            }
+        }
         for thread in self.content.ended.iter().chain(&self.register.ended) {
             reasons.push(format!(
                 "the {thread} thread has ended; the log says why, restart the daemon"
@@ -247,6 +258,18 @@ mod tests {
             problem: None,
         });
         reading
+    }
+
+    #[test]
+    fn a_registrar_that_takes_nothing_any_more_is_not_ready() {
+        let before = Sources::default().read().not_ready().len();
+        let mut reading = Sources::default().read();
+        reading.register.sccp.listeners_ended = 1;
+        reading.register.sip.ended = 2;
+        let reasons = reading.not_ready();
+        assert_eq!(reasons.len(), before + 2, "{reasons:?}");
+        assert!(reasons.iter().any(|it| it.starts_with("1 SCCP listeners")));
+        assert!(reasons.iter().any(|it| it.starts_with("2 SIP workers")));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What `tftp-edge status` tells: one structure for the control socket, JSON and people.
 
+mod classified;
+mod register;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,15 +10,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
 
-use super::classified::Classified;
 use super::exit::Exit;
-use super::registration::Registration;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
 use crate::http::Scheme;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
+pub use register::Register;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -36,7 +38,7 @@ pub struct Status {
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
     /// None where phones do not register.
-    pub registration: Option<Registration>,
+    pub register: Option<Register>,
     pub alarms: Vec<Alarm>,
 }
 
@@ -47,9 +49,6 @@ pub struct Kernel {
     /// Why the kernel side is off altogether.
     pub problem: Option<String>,
     pub interfaces: Vec<InterfaceStatus>,
-    /// What was seen of registrations, if anything was.
-    #[serde(default)]
-    pub registrations: Option<Classified>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,7 +121,6 @@ impl Status {
                 mode: kernel.mode(),
                 problem: kernel.problem.clone(),
                 interfaces: kernel.interfaces.clone(),
-                registrations: Classified::new(kernel),
             },
             sockets: told(&reading.sockets.bound),
             http: Http::new(&reading.http),
@@ -151,7 +149,7 @@ impl Status {
                 unknown: reading.devices.unknown,
                 windows_open: reading.devices.windows_open,
             },
-            registration: Registration::new(reading),
+            register: Register::new(reading),
             alarms: reading.alarms.list(),
         }
     }
@@ -239,9 +237,6 @@ impl fmt::Display for Status {
                 None => writeln!(out)?,
             }
         }
-        if let Some(seen) = &self.kernel.registrations {
-            writeln!(out, "  {seen}")?;
-        }
         if !self.sockets.is_empty() {
             writeln!(out, "sockets: {}", self.sockets.join(", "))?;
         }
@@ -308,8 +303,8 @@ impl fmt::Display for Status {
             )?,
         }
         self.fmt_upstream(out)?;
-        if let Some(registration) = &self.registration {
-            registration.fmt(out)?;
+        if let Some(register) = &self.register {
+            register.fmt(out)?;
         }
 
         if !self.alarms.is_empty() {
@@ -382,10 +377,7 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tftp_ebpf::classify::{Class, Decision};
-
     use super::*;
-    use crate::misses::Rate;
     use crate::ops::sources::Sources;
 
     fn serving(mode: Mode, problem: Option<&str>) -> Status {
@@ -401,10 +393,6 @@ mod tests {
         reading.kernel.xdp.stages[Stage::Trust as usize][StageCounter::Requests as usize] = 10_000;
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Bytes as usize] =
             31_234_567;
-        let seen = &mut reading.kernel.registrations;
-        seen.packets[1].packets[Class::Syn as usize][Decision::Pass as usize] = 940;
-        seen.packets[1].packets[Class::Syn as usize][Decision::Drop as usize] = 60;
-        seen.gate.budget = Some(Rate::new(200, 50));
         reading.kernel.interfaces = vec![InterfaceStatus {
             name: "eth0".to_owned(),
             mode,

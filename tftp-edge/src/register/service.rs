@@ -36,9 +36,13 @@ impl Settings {
         }
         let sccp = self.sccp.listen.iter().filter(|_| self.sccp.enabled);
         let sip = self.sip.listen.iter().filter(|_| self.sip.enabled);
+        let tls = &self.sip.tls;
+        let has_tls = self.sip.enabled && tls.enabled;
+        let sip_tls = tls.listen.iter().filter(|_| has_tls);
         let listen: Vec<_> = sccp
             .map(|&address| (address, Service::Sccp))
             .chain(sip.map(|&address| (address, Service::Sip)))
+            .chain(sip_tls.map(|&address| (address, Service::SipTls)))
             .collect();
         match self.mode {
             Mode::Off => Places::default(),
@@ -106,6 +110,24 @@ mod tests {
                 place("[fd00::7]:5060", Service::Sip),
             ]
         );
+    }
+
+    #[test]
+    fn connections_of_tls_are_looked_at_where_they_are_taken() {
+        for text in [
+            "mode = \"registrar\"\n",
+            "mode = \"front\"\nfront.servers = [\"10.0.0.7\"]\n",
+        ] {
+            let has_tls = |text: &str| {
+                let Places { listen, servers } = settings(text).places();
+                let mut places = listen.iter().chain(&servers);
+                places.any(|(at, service)| at.port() == 5061 && *service == Service::SipTls)
+            };
+            assert!(!has_tls(text));
+            assert!(has_tls(&format!("{text}sip.tls.enabled = true\n")));
+            let off = "sip.tls.enabled = true\nsip.enabled = false\n";
+            assert!(!has_tls(&format!("{text}{off}")));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the kernel program has seen of registrations.
+//! What the kernel program has seen of registrations, and what it lets in.
 
 use tftp_ebpf::classify::{Class, Decision};
 use tftp_ebpf::verdict::Rung;
@@ -36,12 +36,12 @@ pub(super) fn families(reading: &Reading) -> Vec<Family> {
     vec![
         packets,
         gauge(
-            "registration_admission_packets_per_second",
+            "registration_kernel_budget_packets_per_second",
             "Packets of newcomers that the kernel program lets in; 0 while it lets in all.",
             rate,
         ),
         gauge(
-            "registration_admission_burst_packets",
+            "registration_kernel_budget_burst_packets",
             "Packets of newcomers that it lets in at once; 0 while it lets in all.",
             burst,
         ),

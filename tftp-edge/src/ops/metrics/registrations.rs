@@ -1,4 +1,5 @@
-//! The table of registrations, its file, and orders.
+//! Who is registered: the table, its file, and orders to phones. Who may come in is told in
+//! `admission`, and what each protocol has taken in, in a file of its name.
 
 use super::family::Family;
 use crate::inventory::Protocol;

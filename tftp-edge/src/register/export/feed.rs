@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::row::unix_seconds;
 use super::{Filter, Row, Slot};
@@ -74,14 +74,16 @@ impl Feed {
         }
     }
 
-    /// The next events: at least one, a page of the table at most. Waits for a change, or
-    /// [`HEARTBEAT`].
+    /// The next events: at least one, a page of the table at most. Waits for a change that is
+    /// something to this reader, or [`HEARTBEAT`]: what happens to others keeps nobody from hearing
+    /// that the daemon is there.
     pub async fn next(&mut self) -> Vec<Event> {
         if let Some(page) = self.page {
             return self.sync(page);
         }
+        let silent_until = Instant::now() + self.heartbeat;
         loop {
-            match timeout(self.heartbeat, self.changes.recv()).await {
+            match timeout_at(silent_until, self.changes.recv()).await {
                 Ok(Ok(change)) => {
                     if let Some(event) = self.event(change) {
                         return vec![event];

@@ -316,6 +316,29 @@ async fn a_follower_hears_that_nothing_happens() {
     assert!(matches!(event, Event::Heartbeat { .. }), "{event:?}");
 }
 
+#[tokio::test]
+async fn what_happens_to_others_keeps_nobody_from_hearing_that_the_daemon_is_there() {
+    let export = export();
+    let filter = Filter::parse("device=SEP000000000001").unwrap();
+    let mut feed = export.follow(filter).unwrap();
+    synced(&mut feed).await;
+    feed.heartbeat = Duration::from_millis(20);
+    let others = async {
+        loop {
+            put(&export, sccp(9));
+            remove(&export, 9);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        events = feed.next() => {
+            assert!(matches!(events[..], [Event::Heartbeat { .. }]), "{events:?}");
+        }
+        () = others => {}
+        () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no word of the daemon"),
+    }
+}
+
 #[test]
 fn followers_are_so_many_and_no_more() {
     let export = export();

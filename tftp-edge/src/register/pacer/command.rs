@@ -49,4 +49,7 @@ pub struct Ordered {
     pub not_registered: u64,
     /// Names that nobody knows.
     pub unknown: Vec<DeviceName>,
+    /// A site that no device of the inventory is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_site: Option<String>,
 }

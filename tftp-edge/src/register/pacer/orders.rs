@@ -135,7 +135,13 @@ impl Orders {
     pub fn command(&self, command: &Command, now: SystemTime) -> Ordered {
         let mut ordered = Ordered::default();
         let mut phones = Vec::new();
-        for device in self.named(&command.phones) {
+        let named = self.named(&command.phones);
+        if let Which::Site(site) = &command.phones
+            && named.is_empty()
+        {
+            ordered.empty_site = Some(site.clone());
+        }
+        for device in named {
             match self.table.get(&device) {
                 Some(registration) => phones.push(registration),
                 None if self.directory.device(&device).is_some() => ordered.not_registered += 1,
@@ -146,12 +152,8 @@ impl Orders {
             ordered.queued = phones.len() as u64;
             return ordered;
         }
-        let ticket = {
-            let queue = &mut self.state.lock().queue;
-            let earlier = command.ticket.map(Ticket);
-            let earlier = earlier.filter(|it| queue.left(*it) > 0);
-            earlier.unwrap_or_else(|| queue.ticket(command.rate))
-        };
+        let earlier = command.ticket.map(Ticket);
+        let ticket = self.state.lock().queue.open(earlier, command.rate);
         for phone in &phones {
             let site = self.site_of(phone);
             let mut state = self.state.lock();

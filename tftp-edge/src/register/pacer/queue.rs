@@ -84,6 +84,8 @@ struct Site {
 
 #[derive(Default)]
 struct Row {
+    /// How many still put orders into it: it keeps its pace although none may wait at the moment.
+    open: usize,
     left: usize,
     pace: Option<Duration>,
     next: Option<Instant>,
@@ -111,11 +113,19 @@ impl Queue {
         self.tickets.get(&ticket).map_or(0, |row| row.left)
     }
 
-    /// A row of orders, with a pace of its own if it is to be slower than the others.
-    pub(super) fn ticket(&mut self, per_second: Option<u32>) -> Ticket {
+    /// Opens a row of orders: the earlier one if that still goes on, or a new one, with a pace of its
+    /// own if it is to be slower than the others. To be closed after the last [`Queue::push`].
+    pub(super) fn open(&mut self, earlier: Option<Ticket>, per_second: Option<u32>) -> Ticket {
+        if let Some(ticket) = earlier
+            && let Some(row) = self.tickets.get_mut(&ticket)
+        {
+            row.open += 1;
+            return ticket;
+        }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let row = Row {
+            open: 1,
             pace: per_second.map(pace),
             ..Row::default()
         };
@@ -123,9 +133,17 @@ impl Queue {
         ticket
     }
 
-    /// Forgets a row that came to nothing.
+    /// Nothing more comes into a row: it is forgotten once none of it waits.
     pub(super) fn close(&mut self, ticket: Ticket) {
-        if self.left(ticket) == 0 {
+        if let Some(row) = self.tickets.get_mut(&ticket) {
+            row.open = row.open.saturating_sub(1);
+        }
+        self.forget_done(ticket);
+    }
+
+    fn forget_done(&mut self, ticket: Ticket) {
+        let row = self.tickets.get(&ticket);
+        if row.is_some_and(|row| row.open == 0 && row.left == 0) {
             self.tickets.remove(&ticket);
         }
     }
@@ -236,7 +254,7 @@ impl Queue {
         if let Some(row) = self.tickets.get_mut(&waiting.ticket) {
             row.left -= 1;
         }
-        self.close(waiting.ticket);
+        self.forget_done(waiting.ticket);
     }
 
     /// It is to be tried once more, behind the others of its site.

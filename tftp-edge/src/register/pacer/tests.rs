@@ -285,6 +285,10 @@ fn phones_are_ordered_by_name_by_site_and_all_of_them() {
 
     let ordered = edge.command(Which::Site("berlin".to_owned()));
     assert_eq!((ordered.queued, ordered.joined), (2, 0));
+    assert_eq!(ordered.empty_site, None);
+    let mistyped = edge.command(Which::Site("berln".to_owned()));
+    assert_eq!(mistyped.queued, 0);
+    assert_eq!(mistyped.empty_site.as_deref(), Some("berln"));
     let ordered = edge.command(Which::All);
     assert_eq!(
         (ordered.queued, ordered.joined, ordered.not_registered),

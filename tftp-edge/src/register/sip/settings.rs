@@ -127,6 +127,7 @@ impl Settings {
             let problem = format!("{} is not a DSCP, which is from 0 to 63", self.dscp);
             return Err(("sip.dscp", problem));
         }
+        self.udp.validate()?;
         self.tcp.validate()?;
         self.tls.validate(&self.listen)?;
         self.digest.validate()?;

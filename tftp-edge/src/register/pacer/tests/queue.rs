@@ -93,10 +93,11 @@ fn sites_take_turns_however_many_wait_in_one() {
 #[test]
 fn a_slow_row_holds_up_nobody_else_of_its_site() {
     let mut bench = Bench::new(100, 100);
-    let slow = bench.queue.ticket(Some(1));
+    let slow = bench.queue.open(None, Some(1));
     for number in 0..3 {
         bench.push(number, "berlin", slow);
     }
+    bench.queue.close(slow);
     for number in 10..13 {
         bench.push(number, "berlin", CHANGES);
     }
@@ -109,12 +110,30 @@ fn a_slow_row_holds_up_nobody_else_of_its_site() {
 }
 
 #[test]
+fn a_row_keeps_its_pace_while_orders_still_come_into_it() {
+    let mut bench = Bench::new(100, 100);
+    let slow = bench.queue.open(None, Some(1));
+    bench.push(0, "berlin", slow);
+    // All that waits goes out before the rest of the command is there.
+    assert_eq!(bench.all(), [(0, 0)]);
+    bench.push(1, "berlin", slow);
+    assert_eq!(bench.queue.open(Some(slow), None), slow, "a second part");
+    bench.queue.close(slow);
+    assert_eq!(bench.all(), [(1, 1_000)]);
+    bench.push(2, "munich", slow);
+    bench.queue.close(slow);
+    assert_eq!(bench.all(), [(2, 2_000)]);
+    assert_ne!(bench.queue.open(Some(slow), None), slow, "it is over");
+}
+
+#[test]
 fn a_rate_above_the_settings_changes_nothing() {
     let mut bench = Bench::new(10, 10);
-    let fast = bench.queue.ticket(Some(1_000));
+    let fast = bench.queue.open(None, Some(1_000));
     for number in 0..3 {
         bench.push(number, "berlin", fast);
     }
+    bench.queue.close(fast);
     assert_eq!(bench.all(), [(0, 0), (1, 100), (2, 200)]);
 }
 

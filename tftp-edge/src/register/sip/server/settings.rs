@@ -8,6 +8,11 @@ use serde::Deserialize;
 
 use crate::content::ByteSize;
 
+/// A datagram is 64 KiB at most.
+const LEAST_BUFFER: usize = 64 << 10;
+
+const LEAST_MEMORY: u64 = 1 << 20;
+
 /// Datagrams: `[register.sip.udp]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +33,22 @@ impl Default for UdpSettings {
 }
 
 impl UdpSettings {
+    /// As [`TcpSettings::validate`].
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
+        if self.workers > 1024 {
+            let problem = format!("{} is more than 1024; 0 is one for each core", self.workers);
+            return Err(("sip.udp.workers", problem));
+        }
+        if self.socket_buffer < LEAST_BUFFER {
+            let problem = format!(
+                "{} bytes have no room for a single message; use {LEAST_BUFFER} at least",
+                self.socket_buffer
+            );
+            return Err(("sip.udp.socket_buffer", problem));
+        }
+        Ok(())
+    }
+
     pub(super) fn worker_count(&self) -> usize {
         match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -104,6 +125,13 @@ impl TcpSettings {
                 return Err((key, problem));
             }
         }
+        if self.memory_limit.0 < LEAST_MEMORY {
+            let problem = format!(
+                "{} bytes are not enough for two messages; use \"1MiB\" at least",
+                self.memory_limit.0
+            );
+            return Err(("sip.tcp.memory_limit", problem));
+        }
         Ok(())
     }
 }
@@ -164,6 +192,9 @@ mod tests {
             ("dscp = 64", "sip.dscp"),
             ("[tcp]\nmax_connections = 0", "sip.tcp.max_connections"),
             ("[tcp]\nidle_timeout_s = 0", "sip.tcp.idle_timeout_s"),
+            ("[tcp]\nmemory_limit = \"1KiB\"", "sip.tcp.memory_limit"),
+            ("[udp]\nworkers = 5000", "sip.udp.workers"),
+            ("[udp]\nsocket_buffer = 0", "sip.udp.socket_buffer"),
             ("[tls]\nlisten = []", "sip.tls.listen"),
             (
                 "[tls]\nenabled = true\nlisten = [\"0.0.0.0:5060\"]",

@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::sources::Reading;
-use super::status::duration;
+use super::classified::Classified;
+use super::duration;
 use crate::inventory::Protocol;
+use crate::ops::sources::Reading;
 use crate::register::Mode;
 use crate::register::bans::Banned;
 use crate::register::front::{Seen, Stage};
@@ -17,8 +18,12 @@ use crate::register::storm::{State, Told};
 const MAX_BANNED: usize = 100;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Registration {
+pub struct Register {
     pub mode: Mode,
+    /// None where phones register at servers behind this host.
+    pub table: Option<Table>,
+    /// What the kernel program has seen; none before the first packet.
+    pub packets: Option<Classified>,
     pub storm: Storm,
     /// The first to be let in again first; of many, the first hundred.
     pub banned: Vec<Banned>,
@@ -26,6 +31,17 @@ pub struct Registration {
     pub newcomers: Counts,
     /// Phones of servers behind this host.
     pub front: Option<Front>,
+}
+
+/// Phones that are registered here.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Table {
+    pub sip: u64,
+    pub sccp: u64,
+    /// The most there may be.
+    pub limit: u64,
+    /// Of them, restored after a restart and not back over their connection yet.
+    pub restored: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,11 +79,12 @@ pub struct Storm {
     pub abandoned: u64,
     /// Messages that were too old when they were looked at.
     pub stale: u64,
-    /// Packets a second that the kernel program lets in of newcomers; none for all.
+    /// Packets a second that the kernel program is to let in of newcomers; none for all. What it
+    /// does is among the packets.
     pub kernel_budget: Option<u32>,
 }
 
-impl Registration {
+impl Register {
     /// None where phones do not register.
     pub fn new(reading: &Reading) -> Option<Self> {
         let register = &reading.register;
@@ -79,6 +96,13 @@ impl Registration {
         banned.truncate(MAX_BANNED);
         Some(Self {
             mode: register.mode,
+            table: (register.mode == Mode::Registrar).then(|| Table {
+                sip: register.table.registered(Protocol::Sip),
+                sccp: register.table.registered(Protocol::Sccp),
+                limit: register.table.limit,
+                restored: register.table.expected,
+            }),
+            packets: Classified::new(&reading.kernel),
             storm: Storm::new(reading),
             banned,
             banned_count,
@@ -145,16 +169,27 @@ fn seconds(seconds: u64) -> String {
 }
 
 /// The section for people.
-impl fmt::Display for Registration {
+impl fmt::Display for Register {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let storm = &self.storm;
         let state = storm.state;
         writeln!(
             out,
-            "\nregistration: {}, {state} for {}",
+            "\nregister: {}, {state} for {}",
             self.mode.as_str(),
             seconds(storm.for_s)
         )?;
+        if let Some(table) = self.table {
+            write!(
+                out,
+                "  registered: {} SIP, {} SCCP; at most {}",
+                table.sip, table.sccp, table.limit
+            )?;
+            match table.restored {
+                0 => writeln!(out)?,
+                restored => writeln!(out, "; {restored} of them have yet to come back")?,
+            }
+        }
         write!(
             out,
             "  new a second: {} come, {} served",
@@ -181,11 +216,8 @@ impl fmt::Display for Registration {
                 storm.told_to_wait, storm.missed, storm.abandoned
             )?;
         }
-        if let Some(budget) = storm.kernel_budget {
-            writeln!(
-                out,
-                "  the kernel lets in {budget} packets a second of newcomers"
-            )?;
+        if let Some(packets) = &self.packets {
+            writeln!(out, "  {packets}")?;
         }
         let newcomers = self.newcomers;
         if newcomers != Counts::default() {
@@ -229,7 +261,10 @@ impl fmt::Display for Registration {
 mod tests {
     use std::time::Duration;
 
+    use tftp_ebpf::classify::{Class, Decision};
+
     use super::*;
+    use crate::misses::Rate;
     use crate::ops::sources::Sources;
     use crate::ops::status::Status;
     use crate::register::bans::Offence;
@@ -238,7 +273,8 @@ mod tests {
     #[test]
     fn a_storm_stands_there_with_who_waits_and_who_is_shut_out() {
         let silent = Status::new(&Sources::default().read());
-        assert!(!silent.to_string().contains("registration"));
+        assert!(silent.register.is_none());
+        assert!(!silent.to_string().contains("register"));
         let mut reading = Sources::default().read();
         reading.register = register::Snapshot {
             mode: register::Mode::Registrar,
@@ -251,7 +287,7 @@ mod tests {
                 waiting: 5_000,
                 waiting_limit: 100_000,
                 longest_wait: Duration::from_secs(25),
-                kernel_budget: Some(800),
+                kernel_budget: Some(50),
                 missed: 3,
                 ..storm::Snapshot::default()
             },
@@ -267,8 +303,12 @@ mod tests {
             seconds_left: 840,
             refused: 12,
         }];
+        let seen = &mut reading.kernel.registrations;
+        seen.packets[1].packets[Class::Syn as usize][Decision::Pass as usize] = 940;
+        seen.packets[1].packets[Class::Syn as usize][Decision::Drop as usize] = 60;
+        seen.gate.budget = Some(Rate::new(200, 50));
         let status = Status::new(&reading);
-        insta::assert_snapshot!(status.registration.as_ref().unwrap());
+        insta::assert_snapshot!(status.register.as_ref().unwrap());
         let json = serde_json::to_string(&status).unwrap();
         let back: Status = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);

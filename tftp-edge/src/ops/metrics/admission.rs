@@ -1,4 +1,5 @@
-//! Registrations: storms, who is shut out, and who was taken in.
+//! Who may register, and when: storms, who is shut out, who was taken in, and the phones of servers
+//! behind this host. Who is registered is told in `registrations`.
 
 use super::family::{Bounds, Family};
 use crate::inventory::Protocol;
@@ -85,11 +86,6 @@ fn admission(reading: &Reading) -> Vec<Family> {
             "admission_capacity_registrations_per_second",
             "Registrations there can be, measured or set; 0 while no limit is known.",
             storm.capacity_per_second.unwrap_or(0.0),
-        ),
-        gauge(
-            "admission_kernel_budget_packets_per_second",
-            "What the kernel program lets in of newcomers; 0 for everything.",
-            f64::from(storm.kernel_budget.unwrap_or(0)),
         ),
         counter(
             "admission_missed_total",

@@ -1,4 +1,4 @@
-//! What `tftp-edge status` tells of registrations the kernel program has seen.
+//! What `tftp-edge status` tells of the packets of registrations that the kernel program has seen.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl fmt::Display for Classified {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "registrations: {} packets, {} dropped",
+            "the kernel saw {} packets and dropped {}",
             self.packets, self.dropped
         )?;
         if self.would_drop > 0 {

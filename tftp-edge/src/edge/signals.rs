@@ -1,0 +1,38 @@
+//! What ends the daemon from outside.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals that the daemon takes notice of.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Would otherwise end the process there and then, with the kernel program left attached.
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Must be called inside a tokio runtime.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The signal that ends the daemon.
+    pub(super) async fn ending(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => tracing::warn!(
+                    signal = "SIGHUP",
+                    "ignored: the settings are read at the start only; restart to change them"
+                ),
+            }
+        }
+    }
+}
