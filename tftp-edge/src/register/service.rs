@@ -36,9 +36,15 @@ impl Settings {
         }
         let sccp = self.sccp.listen.iter().filter(|_| self.sccp.enabled);
         let sip = self.sip.listen.iter().filter(|_| self.sip.enabled);
+        let tls = &self.sip.tls;
+        let tls = tls
+            .listen
+            .iter()
+            .filter(|_| self.sip.enabled && tls.enabled);
         let listen: Vec<_> = sccp
             .map(|&address| (address, Service::Sccp))
             .chain(sip.map(|&address| (address, Service::Sip)))
+            .chain(tls.map(|&address| (address, Service::SipTls)))
             .collect();
         match self.mode {
             Mode::Off => Places::default(),
@@ -86,6 +92,21 @@ mod tests {
         let place = ("10.0.0.1:5060".parse().unwrap(), Service::Sip);
         assert_eq!(settings.places().listen, [place]);
         assert!(settings.places().servers.is_empty());
+    }
+
+    #[test]
+    fn sip_over_tls_is_looked_at_where_it_is_on() {
+        let with = |tls: &str| settings(&format!("mode = \"registrar\"\n{tls}"));
+        let of_tls = |settings: Settings| -> Vec<_> {
+            let listen = settings.places().listen.into_iter();
+            listen.filter(|it| it.1 == Service::SipTls).collect()
+        };
+        let on = "sip.tls.enabled = true\nsip.tls.listen = [\"10.0.0.1:5061\"]\n";
+        let place = ("10.0.0.1:5061".parse().unwrap(), Service::SipTls);
+        assert_eq!(of_tls(with(on)), [place]);
+        assert!(of_tls(with("")).is_empty());
+        let off = format!("sip.enabled = false\n{on}");
+        assert!(of_tls(with(&off)).is_empty());
     }
 
     #[test]
