@@ -2,6 +2,8 @@
 //! counted and dissected by tshark.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -117,13 +119,17 @@ fn scenario(name: &str) -> PathBuf {
         .with_extension("xml")
 }
 
-/// Starts the daemon as a registrar with these further settings, plays the runs, and has what went
-/// over the wire dissected.
-fn play(rig: &mut Rig<'_>, settings: &str, runs: &[Run]) -> Result<Findings> {
+fn start(rig: &mut Rig<'_>, settings: &str) -> Result<()> {
     host(rig)?;
     rig.edge
         .configure(&format!("\n[register]\nmode = \"registrar\"\n{settings}"))?;
-    rig.start()?;
+    rig.start()
+}
+
+/// Starts the daemon as a registrar with these further settings, plays the runs, and has what went
+/// over the wire dissected.
+fn play(rig: &mut Rig<'_>, settings: &str, runs: &[Run]) -> Result<Findings> {
+    start(rig, settings)?;
     let capture = Capture::start(&rig.lab.client, CLIENT_IF, &rig.file("sip.pcap"))?;
     for run in runs {
         sipp(rig, *run).with_context(|| format!("{} over {}", run.scenario, run.transport))?;
@@ -134,29 +140,25 @@ fn play(rig: &mut Rig<'_>, settings: &str, runs: &[Run]) -> Result<Findings> {
     Ok(findings)
 }
 
-/// Messages of SIP that match a filter, however many of them a frame has.
-fn messages(findings: &Findings, filter: &str, field: &str) -> Result<usize> {
+/// A field of all messages of SIP that match a filter, however many of them a frame has.
+fn messages(findings: &Findings, filter: &str, field: &str) -> Result<Vec<String>> {
     let frames = findings.fields(filter, field)?;
-    Ok(frames.iter().map(|values| values.split(',').count()).sum())
-}
-
-fn statuses(findings: &Findings, wanted: &str) -> Result<usize> {
-    let frames = findings.fields("sip.Status-Code", "sip.Status-Code")?;
-    let all = frames.iter().flat_map(|values| values.split(','));
-    Ok(all.filter(|status| *status == wanted).count())
+    let values = frames.iter().flat_map(|values| values.split(','));
+    Ok(values.map(str::to_owned).collect())
 }
 
 /// Exactly so many requests, and so many answers of each kind; nothing else.
 fn ensure_exact(findings: &Findings, requests: usize, answers: &[(&str, usize)]) -> Result<()> {
-    let sent = messages(findings, "sip.Request-Line", "sip.Method")?;
+    let sent = messages(findings, "sip.Request-Line", "sip.Method")?.len();
     ensure!(sent == requests, "{sent} requests, not {requests}");
+    let statuses = messages(findings, "sip.Status-Line", "sip.Status-Code")?;
     let mut all = 0;
     for &(status, wanted) in answers {
-        let got = statuses(findings, status)?;
+        let got = statuses.iter().filter(|it| *it == status).count();
         ensure!(got == wanted, "{got} times {status}, not {wanted}");
         all += got;
     }
-    let got = messages(findings, "sip.Status-Line", "sip.Status-Code")?;
+    let got = statuses.len();
     ensure!(got == all, "{got} answers, not {all}");
     Ok(())
 }
@@ -197,18 +199,58 @@ fn sipp_registers_without_passwords_where_none_are_asked_for() {
     });
 }
 
+/// A source that tries one password after the other is shut out, at so many lines.
+fn guesses(lines: usize) -> String {
+    format!("[register.bans]\nguesses = {lines}\n")
+}
+
+const WRONG: Run = Run {
+    spoil: "not-the-",
+    ..Run::new("wrong", "u1")
+};
+
 #[test]
 fn sipp_with_wrong_passwords_stays_out() {
     with_sipp(|rig| {
-        let runs = [
-            Run {
-                spoil: "not-the-",
-                ..Run::new("wrong", "u1")
-            },
-            Run::new("digest", "tn"),
-        ];
-        let findings = play(rig, "", &runs)?;
+        // All phones of a run are behind one address: it is not shut out yet.
+        let settings = guesses(PHONES + 1);
+        let findings = play(rig, &settings, &[WRONG, Run::new("digest", "tn")])?;
         let answers = [("401", 2 * PHONES), ("403", PHONES), ("200", PHONES)];
-        ensure_exact(&findings, 4 * PHONES, &answers)
+        ensure_exact(&findings, 4 * PHONES, &answers)?;
+        let metrics = rig.metrics()?;
+        let refused = [("protocol", "sip"), ("reason", "authentication")];
+        let refused = metrics.sum("tftp_edge_registration_refusals_total", &refused);
+        ensure!(refused == PHONES as f64, "{refused} refusals counted");
+        let bans = metrics.sum("tftp_edge_registration_bans_total", &[]);
+        ensure!(bans == 0.0, "{bans} bans");
+        Ok(())
+    });
+}
+
+#[test]
+fn sipp_with_wrong_passwords_for_many_lines_is_shut_out() {
+    with_sipp(|rig| {
+        start(rig, &guesses(PHONES))?;
+        sipp(rig, WRONG)?;
+        let bans = |rig: &Rig<'_>| -> Result<(f64, f64)> {
+            let metrics = rig.metrics()?;
+            let ended = [("reason", "banned")];
+            Ok((
+                metrics.sum("tftp_edge_registration_bans_total", &[("reason", "guess")]),
+                metrics.sum("tftp_edge_sip_connections_ended_total", &ended),
+            ))
+        };
+        ensure!(bans(rig)? == (1.0, 0.0), "{:?}", bans(rig)?);
+        // Not even with the right password.
+        rig.as_client(|| {
+            let mut stream = TcpStream::connect((SERVER_V4, 5060))?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            // A reset is an end as well.
+            let read = stream.read(&mut [0]).unwrap_or(0);
+            ensure!(read == 0, "somebody talks to a source that is shut out");
+            Ok(())
+        })?;
+        ensure!(bans(rig)? == (1.0, 1.0), "{:?}", bans(rig)?);
+        Ok(())
     });
 }

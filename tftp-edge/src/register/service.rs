@@ -93,6 +93,21 @@ mod tests {
     }
 
     #[test]
+    fn sip_over_tls_is_looked_at_where_it_is_on() {
+        let with = |tls: &str| settings(&format!("mode = \"registrar\"\n{tls}"));
+        let of_tls = |settings: Settings| -> Vec<_> {
+            let listen = settings.places().listen.into_iter();
+            listen.filter(|it| it.1 == Service::SipTls).collect()
+        };
+        let on = "sip.tls.enabled = true\nsip.tls.listen = [\"10.0.0.1:5061\"]\n";
+        let place = ("10.0.0.1:5061".parse().unwrap(), Service::SipTls);
+        assert_eq!(of_tls(with(on)), [place]);
+        assert!(of_tls(with("")).is_empty());
+        let off = format!("sip.enabled = false\n{on}");
+        assert!(of_tls(with(&off)).is_empty());
+    }
+
+    #[test]
     fn servers_behind_this_host_have_the_same_ports() {
         let settings = settings(
             "mode = \"front\"\n\

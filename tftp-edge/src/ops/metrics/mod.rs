@@ -11,6 +11,7 @@ mod content;
 mod family;
 mod registrations;
 mod sccp;
+mod sip;
 #[cfg(test)]
 mod tests;
 
@@ -125,6 +126,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(admission::families(reading));
     families.extend(registrations::families(reading));
     families.extend(sccp::families(reading));
+    families.extend(sip::families(reading));
     families.push(alarms(reading));
     families
         .into_iter()
@@ -248,6 +250,7 @@ fn tftp(reading: &Reading) -> Vec<Family> {
         }
     }
     let (kernel, sockets) = (&reading.kernel, &reading.sockets);
+    let sip = &reading.register.sip.traffic;
     let by_place = |family: Family, in_kernel: u64, in_daemon: u64| {
         family
             .with(&[("path", "kernel")], in_kernel as f64)
@@ -271,7 +274,8 @@ fn tftp(reading: &Reading) -> Vec<Family> {
             "udp_receive_errors_total",
             "Datagrams the system dropped because a socket's buffer was full.",
         )
-        .with(&[("socket", "tftp")], sockets.receive_errors as f64),
+        .with(&[("socket", "tftp")], sockets.receive_errors as f64)
+        .with(&[("socket", "sip")], sip.receive_overflows as f64),
     ]
 }
 

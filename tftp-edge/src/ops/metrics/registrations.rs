@@ -4,7 +4,7 @@
 use super::family::Family;
 use crate::inventory::Protocol;
 use crate::ops::sources::Reading;
-use crate::register::{Departure, Event, Order};
+use crate::register::{Departure, Event, Order, Refusal};
 
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let mut families = table(reading);
@@ -29,6 +29,10 @@ fn table(reading: &Reading) -> Vec<Family> {
         "registration_departures_total",
         "Registrations that ended, by reason, as CISCO-CCM-MIB names them.",
     );
+    let mut refused = Family::counter(
+        "registration_refusals_total",
+        "Phones that were not registered, by reason.",
+    );
     for protocol in Protocol::ALL {
         let label = ("protocol", protocol.as_str());
         let devices = match protocol {
@@ -41,6 +45,13 @@ fn table(reading: &Reading) -> Vec<Family> {
             let count = table.events(protocol, event);
             events.add(&[label, ("event", event.as_str())], count as f64);
         }
+        for why in Refusal::ALL {
+            let count = match protocol {
+                Protocol::Sip => reading.register.sip.counts.refusal(why),
+                Protocol::Sccp => reading.register.sccp.refused(why),
+            };
+            refused.add(&[label, ("reason", why.as_str())], count as f64);
+        }
         for why in Departure::ALL {
             let count = table.departures(protocol, why);
             departures.add(&[label, ("reason", why.as_str())], count as f64);
@@ -48,6 +59,7 @@ fn table(reading: &Reading) -> Vec<Family> {
     }
     vec![
         registered,
+        refused,
         expected,
         Family::gauge(
             "registrations_limit",

@@ -2,7 +2,6 @@
 
 use super::family::Family;
 use crate::ops::sources::Reading;
-use crate::register::Refusal;
 use crate::register::sccp::wire::{AlarmCode, Incoming, Outgoing};
 use crate::register::sccp::{BadFrame, Ending, Rejection};
 
@@ -47,14 +46,6 @@ pub(super) fn families(reading: &Reading) -> Vec<Family> {
     for code in AlarmCode::ALL {
         alarms.add(&[("code", code.as_str())], sccp.alarms(code) as f64);
     }
-    let mut refused = Family::counter(
-        "registration_refusals_total",
-        "Phones that were not registered, by reason.",
-    );
-    for why in Refusal::ALL {
-        let labels = [("protocol", "sccp"), ("reason", why.as_str())];
-        refused.add(&labels, sccp.refused(why) as f64);
-    }
     let gauge = |name, help, value: u64| Family::gauge(name, help).with(&[], value as f64);
     vec![
         messages,
@@ -62,7 +53,6 @@ pub(super) fn families(reading: &Reading) -> Vec<Family> {
         ended,
         rejected,
         alarms,
-        refused,
         gauge(
             "sccp_sessions",
             "Connections of SCCP that are open.",

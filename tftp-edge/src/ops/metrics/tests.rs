@@ -12,9 +12,11 @@ use crate::kernel::{GateStatus, InterfaceStatus, Registrations, Snapshot};
 use crate::misses::Rate;
 use crate::ops::sources::{Content, Devices, Sockets};
 use crate::register;
-use crate::register::Refusal as Refused;
 use crate::register::bans::Offence;
+use crate::register::sip::message::Method;
+use crate::register::sip::{self, Bad, End};
 use crate::register::storm::{self, Applicant, Storm, Told};
+use crate::register::{Refusal as Refused, Transport};
 use crate::stats::{Counters, LOG2_BUCKETS};
 
 fn socket_counters() -> Counters {
@@ -197,8 +199,36 @@ fn registering() -> register::Snapshot {
     register.bans.limit = 4_096;
     register.newcomers.taken_in = 7;
     register.sccp.received[0] = 11;
+    register.sip = sip();
     register.sccp.refused[Refused::Storm as usize] = 3;
     register
+}
+
+fn sip() -> sip::Snapshot {
+    let mut sip = sip::Snapshot {
+        connections_limit: 50_000,
+        buffered_bytes: 700,
+        buffered_bytes_limit: 67_108_864,
+        transactions: 2,
+        transactions_limit: 65_536,
+        ..sip::Snapshot::default()
+    };
+    let (udp, tcp) = (Transport::Udp as usize, Transport::Tcp as usize);
+    let (register, notify) = (Method::Register as usize, Method::Notify as usize);
+    sip.traffic.requests[udp][register] = 40;
+    sip.traffic.requests[tcp][register] = 30;
+    sip.traffic.responses[register] = [0, 35, 0, 30, 5, 0];
+    sip.traffic.sent[notify] = 4;
+    sip.traffic.answers[1] = 3;
+    sip.traffic.bad[udp][Bad::NotSip as usize] = 6;
+    sip.traffic.ends[End::Idle as usize] = 8;
+    sip.traffic.connections[tcp] = 25;
+    sip.traffic.receive_overflows = 12;
+    sip.traffic.resent = 1;
+    sip.counts.events[sip::Event::Challenged as usize] = 28;
+    sip.counts.refusals[Refused::Storm as usize] = 5;
+    sip.counts.defects[0] = 2;
+    sip
 }
 
 fn edge_text(sources: Sources) -> String {
@@ -254,7 +284,13 @@ fn every_combination_of_labels_is_there_before_anything_happened() {
         ("store_operations_total", 2),
         ("orders_sent_total", 3),
         ("orders_unsent_total", 3),
-        ("registration_refusals_total", Refused::ALL.len()),
+        ("registration_refusals_total", 2 * Refused::ALL.len()),
+        ("sip_requests_total", 3 * 15),
+        ("sip_responses_total", 6 * 15),
+        ("sip_bad_messages_total", 3 * Bad::COUNT),
+        ("sip_connections", 2),
+        ("sip_connections_ended_total", End::COUNT),
+        ("udp_receive_errors_total", 2),
     ] {
         let start = format!("tftp_edge_{family}{{");
         let found: std::collections::HashSet<_> = text

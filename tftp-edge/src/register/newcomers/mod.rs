@@ -216,4 +216,4 @@ impl fmt::Debug for Newcomers {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

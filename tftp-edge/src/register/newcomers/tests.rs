@@ -6,9 +6,9 @@ use crate::inventory::{Settings, Unchecked, Watch};
 
 /// Berlin, 10.1.0.0/16, takes in unknown phones and has three numbers for them; Munich,
 /// 10.2.0.0/16, takes in nobody.
-struct Site {
-    directory: Arc<Directory>,
-    newcomers: Newcomers,
+pub(in crate::register) struct Site {
+    pub(in crate::register) directory: Arc<Directory>,
+    pub(in crate::register) newcomers: Arc<Newcomers>,
     _watch: Watch,
     _folder: tempfile::TempDir,
 }
@@ -22,7 +22,7 @@ fn open(folder: &Path) -> Inventory {
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(in crate::register) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut inventory = open(folder.path());
         for (site, key, value) in [
@@ -48,10 +48,21 @@ impl Site {
         );
         Self {
             directory,
-            newcomers: newcomers.unwrap(),
+            newcomers: Arc::new(newcomers.unwrap()),
             _watch: watch.unwrap(),
             _folder: folder,
         }
+    }
+
+    /// Waits until the directory has a device; its first number.
+    pub(in crate::register) fn knows(&self, name: &DeviceName) -> String {
+        for _ in 0..2000 {
+            if let Some(device) = self.directory.device(name) {
+                return device.lines[0].number.clone();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{name} is not taken in");
     }
 
     /// Until the answer is another one than that it is being taken in, or the directory knows it.

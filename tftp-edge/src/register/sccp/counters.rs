@@ -173,7 +173,9 @@ impl Counters {
         add(&self.refused[why as usize]);
     }
 
+    /// A phone that was registered over its connection is not any more.
     pub(super) fn left(&self, why: Departure) {
+        self.registered.fetch_sub(1, Ordering::Relaxed);
         add(&self.left[why as usize]);
     }
 
@@ -202,26 +204,12 @@ impl Counters {
         }
     }
 
-    /// Takes a place among `limit`; false if there is none.
-    pub(super) fn take_place(&self, limit: usize) -> bool {
-        let taken =
-            self.registered
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |registered| {
-                    (registered < limit as u64).then_some(registered + 1)
-                });
-        taken.is_ok()
-    }
-
-    pub(super) fn has_place(&self, limit: usize) -> bool {
-        self.registered.load(Ordering::Relaxed) < limit as u64
-    }
-
-    pub(super) fn give_place_back(&self) {
-        self.registered.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn registered(&self) {
+    /// A phone was told that it is registered; `is_new` over its connection.
+    pub(super) fn registered(&self, is_new: bool) {
         add(&self.registrations);
+        if is_new {
+            add(&self.registered);
+        }
     }
 
     pub(super) fn completed(&self) {
@@ -278,7 +266,6 @@ pub struct Snapshot {
     pub connections_limit: u64,
     /// Phones registered now.
     pub registered: u64,
-    pub registered_limit: u64,
     /// RegisterAcks.
     pub registrations: u64,
     /// Registrations whose last step was taken: the clock was told.
@@ -303,7 +290,6 @@ impl Default for Snapshot {
             connections: 0,
             connections_limit: 0,
             registered: 0,
-            registered_limit: 0,
             registrations: 0,
             completed: 0,
         }
@@ -361,15 +347,5 @@ mod tests {
         for (place, it) in Departure::ALL.into_iter().enumerate() {
             assert_eq!(it as usize, place);
         }
-    }
-
-    #[test]
-    fn places_end_at_the_limit_and_come_back() {
-        let counters = Counters::default();
-        assert!(counters.take_place(1));
-        assert!(!counters.take_place(1));
-        counters.give_place_back();
-        assert!(counters.take_place(1));
-        assert_eq!(counters.snapshot().registered, 1);
     }
 }

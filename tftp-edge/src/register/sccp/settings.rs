@@ -28,8 +28,6 @@ pub struct Settings {
     /// Of these, how many one source may have: an IPv4 address or an IPv6 /64. A whole site may be
     /// behind one address.
     pub max_connections_per_source: usize,
-    /// Phones registered at one time.
-    pub max_registrations: usize,
     /// Seconds between a phone's keepalives. Each phone gets between three quarters of it and all
     /// of it, so that they do not come together.
     pub keepalive_s: u32,
@@ -63,7 +61,6 @@ impl Default for Settings {
             dscp: 24,
             max_connections: 50_000,
             max_connections_per_source: 20_000,
-            max_registrations: 50_000,
             keepalive_s: 30,
             secondary_keepalive_s: 60,
             keepalive_grace_s: 5,
@@ -90,11 +87,6 @@ impl Settings {
         check(
             "sccp.max_connections_per_source",
             self.max_connections_per_source,
-            1..=1_000_000,
-        )?;
-        check(
-            "sccp.max_registrations",
-            self.max_registrations,
             1..=1_000_000,
         )?;
         // Phones take no interval below ten seconds for long: their acknowledgements are slower.
@@ -164,7 +156,6 @@ mod tests {
                 "max_connections_per_source = 0",
                 "sccp.max_connections_per_source",
             ),
-            ("max_registrations = 0", "sccp.max_registrations"),
             ("keepalive_s = 9", "sccp.keepalive_s"),
             ("secondary_keepalive_s = 3601", "sccp.secondary_keepalive_s"),
             ("keepalive_grace_s = 601", "sccp.keepalive_grace_s"),

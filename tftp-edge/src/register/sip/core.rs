@@ -268,9 +268,17 @@ impl Core {
         self.unanswered_order(branch);
     }
 
-    /// The request that brings an order to a phone; none if it cannot be reached.
-    pub fn order(&self, to: &Registration, order: Order, now: Instant) -> Option<Outgoing> {
-        self.write_order(to, order, now)
+    /// The request that brings an order to a phone; none if it cannot be reached. `towards` has the
+    /// address of ours from which datagrams go to another: it is asked for phones that have not
+    /// registered since the daemon was restarted.
+    pub fn order(
+        &self,
+        to: &Registration,
+        order: Order,
+        towards: impl FnOnce(SocketAddr) -> Option<SocketAddr>,
+        now: Instant,
+    ) -> Option<Outgoing> {
+        self.write_order(to, order, towards, now)
     }
 }
 

@@ -76,11 +76,23 @@ impl Core {
         &self,
         to: &Registration,
         order: Order,
+        towards: impl FnOnce(SocketAddr) -> Option<SocketAddr>,
         now: Instant,
     ) -> Option<Outgoing> {
         let binding = to.bindings.first()?;
-        let local = canonical(self.registrar.ways.local(&to.device)?);
-        let destination = destination(to, binding, local)?;
+        let target = target(to, binding)?;
+        let local = match self.registrar.ways.local(&to.device) {
+            Some(local) => local,
+            None if to.transport == Transport::Udp => towards(target)?,
+            None => return None,
+        };
+        let local = canonical(local);
+        let destination = Destination {
+            transport: to.transport,
+            to: target,
+            from: local,
+            connection: to.connection,
+        };
         let serial = rand::random();
         let branch = format!("{BRANCH}{}-{serial:016x}", to.device);
         let notify = Notify {
@@ -136,30 +148,21 @@ fn is_legacy(to: &Registration) -> bool {
 
 /// Over its connection; or to where its contact is, unless that is not where its packets come from:
 /// then it is behind NAT, and reached there.
-fn destination(to: &Registration, binding: &Binding, from: SocketAddr) -> Option<Destination> {
+fn target(to: &Registration, binding: &Binding) -> Option<SocketAddr> {
     let source = canonical(to.source);
-    let target = match to.transport {
+    match to.transport {
         Transport::Udp => {
             let uri = Uri::parse(binding.contact.as_bytes())?;
             let is_there = uri
                 .address()
                 .is_some_and(|it| it.to_canonical() == source.ip());
-            match is_there {
+            Some(match is_there {
                 true => SocketAddr::new(source.ip(), uri.port.unwrap_or(5060)),
                 false => source,
-            }
+            })
         }
-        Transport::Tcp | Transport::Tls => {
-            to.connection?;
-            source
-        }
-    };
-    Some(Destination {
-        transport: to.transport,
-        to: target,
-        from,
-        connection: to.connection,
-    })
+        Transport::Tcp | Transport::Tls => to.connection.map(|_| source),
+    }
 }
 
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {

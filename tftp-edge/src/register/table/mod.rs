@@ -263,6 +263,11 @@ impl Table {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Whether a device that is not registered yet would find room now.
+    pub fn has_room(&self) -> bool {
+        self.len() < self.limit
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -132,7 +132,6 @@ impl Server {
             bound: self.local_addrs(),
             listeners_ended: self.listeners.iter().filter(|it| it.is_finished()).count(),
             connections_limit: self.shared.places.limit() as u64,
-            registered_limit: registrar.settings.max_registrations as u64,
             ..registrar.counters.snapshot()
         }
     }

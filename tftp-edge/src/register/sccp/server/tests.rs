@@ -3,10 +3,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
-use crate::register::Departure;
+use crate::register::bans::{self, Bans};
 use crate::register::sccp::counters::Ending;
 use crate::register::sccp::testing::*;
 use crate::register::sccp::wire::Outgoing;
+use crate::register::{Change, Departure};
 
 fn start(settings: &Settings) -> (Server, Arc<Desk>) {
     let desk = Arc::new(desk(contents()));
@@ -176,6 +177,59 @@ fn connections_over_a_bound_are_closed_at_once_and_counted() {
     drop(held);
     wait_for(&server, |it| it.connections == 0);
     registered(&server);
+}
+
+#[test]
+fn an_order_to_reset_reaches_the_phone_and_is_why_it_leaves() {
+    let (server, desk) = start(&settings());
+    let mut phone = registered(&server);
+    let registration = desk.table.get(&PHONE.parse().unwrap()).unwrap();
+    let mut changes = desk.table.changes();
+    let dispatch: &dyn Dispatch = &server;
+    assert_eq!(dispatch.order(&registration, Order::Reset), Ok(()));
+    let mut reset = [0; 16];
+    phone.read_exact(&mut reset).unwrap();
+    let words: Vec<_> = reset
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes(word.try_into().unwrap()))
+        .collect();
+    // Reset, of the hard kind.
+    assert_eq!((words[2], words[3]), (0x009F, 1));
+    drop(phone);
+    let counts = wait_for(&server, |it| it.connections == 0);
+    assert_eq!(counts.left(Departure::Reset), 1);
+    let Ok(Change::Left { was, why }) = changes.try_recv() else {
+        panic!("the phone has left");
+    };
+    assert_eq!((was.device.as_str(), why), (PHONE, Departure::Reset));
+}
+
+#[test]
+fn a_server_that_stops_leaves_its_phones_in_the_table() {
+    let (server, desk) = start(&settings());
+    let _phone = registered(&server);
+    let mut changes = desk.table.changes();
+    drop(server);
+    assert!(desk.table.get(&PHONE.parse().unwrap()).is_some());
+    assert!(changes.try_recv().is_err());
+}
+
+#[test]
+fn a_source_that_is_shut_out_is_not_listened_to() {
+    let mut desk = desk(contents());
+    let bans = bans::Settings {
+        guesses: 2,
+        ..bans::Settings::default()
+    };
+    desk.bans = Arc::new(Bans::new(&bans, Box::new(|_| false)));
+    let server = Server::start(&settings(), Arc::new(desk)).unwrap();
+    for stranger in ["SEPFFFFFFFFFFFF", "SEPFFFFFFFFFFFE"] {
+        let mut phone = connect(&server);
+        phone.write_all(&register(stranger, TYPE_7941, 17)).unwrap();
+        assert_eq!(kinds(&drain(&mut phone)), [Outgoing::RegisterReject]);
+    }
+    assert!(drain(&mut connect(&server)).is_empty());
+    wait_for(&server, |it| it.rejected(Rejection::Banned) == 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::{self, Application, Verdict};
 use super::{Flow, LOOK_AGAIN, Session, State, TAKEN_IN_WITHIN, Turn, Waiting};
+use crate::inventory::DeviceName;
 use crate::register::bans::Offence;
 use crate::register::sccp::counters::{BadFrame, Ending};
 use crate::register::sccp::wire::{
@@ -150,14 +151,18 @@ impl Session {
         let verdict = gate
             .check_source(turn.now)
             .and_then(|()| Application::of_token(token))
-            .map(|application| gate.judge(&application, turn.now));
+            .map(|application| (application.device, gate.judge(&application, turn.now)));
+        let table = &turn.registrar.desk.table;
+        let is_full = |device: &DeviceName| !table.has_room() && table.get(device).is_none();
         let (refusal, wait) = match verdict {
+            // It would be sent away from both servers.
+            Ok((device, Verdict::Admit(_))) if is_full(&device) => (Refusal::Capacity, None),
             // A phone that is still being taken in may come: it will be known by then.
-            Ok(Verdict::Admit(_) | Verdict::Pending) => {
+            Ok((_, Verdict::Admit(_) | Verdict::Pending)) => {
                 self.token_until = Some(turn.now.instant + TOKEN_LASTS);
                 return Ok(());
             }
-            Ok(Verdict::Refuse(refusal, wait)) => (refusal, wait),
+            Ok((_, Verdict::Refuse(refusal, wait))) => (refusal, wait),
             Err(refusal) => (refusal, None),
         };
         turn.registrar.counters.refused(refusal);

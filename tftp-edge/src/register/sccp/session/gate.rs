@@ -88,8 +88,6 @@ pub(super) struct Gate<'r> {
     pub(super) connection: ConnectionId,
     /// It got a token a moment ago, and its place in the queue with it.
     pub(super) has_token: bool,
-    /// A phone is registered over the connection already: it has its place.
-    pub(super) is_registered: bool,
 }
 
 impl Gate<'_> {
@@ -120,10 +118,6 @@ impl Gate<'_> {
                 Refusal::Duplicate,
                 Some(self.registrar.settings.lost_after()),
             );
-        }
-        let places = self.registrar.settings.max_registrations;
-        if !self.is_registered && !self.registrar.counters.has_place(places) {
-            return Refusal::Capacity.into();
         }
         let is_refresh = there.is_some_and(|it| it.source.ip() == self.peer.ip());
         if self.has_token {

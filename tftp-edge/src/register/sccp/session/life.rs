@@ -11,7 +11,7 @@ use super::{Flow, Session, State, Turn};
 use crate::inventory::{DeviceName, Protocol};
 use crate::register::sccp::counters::Ending;
 use crate::register::sccp::registrar::Moment;
-use crate::register::sccp::settings::{LOST_AFTER, seconds};
+use crate::register::sccp::settings::{LOST_AFTER, Settings, seconds};
 use crate::register::sccp::wire::{Dialect, Outgoing, RegisterAck, Reset};
 use crate::register::{ConnectionId, Departure, Edit, Order, Refusal, Registration, Transport};
 
@@ -19,7 +19,7 @@ use crate::register::{ConnectionId, Departure, Edit, Order, Refusal, Registratio
 const SHORTEST_KEEPALIVE: f64 = 0.75;
 
 /// How many keepalives the table is told ahead.
-const TABLE_KEEPALIVES: u32 = 10;
+const TABLE_KEEPALIVES: u32 = 3;
 
 /// How long a departure counts as what an order has led to.
 const ORDER_LASTS: Duration = Duration::from_secs(60);
@@ -38,8 +38,6 @@ pub(super) struct Registered {
     /// Without a sign of life for so long it has left.
     lost_after: Duration,
     heard: Instant,
-    /// When the table is to be told that it is still there.
-    tell_table: Instant,
     /// Until when it has to tell its codecs.
     capabilities_by: Option<Instant>,
     ordered: Option<(Departure, Instant)>,
@@ -110,10 +108,10 @@ fn grant(keepalive_s: u32) -> u32 {
     rand::rng().random_range(shortest.min(keepalive_s)..=keepalive_s)
 }
 
-/// When the table may forget a phone that nothing is heard of, and when it is told anew.
-fn table_times(keepalive_s: u32, now: Moment) -> (SystemTime, Instant) {
-    let ahead = seconds(keepalive_s) * TABLE_KEEPALIVES;
-    (now.wall + ahead, now.instant + ahead / 2)
+/// When the table may forget a phone that nothing is heard of: never before its session does.
+fn expires(settings: &Settings, now: Moment) -> SystemTime {
+    let ahead = seconds(settings.keepalive_s) * TABLE_KEEPALIVES;
+    now.wall + ahead.max(settings.lost_after())
 }
 
 impl Session {
@@ -127,11 +125,7 @@ impl Session {
         let (registrar, now) = (turn.registrar, turn.now);
         let settings = &registrar.settings;
         let was_registered = matches!(self.state, State::Registered(_));
-        if !was_registered && !registrar.counters.take_place(settings.max_registrations) {
-            return Err(Refusal::Capacity);
-        }
         let keepalive_s = grant(settings.keepalive_s);
-        let (expires, tell_table) = table_times(settings.keepalive_s, now);
         let registration = Registration {
             device: application.device,
             protocol: Protocol::Sccp,
@@ -142,11 +136,11 @@ impl Session {
             load: application.load.clone(),
             version: application.dialect.version.number(),
             since: now.wall,
-            expires,
+            expires: expires(settings, now),
             bindings: Vec::new(),
         };
         let gate = self.gate(turn);
-        let put = registrar.desk.table.edit(&application.device, |there| {
+        let put = registrar.desk.table.try_edit(&application.device, |there| {
             // Somebody may have been quicker since it was looked at.
             if there.is_some_and(|there| gate.is_duplicate(there)) {
                 return (Err(Refusal::Duplicate), Edit::Keep);
@@ -155,25 +149,11 @@ impl Session {
             let before = there.and_then(|it| it.connection);
             (Ok((is_refresh, before)), Edit::Put(registration))
         });
-        let is_mine = |there: &Registration| there.connection == Some(self.connection);
-        let put = match registrar.desk.table.get(&application.device) {
-            Some(there) if is_mine(&there) => put,
-            // A full table leaves out what it has no room for.
-            _ => put.and(Err(Refusal::Capacity)),
-        };
-        let (is_refresh, before) = match put {
-            Ok(put) => put,
-            Err(refusal) => {
-                if !was_registered {
-                    registrar.counters.give_place_back();
-                }
-                return Err(refusal);
-            }
-        };
+        let (is_refresh, before) = put??;
         if let Some(before) = before.filter(|it| *it != self.connection) {
             registrar.connections.supersede(before);
         }
-        registrar.counters.registered();
+        registrar.counters.registered(!was_registered);
         let applicant = gate.applicant(application, is_refresh, now);
         registrar.desk.storm.served(&applicant, now.instant);
         self.token_until = None;
@@ -200,7 +180,6 @@ impl Session {
             is_spcp: self.is_spcp,
             lost_after: lost_after + seconds(settings.keepalive_grace_s),
             heard: now.instant,
-            tell_table,
             capabilities_by: Some(now.instant + seconds(settings.capabilities_timeout_s)),
             ordered: None,
             is_complete: false,
@@ -209,8 +188,8 @@ impl Session {
         Ok(())
     }
 
-    /// A keepalive of a registered phone: now and then the table is told, and each time the
-    /// inventory is asked whether the phone is still in it.
+    /// A keepalive of a registered phone: the table is told, and the inventory asked whether the
+    /// phone is still in it.
     pub(super) fn keepalive(&mut self, turn: &mut Turn<'_>) -> Flow {
         let State::Registered(registered) = &mut self.state else {
             return Flow::Open;
@@ -221,21 +200,16 @@ impl Session {
             registered.order(Order::Reset, turn);
             return self.end(Ending::Removed, turn);
         }
-        if registered.tell_table <= now.instant {
-            let keepalive_s = turn.registrar.settings.keepalive_s;
-            let (expires, tell_table) = table_times(keepalive_s, now);
-            registered.tell_table = tell_table;
-            let own = self.connection;
-            desk.table.edit(&registered.device, |there| match there {
-                Some(there) if there.connection == Some(own) => {
-                    let mut longer = Registration::clone(there);
-                    longer.expires = expires;
-                    ((), Edit::Put(longer))
-                }
-                _ => ((), Edit::Keep),
-            });
+        let expires = expires(&turn.registrar.settings, now);
+        let own = Some(self.connection);
+        if desk.table.touch(&registered.device, own, expires) {
+            return Flow::Open;
         }
-        Flow::Open
+        // The phone begins anew, and is in the table again: else nobody could reach it.
+        match desk.table.get(&registered.device) {
+            Some(_) => self.end(Ending::Superseded, turn),
+            None => self.end(Ending::KeepaliveTimeout, turn),
+        }
     }
 
     pub(super) fn throttled(&mut self, turn: &mut Turn<'_>) -> Flow {
@@ -275,7 +249,6 @@ impl Session {
             return;
         };
         remove(registrar, &registered.device, self.connection, why);
-        registrar.counters.give_place_back();
         registrar.counters.left(why);
     }
 }

@@ -12,10 +12,9 @@
 //! ```
 //!
 //! Phones may ask in another order, and leave out what their firmware does not know. What the
-//! registration table has of a phone is written when it registers and when it leaves; keepalives
-//! move a deadline of the session alone. So that a registration that a restart of the daemon has
-//! cut off does not stay for ever, the table's own time is ten keepalives ahead, and is set anew
-//! when half of it is over.
+//! registration table has of a phone is written when it registers and when it leaves; a keepalive
+//! moves the deadline of the session, and the end that the table knows. That is three keepalives
+//! ahead, so that a registration that a restart of the daemon has cut off does not stay for ever.
 
 mod answer;
 mod clock;
@@ -200,7 +199,6 @@ impl Session {
             registrar: turn.registrar,
             peer: self.peer,
             connection: self.connection,
-            is_registered: matches!(self.state, State::Registered(_)),
             has_token: self.token_until.is_some_and(|until| now < until),
         }
     }

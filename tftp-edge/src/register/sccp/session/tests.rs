@@ -1,5 +1,6 @@
 //! The session as a specification: time is stepped by hand.
 
+mod busy;
 mod departures;
 mod framing;
 mod refusals;

@@ -71,7 +71,7 @@ impl Core {
             wall: exchange.wall,
         };
         let ordered = || self.orders.follow(device, exchange.now);
-        let outcome = self.desk.table.edit(device, |before| {
+        let outcome = self.desk.table.try_edit(device, |before| {
             if let Some(before) = before
                 && !is_proved
                 && is_elsewhere(before, exchange)
@@ -96,7 +96,7 @@ impl Core {
             };
             (outcome, edit)
         });
-        match outcome.map_err(No::Refused)? {
+        match outcome.and_then(|it| it).map_err(No::Refused)? {
             Outcome::Stands { bindings, kind, .. } => {
                 if kind == Kind::New {
                     let alarm = reason.and_then(Reason::alarm);

@@ -260,9 +260,10 @@ impl Server {
 impl Dispatch for Server {
     fn order(&self, to: &Registration, order: Order) -> Result<(), NotSent> {
         let now = Instant::now();
-        let request = self.hub.core.order(to, order, now);
-        self.hub
-            .request(&request.ok_or(NotSent::NotConnected)?, now)
+        let hub = &self.hub;
+        let towards = |phone| hub.ports.towards(phone);
+        let request = hub.core.order(to, order, towards, now);
+        hub.request(&request.ok_or(NotSent::NotConnected)?, now)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The UDP ports as those see them who have no worker's batch: TCP connections, timers, orders.
 
-use std::io::IoSlice;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
@@ -31,6 +31,22 @@ impl Ports {
         self.sockets.read().iter().map(|(it, _)| *it).collect()
     }
 
+    /// The address of ours that a datagram to a phone leaves from.
+    pub(super) fn towards(&self, phone: SocketAddr) -> Option<SocketAddr> {
+        let mut own = self.addresses();
+        own.retain(|it| it.is_ipv4() == phone.is_ipv4());
+        if let [only] = own[..]
+            && !only.ip().is_unspecified()
+        {
+            return Some(only);
+        }
+        let ip = routed_from(phone).ok()?;
+        let own = own
+            .into_iter()
+            .find(|it| it.ip() == ip || it.ip().is_unspecified())?;
+        Some(SocketAddr::new(ip, own.port()))
+    }
+
     pub(super) fn send(&self, to: &Destination, bytes: &[u8]) -> Result<(), NotSent> {
         let sockets = self.sockets.read();
         let socket = sockets.iter().find(|(address, _)| may_leave(*address, to));
@@ -38,6 +54,17 @@ impl Ports {
         let sent = send_one(socket, to, bytes);
         sent.map(drop).map_err(|_| NotSent::Busy)
     }
+}
+
+/// The source address the system chooses for a destination. Nothing is sent.
+fn routed_from(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match to.is_ipv4() {
+        true => Ipv4Addr::UNSPECIFIED.into(),
+        false => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// Sends one datagram from the address it is to come from. Never waits.
@@ -101,6 +128,30 @@ pub(super) fn put(outbox: &mut Outbox, socket: SocketId, to: &Destination, bytes
 mod tests {
     use super::*;
     use crate::register::Transport;
+
+    fn ports(listen: &[&str]) -> Ports {
+        let ports = Ports::default();
+        for address in listen {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            ports.add(address.parse().unwrap(), socket.into());
+        }
+        ports
+    }
+
+    #[test]
+    fn the_way_to_a_phone_begins_at_the_only_address_or_where_the_system_says() {
+        let phone = "127.0.0.9:5070".parse().unwrap();
+        for (listen, from) in [
+            (&["10.9.9.9:5060", "[::1]:5060"][..], Some("10.9.9.9:5060")),
+            (&["0.0.0.0:5062", "[::]:5060"], Some("127.0.0.1:5062")),
+            (&["10.9.9.9:5060", "127.0.0.1:5064"], Some("127.0.0.1:5064")),
+            (&["10.9.9.9:5060", "10.9.9.8:5060"], None),
+            (&["[::]:5060"], None),
+        ] {
+            let from = from.map(|it| it.parse().unwrap());
+            assert_eq!(ports(listen).towards(phone), from, "{listen:?}");
+        }
+    }
 
     #[test]
     fn a_datagram_leaves_from_the_port_of_its_family_and_number() {

@@ -14,6 +14,8 @@ use crate::register::sip::{DigestSettings, RequireDigest};
 use crate::register::storm::Storm;
 use crate::register::{Directory, NoGuard, Table};
 
+mod stopping;
+
 /// As long as anything may take on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 

@@ -100,7 +100,7 @@ fn messages() -> Vec<Vec<u8>> {
     let order = |device: &str| {
         let registration = edge.registered(device).unwrap();
         edge.core
-            .order(&registration, Order::Restart, edge.now)
+            .order(&registration, Order::Restart, |_| None, edge.now)
             .unwrap()
     };
     out.push(order("SEP0011223344FF"));
@@ -122,7 +122,7 @@ fn messages() -> Vec<Vec<u8>> {
     let registration = open.registered("SIP001122334477").unwrap();
     out.push(
         open.core
-            .order(&registration, Order::Reset, open.now)
+            .order(&registration, Order::Reset, |_| None, open.now)
             .unwrap(),
     );
     out.into_iter().map(|it| it.bytes).collect()

@@ -32,6 +32,13 @@ const INVENTORY: &str = "name,model,protocol,lines\n\
     SIP001122334477,7960,sip,1007\n\
     SEP001122334488,7961,sccp,1008\n";
 
+/// Each line has its own.
+fn give_secret(device: &mut Device) {
+    for line in &mut device.lines {
+        line.secret = format!("secret of {}", line.number);
+    }
+}
+
 /// A registrar and its clocks.
 pub struct Edge {
     pub core: Core,
@@ -46,21 +53,31 @@ impl Edge {
     }
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::of(INVENTORY, change, |device| {
-            for line in &mut device.lines {
-                line.secret = format!("secret of {}", line.number);
-            }
-        })
+        Self::of(INVENTORY, change, give_secret)
     }
 
     pub fn without_digest() -> Self {
         Self::with(|settings| settings.digest.require = RequireDigest::Never)
     }
 
+    /// Where something of the desk is another.
+    pub fn at(edit: impl FnOnce(&mut Desk)) -> Self {
+        Self::made(INVENTORY, |_| {}, give_secret, edit)
+    }
+
     pub fn of(
         inventory: &str,
         change: impl FnOnce(&mut Settings),
         edit: impl FnMut(&mut Device),
+    ) -> Self {
+        Self::made(inventory, change, edit, |_| {})
+    }
+
+    pub fn made(
+        inventory: &str,
+        change: impl FnOnce(&mut Settings),
+        edit: impl FnMut(&mut Device),
+        furnish: impl FnOnce(&mut Desk),
     ) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
@@ -73,7 +90,7 @@ impl Edge {
         };
         let directory = Directory::default();
         directory.update(Arc::new(Snapshot::new(contents, &Site::default())));
-        let desk = Arc::new(Desk {
+        let mut desk = Desk {
             access: Arc::new(Access::default()),
             alarms: Arc::new(Alarms::default()),
             bans: Arc::default(),
@@ -82,7 +99,9 @@ impl Edge {
             newcomers: Arc::default(),
             storm: Arc::new(Storm::new(&Default::default())),
             table: Arc::new(Table::default()),
-        });
+        };
+        furnish(&mut desk);
+        let desk = Arc::new(desk);
         Self {
             core: Core::new(&settings, Arc::clone(&desk)),
             desk,

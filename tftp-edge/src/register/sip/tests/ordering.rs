@@ -5,9 +5,14 @@ use crate::register::{Change, Departure, Order};
 
 const NAME: &str = "SEP0011223344FF";
 
+/// No phone of a daemon that was not restarted needs it.
+fn nowhere(_: SocketAddr) -> Option<SocketAddr> {
+    None
+}
+
 fn order(edge: &Edge, device: &str, order: Order) -> Option<Outgoing> {
     let registration = edge.registered(device).unwrap();
-    edge.core.order(&registration, order, edge.now)
+    edge.core.order(&registration, order, nowhere, edge.now)
 }
 
 fn left(edge: &Edge, act: impl FnOnce()) -> Departure {
@@ -72,7 +77,9 @@ fn over_udp_it_goes_to_the_contact_or_through_the_nat() {
         (&at_5060, ([10, 0, 0, 9], 5060).into()),
         (&behind_nat, phone.source),
     ] {
-        let outgoing = edge.core.order(registration, Order::Reset, edge.now);
+        let outgoing = edge
+            .core
+            .order(registration, Order::Reset, nowhere, edge.now);
         assert_eq!(outgoing.unwrap().to.to, to);
     }
 }
@@ -95,23 +102,43 @@ fn a_phone_that_cannot_be_reached_is_not_told() {
     registration.connection = None;
     assert!(
         edge.core
-            .order(&registration, Order::Reset, edge.now)
+            .order(&registration, Order::Reset, nowhere, edge.now)
             .is_none()
     );
     registration.bindings.clear();
     assert!(
         edge.core
-            .order(&registration, Order::Reset, edge.now)
+            .order(&registration, Order::Reset, nowhere, edge.now)
             .is_none()
     );
-    // Restored after a restart: nobody knows yet over which address of ours.
-    registration = Registration::clone(&edge.registered(NAME).unwrap());
-    registration.device = "SEP001122334400".parse().unwrap();
-    assert!(
-        edge.core
-            .order(&registration, Order::Reset, edge.now)
-            .is_none()
-    );
+}
+
+#[test]
+fn a_phone_that_is_restored_after_a_restart_is_told_where_datagrams_go() {
+    let edge = Edge::new();
+    for (mut phone, is_told) in [(udp(), true), (tcp(), false)] {
+        phone.registers(&edge);
+        let registration = edge.registered(NAME).unwrap();
+        let anew = Edge::new();
+        let towards = |to: SocketAddr| {
+            assert_eq!(to, phone.source);
+            Some(([10, 0, 0, 2], 5062).into())
+        };
+        let outgoing = anew
+            .core
+            .order(&registration, Order::Reset, towards, anew.now);
+        assert_eq!(outgoing.is_some(), is_told);
+        if let Some(outgoing) = outgoing {
+            let text = String::from_utf8(outgoing.bytes).unwrap();
+            assert!(
+                text.contains("\r\nVia: SIP/2.0/UDP 10.0.0.2:5062;"),
+                "{text}"
+            );
+            assert_eq!(outgoing.to.from, ([10, 0, 0, 2], 5062).into());
+        }
+        phone.expires = Some(0);
+        phone.registers(&edge);
+    }
 }
 
 #[test]

@@ -1,13 +1,9 @@
 //! Every reason for which a phone is not registered, and what it hears.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use super::*;
 use crate::access::Access;
-use crate::register::storm::Settings as StormSettings;
-use crate::register::storm::Storm;
 
 /// What a phone hears that sends this, and that it is refused for this reason alone.
 fn refused(lab: &Lab, peer: &str, bytes: &[u8], why: Refusal) -> String {
@@ -126,26 +122,6 @@ fn a_device_whose_connection_is_gone_may_register_from_elsewhere() {
 }
 
 #[test]
-fn a_full_server_says_so() {
-    let one = super::super::super::Settings {
-        max_registrations: 1,
-        ..settings()
-    };
-    let lab = Lab::with(contents(), one);
-    let mut first = lab.registered(PEER);
-    let other = register("SEP0011223344BB", 7, 11);
-    let text = refused(&lab, "10.0.0.8:50000", &other, Refusal::Capacity);
-    assert_eq!(text, "Server is full");
-    // The one that is registered has its place already.
-    let answer = lab.send(&mut first, &register(PHONE, TYPE_7941, 17));
-    assert_eq!(kinds(&answer)[0], Outgoing::RegisterAck);
-    lab.turn(&mut first, |session, turn| session.end(Ending::Peer, turn));
-    let mut second = lab.connect("10.0.0.8:50000");
-    let answer = lab.send(&mut second, &other);
-    assert_eq!(kinds(&answer)[0], Outgoing::RegisterAck);
-}
-
-#[test]
 fn questions_of_a_phone_that_has_not_registered_are_out_of_sequence() {
     for question in [
         number(0x000B, 1),
@@ -200,29 +176,6 @@ fn a_known_phone_gets_its_token_and_registers_with_it() {
     assert_eq!(kinds(&answer), [Outgoing::RegisterTokenAck]);
     let answer = lab.send(&mut phone, &register(PHONE, TYPE_7941, 17));
     assert_eq!(kinds(&answer)[0], Outgoing::RegisterAck);
-}
-
-#[test]
-fn a_phone_for_which_there_is_no_room_now_hears_when_to_come() {
-    // How many of them have to wait is the storm's to say.
-    let mut lab = Lab::new();
-    let budget: StormSettings = toml::from_str("max_registrations_per_second = 1").unwrap();
-    let desk = std::sync::Arc::get_mut(&mut lab.registrar.desk).unwrap();
-    desk.storm = std::sync::Arc::new(Storm::new(&budget));
-    let source: IpAddr = [10, 0, 0, 7].into();
-    for port in 50_000..50_050 {
-        let mut phone = lab.connect(&SocketAddr::from((source, port)).to_string());
-        let answer = lab.send(&mut phone, &register(PHONE, TYPE_7941, 17));
-        match phone.flow {
-            Flow::Open => assert_eq!(kinds(&answer)[0], Outgoing::RegisterAck),
-            Flow::Close(ending) => {
-                assert_eq!(ending, Ending::Refused);
-                assert!(reject_text(&answer).starts_with("Busy, "));
-            }
-        }
-    }
-    let counts = lab.counts();
-    assert_eq!(counts.registrations + counts.refused(Refusal::Storm), 50);
 }
 
 #[test]

@@ -1,7 +1,13 @@
 //! A registration from its first message to its last, and what a phone is told in it.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::*;
-use crate::inventory::{KeyAction, LineKey, PhoneService, SoftKeySet};
+use crate::inventory::{KeyAction, LineKey, PhoneService, Protocol, SoftKeySet};
+use crate::register::{Event, Guard, Table};
 
 const PEER: &str = "10.0.0.7:50000";
 
@@ -242,22 +248,84 @@ fn questions_come_in_any_order_and_after_the_registration_too() {
 }
 
 #[test]
-fn keepalives_keep_the_phone_and_seldom_touch_the_table() {
+fn keepalives_move_the_end_of_the_registration_and_tell_nobody() {
     let mut lab = Lab::new();
     let mut phone = lab.registered(PEER);
     let since = lab.in_table().unwrap().since;
-    let mut ends = std::collections::BTreeSet::new();
+    let mut changes = lab.registrar.desk.table.changes();
     for _ in 0..60 {
         lab.pass(Duration::from_secs(20));
         let answer = lab.send(&mut phone, &message(0x0000, &[]));
         assert_eq!(answer, [4, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
         let there = lab.in_table().unwrap();
         assert_eq!(there.since, since);
-        // Never less than half of ten keepalives, and the twenty seconds of this test.
-        assert!(there.expires >= lab.now.wall + Duration::from_secs(130));
-        ends.insert(there.expires);
+        // Three keepalives of 30 seconds.
+        assert_eq!(there.expires, lab.now.wall + Duration::from_secs(90));
+        lab.registrar.desk.table.sweep(lab.now.wall);
     }
-    assert!((2..=9).contains(&ends.len()), "{ends:?}");
+    assert!(changes.try_recv().is_err());
+    let events = lab.registrar.desk.table.counts();
+    assert_eq!(events.events(Protocol::Sccp, Event::Refresh), 60);
+}
+
+#[test]
+fn the_table_forgets_no_phone_before_its_session_does() {
+    let patient = super::super::super::Settings {
+        keepalive_s: 10,
+        keepalive_grace_s: 600,
+        ..settings()
+    };
+    let lost_after = patient.lost_after();
+    let lab = Lab::with(contents(), patient);
+    lab.registered(PEER);
+    let expires = lab.in_table().unwrap().expires;
+    assert_eq!(expires, lab.now.wall + lost_after);
+}
+
+#[test]
+fn a_phone_that_the_table_has_lost_begins_anew() {
+    let lab = Lab::new();
+    let mut phone = lab.registered(PEER);
+    // As when the clock is set.
+    let later = lab.now.wall + Duration::from_secs(3600);
+    lab.registrar.desk.table.sweep(later);
+    lab.send(&mut phone, &message(0x0000, &[]));
+    assert_eq!(phone.flow, Flow::Close(Ending::KeepaliveTimeout));
+    assert_eq!(lab.counts().registered, 0);
+    lab.registered("10.0.0.7:50001");
+}
+
+/// Counts what it is told of an address.
+#[derive(Default)]
+struct Listening(Mutex<Vec<(IpAddr, bool)>>);
+
+impl Guard for Listening {
+    fn admit(&self, _newcomers: Option<crate::misses::Rate>) {}
+    fn registered(&self, source: IpAddr) {
+        self.0.lock().push((source, true));
+    }
+    fn left(&self, source: IpAddr) {
+        self.0.lock().push((source, false));
+    }
+}
+
+#[test]
+fn the_guard_hears_once_of_an_address_with_many_phones() {
+    let guard = Arc::new(Listening::default());
+    let mut lab = Lab::new();
+    let desk = Arc::get_mut(&mut lab.registrar.desk).unwrap();
+    desk.guard = Arc::clone(&guard) as _;
+    desk.table = Arc::new(Table::new(10, Arc::clone(&guard) as _, Arc::default()));
+    let mut first = lab.registered(PEER);
+    let mut second = lab.connect("10.0.0.7:50001");
+    lab.send(&mut second, &register("SEP0011223344BB", 7, 11));
+    lab.send(&mut first, &register(PHONE, TYPE_7941, 17));
+    lab.send(&mut first, &message(0x0000, &[]));
+    lab.turn(&mut first, |session, turn| session.end(Ending::Peer, turn));
+    let source: IpAddr = [10, 0, 0, 7].into();
+    assert_eq!(*guard.0.lock(), [(source, true)]);
+    lab.send(&mut second, &number(0x0027, 0));
+    assert_eq!(*guard.0.lock(), [(source, true), (source, false)]);
 }
 
 #[test]
