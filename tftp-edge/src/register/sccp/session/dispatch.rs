@@ -150,14 +150,16 @@ impl Session {
         let verdict = gate
             .check_source(turn.now)
             .and_then(|()| Application::of_token(token))
-            .map(|application| gate.judge(&application, turn.now));
+            .map(|application| (application.device, gate.judge(&application, turn.now)));
         let (refusal, wait) = match verdict {
-            // A phone that is still being taken in may come: it will be known by then.
-            Ok(Verdict::Admit(_) | Verdict::Pending) => {
-                self.token_until = Some(turn.now.instant + TOKEN_LASTS);
+            Ok((device, Verdict::Admit(_))) => {
+                self.token = Some((device, turn.now.instant + TOKEN_LASTS));
                 return Ok(());
             }
-            Ok(Verdict::Refuse(refusal, wait)) => (refusal, wait),
+            // A phone that is still being taken in may come: it will be known by then, and asks for
+            // its place like any other.
+            Ok((_, Verdict::Pending)) => return Ok(()),
+            Ok((_, Verdict::Refuse(refusal, wait))) => (refusal, wait),
             Err(refusal) => (refusal, None),
         };
         turn.registrar.counters.refused(refusal);

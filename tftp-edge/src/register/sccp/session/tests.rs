@@ -2,6 +2,7 @@
 
 mod departures;
 mod framing;
+mod pacing;
 mod refusals;
 mod registration;
 
