@@ -63,8 +63,8 @@ impl Core {
                 }
                 // It sent back a nonce that was sent to its address.
                 let source = exchange.incoming.source.ip();
-                let name = String::from_utf8_lossy(&credentials.username);
-                self.desk.bans.guessed(source, &name, true, exchange.now);
+                let tried = tried(exchange, who, &credentials.username);
+                self.desk.bans.guessed(source, &tried, true, exchange.now);
                 if let Err(why) = known {
                     tracing::debug!(device = ?who.name, why = why.as_str(), "refused over SIP");
                 }
@@ -90,4 +90,13 @@ impl Core {
         }
         Ok(None)
     }
+}
+
+/// What was tried in vain: who keeps to one user name, line or device and changes the others tries as
+/// many.
+fn tried(exchange: &Exchange<'_, '_>, who: &Who, username: &[u8]) -> String {
+    let device = who.name.as_ref().map_or("", |name| name.as_str());
+    let line = exchange.request.to.uri().and_then(|it| it.user_text());
+    let (line, username) = (line.unwrap_or_default(), String::from_utf8_lossy(username));
+    format!("{device} {line} {username}")
 }

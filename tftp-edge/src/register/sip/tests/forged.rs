@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::inventory::{Inventory, Protocol, Settings as InventorySettings, Unchecked as _};
 use crate::provisioning;
+use crate::register::bans::{Bans, Settings as BanSettings};
 use crate::register::newcomers::Newcomers;
 use crate::register::storm::{Settings as StormSettings, Snapshot as StormSnapshot, Told};
 
@@ -120,6 +121,42 @@ fn a_token_for_a_name_that_nobody_has_takes_no_place() {
     }
     assert_eq!(edge.told(Told::Stranger), 20);
     assert_eq!((edge.storm().in_progress, edge.storm().waiting), (0, 0));
+}
+
+#[test]
+fn who_tries_many_lines_with_one_user_name_is_shut_out() {
+    let settings = BanSettings {
+        guesses: 4,
+        ..BanSettings::default()
+    };
+    let changes: [fn(&mut Phone, u32); 3] = [
+        |phone, number| phone.user = format!("user{number}"),
+        |phone, number| phone.line = format!("5{number}"),
+        |phone, number| {
+            phone.contact_params = format!(";+u.sip!devicename.ccm.cisco.com=\"SEP{number:012X}\"");
+        },
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let edge = Edge::at(Desk {
+            bans: Arc::new(Bans::new(&settings, Box::new(|_| false))),
+            directory: Arc::clone(&Edge::new().desk.directory),
+            ..crate::register::desk::bare()
+        });
+        let mut phone = udp();
+        phone.secret = "guess".into();
+        let is_banned = || edge.desk.bans.is_banned(phone.source.ip(), edge.now);
+        for number in 0..4 {
+            assert!(!is_banned(), "{at}: {number}");
+            // The same again is no other try.
+            let times = if number < 3 { 3 } else { 1 };
+            for _ in 0..times {
+                let mut tries = phone.clone();
+                change(&mut tries, number);
+                assert_eq!(tries.registers(&edge).code, 403);
+            }
+        }
+        assert!(is_banned(), "{at}");
+    }
 }
 
 fn open(folder: &Path) -> Inventory {
