@@ -123,12 +123,16 @@ impl Newcomers {
         let Some(known) = running.directory.snapshot() else {
             return refused;
         };
-        let site = known.site_at(newcomer.source);
-        let takes_in = known.site(site).is_ok_and(|it| it.auto_registration.on);
-        if !takes_in {
-            return refused;
+        match site_that_takes_in(&known, newcomer.source) {
+            Some(site) => running.offer(newcomer, site, &known),
+            None => refused,
         }
-        running.offer(newcomer, site, &known)
+    }
+
+    /// Whether an unknown phone would be taken in at this address, if it fits.
+    pub fn takes_in_at(&self, source: IpAddr) -> bool {
+        let known = self.running.as_ref().and_then(|it| it.directory.snapshot());
+        known.is_some_and(|known| site_that_takes_in(&known, source).is_some())
     }
 
     pub fn counts(&self) -> Counts {
@@ -174,6 +178,13 @@ impl Running {
         }
         Offer::Pending
     }
+}
+
+/// The site of an address, if it takes in unknown phones.
+fn site_that_takes_in(known: &Known, source: IpAddr) -> Option<&str> {
+    let site = known.site_at(source);
+    let takes_in = known.site(site).is_ok_and(|it| it.auto_registration.on);
+    takes_in.then_some(site)
 }
 
 /// The model by the number it gives itself, else by its name; one that speaks the protocol and

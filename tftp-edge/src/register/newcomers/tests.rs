@@ -127,7 +127,10 @@ fn only_where_the_site_takes_in_unknown_phones() {
         };
         let refused = Offer::Refused(Refusal::UnknownDevice);
         assert_eq!(site.newcomers.offer(&stranger), refused);
+        assert!(!site.newcomers.takes_in_at(source.into()));
     }
+    assert!(site.newcomers.takes_in_at([10, 1, 0, 9].into()));
+    assert!(!Newcomers::default().takes_in_at([10, 1, 0, 9].into()));
     assert_eq!(site.newcomers.counts(), Counts::default());
     let refused = Offer::Refused(Refusal::UnknownDevice);
     assert_eq!(Newcomers::default().offer(&newcomer(1)), refused);

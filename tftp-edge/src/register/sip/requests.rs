@@ -178,7 +178,8 @@ impl Core {
     fn token(&self, exchange: &Exchange<'_, '_>, who: Option<&DeviceName>) -> Option<Vec<u8>> {
         if let Some(device) = who {
             let applicant = self.applicant(exchange, device);
-            if let Err(no) = self.admit(exchange, &applicant, true) {
+            let is_known = self.desk.directory.device(device).is_some();
+            if let Err(no) = self.admit(exchange, &applicant, is_known) {
                 return self.refuse(exchange, no);
             }
         }

@@ -21,7 +21,7 @@
 use std::time::{Duration, Instant};
 
 use super::admitted::Admitted;
-use super::calendar::Calendar;
+use super::calendar::{Calendar, HORIZON_S};
 use super::capacity::Capacity;
 use super::meter::Meter;
 use super::places::{Place, Places};
@@ -270,7 +270,11 @@ impl Admission {
                 places, calendar, ..
             } = self;
             calendar.clear_places();
-            places.stretch(now_ms, times, |place| calendar.put(place.second()));
+            // A rate that goes up and down moves them away each time it falls: not without end.
+            let most_ms = HORIZON_S * 1000;
+            places.stretch(now_ms, times, most_ms, |place| {
+                calendar.put(place.second());
+            });
             self.planned = rate;
             self.replanned += 1;
         }

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 
 /// Places are given for the next hour. Who does not fit into it gets none.
-const HORIZON_S: u64 = 3600;
+pub const HORIZON_S: u64 = 3600;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Second {

@@ -79,6 +79,25 @@ impl Storm {
         }
     }
 
+    /// Whether a message that is to be answered in any case waited too long for that: one that has
+    /// to prove where it is from before it is asked what it wants.
+    pub fn is_late(&self, applicant: &Applicant<'_>, now: Instant) -> bool {
+        let protocol = applicant.protocol;
+        let age = now.saturating_duration_since(applicant.arrived);
+        let mut inner = self.inner.lock();
+        let Inner {
+            admission, tallies, ..
+        } = &mut *inner;
+        let tally = &mut tallies[protocol as usize];
+        admission.capacity.aged(age);
+        tally.aged(age);
+        let is_late = age > self.settings.stale_after(protocol);
+        if is_late {
+            tally.count(Told::Stale);
+        }
+        is_late
+    }
+
     /// As [`Self::ask`] for a name that nobody has: it hears what a phone would hear, and neither is
     /// let in at the cost of one nor gets a place. Made-up names cost nothing but the looking.
     pub fn glance(&self, applicant: &Applicant<'_>, now: Instant) -> Decision {

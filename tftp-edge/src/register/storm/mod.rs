@@ -29,7 +29,6 @@ mod budget;
 mod calendar;
 mod capacity;
 mod control;
-mod jitter;
 mod meter;
 mod places;
 mod settings;
@@ -43,7 +42,6 @@ use std::time::{Duration, Instant};
 pub use budget::Budget;
 pub use capacity::Capacity;
 pub use control::Storm;
-pub use jitter::jitter;
 pub use meter::Meter;
 pub use settings::Settings;
 pub use snapshot::{Snapshot, Tally, Told};
@@ -56,7 +54,9 @@ use crate::inventory::{DeviceName, Protocol};
 pub struct Applicant<'d> {
     pub device: &'d DeviceName,
     pub protocol: Protocol,
-    /// It is registered and says so again, from the same address: goes before all others.
+    /// It is registered and says so again, from the same address and in the same call or over the
+    /// same connection: goes before all others. A phone that has started anew is no refresh, though
+    /// it may still be registered: after a power cut that is every phone of a site.
     pub is_refresh: bool,
     /// When its message reached this host.
     pub arrived: Instant,

@@ -80,13 +80,14 @@ impl Places {
         });
     }
 
-    /// Moves the turns to come `times` as far away as they are, in the same order; calls `moved`
-    /// with each. When the phones come back they are told.
-    pub fn stretch(&mut self, now_ms: u64, times: f64, mut moved: impl FnMut(Place)) {
+    /// Moves the turns to come `times` as far away as they are, in the same order, but not further
+    /// than `most_ms` from now; calls `moved` with each. When the phones come back they are told.
+    pub fn stretch(&mut self, now_ms: u64, times: f64, most_ms: u64, mut moved: impl FnMut(Place)) {
         for place in self.devices.values_mut() {
             let ahead_ms = place.due_ms.saturating_sub(now_ms);
             if ahead_ms > 0 {
-                place.due_ms = now_ms + (ahead_ms as f64 * times) as u64;
+                let ahead_ms = (ahead_ms as f64 * times) as u64;
+                place.due_ms = now_ms + ahead_ms.min(most_ms);
                 moved(*place);
             }
         }
@@ -95,5 +96,26 @@ impl Places {
     /// The last turn that was given.
     pub fn last_due_ms(&self) -> Option<u64> {
         self.devices.values().map(|it| it.due_ms).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_do_not_move_away_without_end() {
+        let device: DeviceName = "SEP000000000001".parse().unwrap();
+        let mut places = Places::new(10, 1000);
+        let place = Place {
+            due_ms: 60_000,
+            back_ms: 60_000,
+        };
+        places.put(device, place);
+        let mut moved = Vec::new();
+        for _ in 0..3 {
+            places.stretch(10_000, 10.0, 3_600_000, |it| moved.push(it.due_ms));
+        }
+        assert_eq!(moved, [510_000, 3_610_000, 3_610_000]);
     }
 }

@@ -157,11 +157,13 @@ impl Session {
         let (refusal, wait) = match verdict {
             // It would be sent away from both servers.
             Ok((device, Verdict::Admit(_))) if is_full(&device) => (Refusal::Capacity, None),
-            // A phone that is still being taken in may come: it will be known by then.
-            Ok((_, Verdict::Admit(_) | Verdict::Pending)) => {
-                self.token_until = Some(turn.now.instant + TOKEN_LASTS);
+            Ok((device, Verdict::Admit(_))) => {
+                self.token = Some((device, turn.now.instant + TOKEN_LASTS));
                 return Ok(());
             }
+            // A phone that is still being taken in may come: it will be known by then, and asks for
+            // its place like any other.
+            Ok((_, Verdict::Pending)) => return Ok(()),
             Ok((_, Verdict::Refuse(refusal, wait))) => (refusal, wait),
             Err(refusal) => (refusal, None),
         };

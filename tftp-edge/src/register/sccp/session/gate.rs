@@ -86,8 +86,8 @@ pub(super) struct Gate<'r> {
     pub(super) registrar: &'r Registrar,
     pub(super) peer: SocketAddr,
     pub(super) connection: ConnectionId,
-    /// It got a token a moment ago, and its place in the queue with it.
-    pub(super) has_token: bool,
+    /// Who got a token over the connection a moment ago, and a place in the queue with it.
+    pub(super) token_of: Option<DeviceName>,
 }
 
 impl Gate<'_> {
@@ -119,10 +119,11 @@ impl Gate<'_> {
                 Some(self.registrar.settings.lost_after()),
             );
         }
-        let is_refresh = there.is_some_and(|it| it.source.ip() == self.peer.ip());
-        if self.has_token {
+        if self.token_of == Some(application.device) {
             return Verdict::Admit(admitted);
         }
+        // Over another connection it has begun anew, and asks as many questions as any.
+        let is_refresh = there.is_some_and(|it| self.is_own(&it));
         let applicant = self.applicant(application, is_refresh, now);
         match self.registrar.desk.storm.ask(&applicant, now.instant) {
             Decision::Admit => Verdict::Admit(admitted),
@@ -190,10 +191,19 @@ impl Gate<'_> {
     pub(super) fn is_duplicate(&self, there: &Registration) -> bool {
         let is_other = there.source.ip() != self.peer.ip();
         let is_open = |id| self.registrar.connections.is_open(id);
-        is_other
-            && there.connection.is_some_and(is_open)
-            && there.connection != Some(self.connection)
+        is_other && connection_of(there).is_some_and(is_open) && !self.is_own(there)
     }
+
+    /// Whether it is what was registered over this connection.
+    fn is_own(&self, there: &Registration) -> bool {
+        connection_of(there) == Some(self.connection)
+    }
+}
+
+/// The connection of SCCP a device is registered over: those of SIP have numbers of their own.
+pub(super) fn connection_of(there: &Registration) -> Option<ConnectionId> {
+    let connection = there.connection;
+    connection.filter(|_| there.protocol == Protocol::Sccp)
 }
 
 /// What the phone shows; 31 characters.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::RngExt;
 
-use super::gate::{Admitted, Application};
+use super::gate::{Admitted, Application, connection_of};
 use super::profile::Profile;
 use super::{Flow, Session, State, Turn};
 use crate::inventory::{DeviceName, Protocol};
@@ -145,18 +145,18 @@ impl Session {
             if there.is_some_and(|there| gate.is_duplicate(there)) {
                 return (Err(Refusal::Duplicate), Edit::Keep);
             }
-            let is_refresh = there.is_some_and(|it| it.source.ip() == self.peer.ip());
-            let before = there.and_then(|it| it.connection);
-            (Ok((is_refresh, before)), Edit::Put(registration))
+            let before = there.and_then(|it| connection_of(it));
+            (Ok(before), Edit::Put(registration))
         });
-        let (is_refresh, before) = put??;
+        let before = put??;
         if let Some(before) = before.filter(|it| *it != self.connection) {
             registrar.connections.supersede(before);
         }
         registrar.counters.registered(!was_registered);
+        let is_refresh = before == Some(self.connection);
         let applicant = gate.applicant(application, is_refresh, now);
         registrar.desk.storm.served(&applicant, now.instant);
-        self.token_until = None;
+        self.token = None;
 
         let dialect = application.dialect;
         let ack = RegisterAck {
@@ -256,7 +256,7 @@ impl Session {
 /// Another connection may have the device by now.
 fn remove(registrar: &super::Registrar, device: &DeviceName, own: ConnectionId, why: Departure) {
     registrar.desk.table.edit(device, |there| match there {
-        Some(there) if there.connection == Some(own) => ((), Edit::Remove(why)),
+        Some(there) if connection_of(there) == Some(own) => ((), Edit::Remove(why)),
         _ => ((), Edit::Keep),
     });
 }

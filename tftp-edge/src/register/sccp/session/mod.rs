@@ -40,6 +40,7 @@ use super::counters::{BadFrame, Ending};
 use super::registrar::{Moment, Registrar};
 use super::settings::seconds;
 use super::wire::{AlarmCode, Dialect, Frame, Reply, write};
+use crate::inventory::DeviceName;
 use crate::register::bans::Offence;
 use crate::register::{ConnectionId, Order, Refusal};
 
@@ -71,7 +72,8 @@ pub(super) struct Session {
     is_held_up: bool,
     state: State,
     throttle: Throttle,
-    token_until: Option<Instant>,
+    /// Who got a token, and until when it counts.
+    token: Option<(DeviceName, Instant)>,
     /// It asked for a token as phones of the SPA series do.
     is_spcp: bool,
     last_alarm: Option<AlarmCode>,
@@ -130,7 +132,7 @@ impl Session {
                 until: now + seconds(registrar.settings.register_timeout_s),
             },
             throttle: Throttle::new(now),
-            token_until: None,
+            token: None,
             is_spcp: false,
             last_alarm: None,
         }
@@ -195,11 +197,12 @@ impl Session {
 
     fn gate<'r>(&self, turn: &Turn<'r>) -> Gate<'r> {
         let now = turn.now.instant;
+        let token = self.token.filter(|(_, until)| now < *until);
         Gate {
             registrar: turn.registrar,
             peer: self.peer,
             connection: self.connection,
-            has_token: self.token_until.is_some_and(|until| now < until),
+            token_of: token.map(|(device, _)| device),
         }
     }
 

@@ -121,6 +121,12 @@ impl Digest {
         }
     }
 
+    /// Whether a nonce was given to this address and still counts: who sends it is there. Of its
+    /// response nothing is said.
+    pub fn knows(&self, credentials: &Credentials<'_>, source: IpAddr, now: Instant) -> bool {
+        self.nonces.read(credentials.nonce, source, now).is_ok()
+    }
+
     /// Checks credentials against the secret of their user. Without one it takes the same steps,
     /// and they are wrong.
     pub fn check(

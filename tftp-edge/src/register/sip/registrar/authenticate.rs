@@ -10,15 +10,32 @@ use crate::register::sip::message::{Defect, Name};
 use crate::register::sip::settings::RequireDigest;
 
 impl Core {
-    /// Whether it has proved who it is. An unknown user takes the same way as a wrong password.
-    pub(super) fn authenticate(&self, exchange: &Exchange<'_, '_>, who: &Who) -> Result<bool, No> {
-        let registrar = &self.registrar;
-        let is_needed = match (registrar.require, &who.known) {
+    /// Whether a REGISTER certainly comes from where it says: over a connection, or with a nonce
+    /// that was sent there. A datagram without one may be anybody's.
+    pub(super) fn is_from_there(&self, exchange: &Exchange<'_, '_>) -> Result<bool, No> {
+        let incoming = exchange.incoming;
+        if incoming.connection.is_some() {
+            return Ok(true);
+        }
+        let credentials = self.credentials(exchange)?;
+        let digest = &self.registrar.digest;
+        let source = incoming.source.ip();
+        Ok(credentials.is_some_and(|it| digest.knows(&it, source, exchange.now)))
+    }
+
+    /// Whether it has to prove who it is.
+    pub(super) fn needs_digest(&self, who: &Who) -> bool {
+        match (self.registrar.require, &who.known) {
             (RequireDigest::Never, _) => false,
             (RequireDigest::LinesWithSecret, Ok(known)) => known.has_secret(),
             (RequireDigest::LinesWithSecret, Err(_)) | (RequireDigest::Always, _) => true,
-        };
-        if !is_needed {
+        }
+    }
+
+    /// Whether it has proved who it is. An unknown user takes the same way as a wrong password.
+    pub(super) fn authenticate(&self, exchange: &Exchange<'_, '_>, who: &Who) -> Result<bool, No> {
+        let registrar = &self.registrar;
+        if !self.needs_digest(who) {
             return Ok(false);
         }
         let Some(credentials) = self.credentials(exchange)? else {
@@ -46,8 +63,8 @@ impl Core {
                 }
                 // It sent back a nonce that was sent to its address.
                 let source = exchange.incoming.source.ip();
-                let name = String::from_utf8_lossy(&credentials.username);
-                self.desk.bans.guessed(source, &name, true, exchange.now);
+                let tried = tried(exchange, who, &credentials.username);
+                self.desk.bans.guessed(source, &tried, true, exchange.now);
                 if let Err(why) = known {
                     tracing::debug!(device = ?who.name, why = why.as_str(), "refused over SIP");
                 }
@@ -73,4 +90,13 @@ impl Core {
         }
         Ok(None)
     }
+}
+
+/// What was tried in vain: who keeps to one user name, line or device and changes the others tries as
+/// many.
+fn tried(exchange: &Exchange<'_, '_>, who: &Who, username: &[u8]) -> String {
+    let device = who.name.as_ref().map_or("", |name| name.as_str());
+    let line = exchange.request.to.uri().and_then(|it| it.user_text());
+    let (line, username) = (line.unwrap_or_default(), String::from_utf8_lossy(username));
+    format!("{device} {line} {username}")
 }

@@ -1,7 +1,9 @@
 //! REGISTER: RFC 3261 section 10.3, and what Cisco's phones make of it.
 //!
 //! What is cheap and refuses most comes first: form, who it is, whether there is room in a storm.
-//! Only then is anything hashed, and the table asked last.
+//! Only then is a password hashed, and the table asked last. A datagram is challenged before all of
+//! that: until a nonce comes back its address may be forged, and a forged one must neither get a
+//! place in the queue of a storm nor a number of its site.
 
 mod authenticate;
 mod bindings;

@@ -70,13 +70,18 @@ impl Core {
         let claims = claims.map(|it| Claims::of_contact(it.address.params));
         let claims = claims.unwrap_or_default();
         let who = Who::find(&self.desk.directory, &user, &claims, reason.as_ref());
-        self.offer(exchange, &who)?;
+        let is_from_there = self.is_from_there(exchange)?;
+        self.offer(exchange, &who, is_from_there)?;
         // Who says no name and has no line here is asked for like any other.
         let device = who.name.or_else(|| user.parse().ok());
         let device = device.filter(|_| wish.registers());
         let applicant = device.as_ref().map(|it| self.applicant(exchange, it));
         if let Some(applicant) = &applicant {
-            self.admit(exchange, applicant, who.known.is_ok())?;
+            if is_from_there || !self.needs_digest(&who) {
+                self.admit(exchange, applicant, who.known.is_ok())?;
+            } else if self.desk.storm.is_late(applicant, exchange.now) {
+                return Err(No::Silence(Refusal::Stale));
+            }
         }
         let is_proved = self.authenticate(exchange, &who)?;
         let known = who.known.as_ref().map_err(|&why| No::Refused(why))?;
@@ -98,16 +103,24 @@ impl Core {
         Ok(self.listed(exchange, &wish, &wishes, &done))
     }
 
-    /// A device that nobody knows is taken in where its site says so.
-    fn offer(&self, exchange: &Exchange<'_, '_>, who: &Who) -> Result<(), No> {
+    /// A device that nobody knows is taken in where its site says so. A datagram has to show first
+    /// that it is from that site: a number is given away for it.
+    fn offer(&self, exchange: &Exchange<'_, '_>, who: &Who, is_from_there: bool) -> Result<(), No> {
         let (Some(device), Err(Refusal::UnknownDevice)) = (who.name, &who.known) else {
             return Ok(());
         };
+        let source = exchange.incoming.source.ip().to_canonical();
+        if !is_from_there {
+            return match self.desk.newcomers.takes_in_at(source) {
+                true => Err(No::Challenge),
+                false => Ok(()),
+            };
+        }
         let newcomer = Newcomer {
             device,
             type_id: who.type_id,
             protocol: Protocol::Sip,
-            source: exchange.incoming.source.ip(),
+            source,
         };
         match self.desk.newcomers.offer(&newcomer) {
             Offer::Pending => Err(No::Later(Refusal::AutoRegistration, PENDING_WAIT)),
@@ -116,18 +129,24 @@ impl Core {
         }
     }
 
+    /// A refresh has the Call-ID of what it refreshes (RFC 3261 10.2.4): a phone that has started
+    /// anew has another one, and after a power cut that is all of them.
     pub(in crate::register::sip) fn applicant<'d>(
         &self,
         exchange: &Exchange<'_, '_>,
         device: &'d DeviceName,
     ) -> Applicant<'d> {
         let source = exchange.incoming.source.ip().to_canonical();
+        let call_id = exchange.request.call_id;
         let registered = self.desk.table.get(device);
         Applicant {
             device,
             protocol: Protocol::Sip,
             is_refresh: registered.is_some_and(|it| {
-                it.protocol == Protocol::Sip && it.source.ip().to_canonical() == source
+                let mut bindings = it.bindings.iter();
+                it.protocol == Protocol::Sip
+                    && it.source.ip().to_canonical() == source
+                    && bindings.any(|it| it.call_id.as_bytes() == call_id)
             }),
             arrived: exchange.incoming.arrived,
         }

@@ -4,6 +4,7 @@ mod busy;
 mod cisco;
 mod contacts;
 mod dissector;
+mod forged;
 mod ordering;
 mod passwords;
 mod phone;
