@@ -80,7 +80,8 @@ enum Command {
     },
     /// Storm a registrar that is throttled to a tenth of what it can do
     ///
-    /// Needs root. Fails if a phone is lost.
+    /// Needs root. Fails if a phone is lost, if one asks more often than it needs to, or if it takes
+    /// longer than 1.3 times the ideal.
     Storm {
         /// Phones that register at once
         #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -137,11 +138,17 @@ fn main() -> Result<ExitCode> {
             };
             println!("{}", demo.boot);
             println!("{}", demo.registrations);
+            let [registered, back] = &demo.agreements;
+            println!("{registered}");
             println!(
                 "the change reached the sampled phones within {:.2} s",
                 demo.change_live_s
             );
             println!("{}", demo.refetch);
+            println!(
+                "{} phones restarted by order, {:.1} s after the change all were back\n{back}",
+                demo.restarted, demo.back_s
+            );
             if let Some(file) = json {
                 fs::write(&file, serde_json::to_vec_pretty(&demo)?)
                     .with_context(|| format!("writing {}", file.display()))?;
@@ -201,7 +208,7 @@ fn main() -> Result<ExitCode> {
                 fs::write(&file, serde_json::to_vec_pretty(&storm)?)
                     .with_context(|| format!("writing {}", file.display()))?;
             }
-            Ok(match storm.registrations.is_complete() {
+            Ok(match storm.is_orderly() {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             })

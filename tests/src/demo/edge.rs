@@ -204,6 +204,11 @@ listen = {sip}
         self.command(&arguments).map(drop)
     }
 
+    /// The registrations the daemon lists, as JSON: an object a line.
+    pub fn registrations(&self) -> Result<Vec<u8>> {
+        self.command(&["registrations", "--json"])
+    }
+
     /// The configuration of a device, as `tftp-edge render` prints it.
     pub fn render(&self, device: &str) -> Result<Bytes> {
         Ok(self.command(&["render", device])?.into())

@@ -1,6 +1,7 @@
 //! The demonstration: a site loses its power, all phones boot at once and register, and one shared
 //! setting changes for all of them.
 
+mod agreement;
 mod edge;
 mod metrics;
 mod registration;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
 
+pub use agreement::{Agreement, Count};
 pub use edge::{Edge, Mode};
 pub use metrics::Metrics;
 pub use registration::{OverRow, Registrations, SetbackRow};
@@ -39,6 +41,10 @@ const WATCHED: usize = 64;
 /// How long phones may take to be registered again after the change.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
+/// How fast phones are told to read the change. The daemon's own pace spares phones and what is
+/// behind it, and would have a site of thousands restart over many minutes.
+const ORDERS: &str = "\n[register.orders]\nper_second = 1000\nsite_per_second = 1000\n";
+
 /// Phones whose configuration is rendered by `tftp-edge render` too, a process each.
 const RENDERED: usize = 8;
 
@@ -62,18 +68,27 @@ pub struct Demo {
     pub loopback: bool,
     pub boot: Run,
     pub registrations: Registrations,
+    /// What phones and daemon said when all had registered, and when all were back.
+    pub agreements: [Agreement; 2],
     /// Seconds from the change of the setting until the watched phones are served the new files.
     pub change_live_s: f64,
     pub refetch: Run,
+    /// Phones that restarted by order, and the seconds from the change until all were back.
+    pub restarted: u64,
+    pub back_s: f64,
 }
 
 impl Demo {
-    /// Whether every phone got everything, and is registered.
+    /// Whether every phone got everything, is registered, and the daemon says so of the same
+    /// phones.
     pub fn is_complete(&self) -> bool {
         let has_all = [&self.boot, &self.refetch]
             .iter()
             .all(|run| run.failed == 0 && run.booted == run.phones);
-        has_all && self.registrations.is_complete()
+        has_all
+            && self.registrations.is_complete()
+            && self.restarted == self.registrations.phones
+            && self.agreements.iter().all(Agreement::holds)
     }
 }
 
@@ -114,18 +129,22 @@ struct Told {
     /// What the daemon said and had used when all had registered.
     after: Metrics,
     cpu: Duration,
+    agreements: [Agreement; 2],
     change_live_s: f64,
     refetch: Run,
+    restarted: u64,
+    back_s: f64,
 }
 
-/// Returns when every phone is registered or has failed, or `within` has passed.
-fn wait_for_phones(progress: &Progress, phones: usize, within: Option<Duration>) {
+/// Whether every phone is registered or has failed.
+fn is_over(progress: &Progress, phones: usize) -> bool {
+    progress.all_registered() + Progress::read(&progress.failed) >= phones as u64
+}
+
+/// Returns when `holds` does, or `within` has passed.
+fn wait_until(within: Option<Duration>, holds: impl Fn() -> bool) {
     let started = Instant::now();
-    while !interrupted() && within.is_none_or(|within| started.elapsed() < within) {
-        let failed = Progress::read(&progress.failed);
-        if progress.all_registered() + failed >= phones as u64 {
-            return;
-        }
+    while !interrupted() && !holds() && within.is_none_or(|within| started.elapsed() < within) {
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -171,6 +190,7 @@ impl<'lab> Show<'lab> {
             transfers,
         )?;
         edge.register("")?;
+        edge.configure(ORDERS)?;
         // The daemon has a connection with each phone, and takes over how many it may have.
         raise_open_files(options.phones as u64 * 2 + 1024)?;
         Ok(Self {
@@ -226,8 +246,11 @@ impl<'lab> Show<'lab> {
             loopback: self.options.loopback,
             boot: Run::new("boot", &report, &before, &told.after, cpu),
             registrations: Registrations::new(report.phones, &report.registration),
+            agreements: told.agreements,
             change_live_s: told.change_live_s,
             refetch: told.refetch,
+            restarted: told.restarted,
+            back_s: told.back_s,
         })
     }
 
@@ -239,14 +262,9 @@ impl<'lab> Show<'lab> {
         daemon: &mut Process,
         say: &mut impl FnMut(&str),
     ) -> Result<Told> {
-        let edge = &self.edge;
-        let watched = Watched {
-            title: "boot",
-            phones: all,
-            progress,
-            storm: Some(&|| edge.storm().ok()),
-        };
-        watch(&watched, || wait_for_phones(progress, all.len(), None));
+        self.watch_phones("boot", all, progress, || {
+            wait_until(None, || is_over(progress, all.len()));
+        });
         // The last acknowledgements are still on their way.
         thread::sleep(Duration::from_millis(200));
         let (cpu, after) = (daemon.cpu_time()?, self.edge.metrics()?);
@@ -261,6 +279,7 @@ impl<'lab> Show<'lab> {
             progress.all_registered(),
             all.len()
         ));
+        let registered = self.agreement(all, progress)?;
 
         say(&format!(
             "time_zone becomes {NEW_TIME_ZONE} for the whole site"
@@ -273,14 +292,55 @@ impl<'lab> Show<'lab> {
         self.render_all()?;
         let configurations = self.site.configurations_only();
         let refetch = self.fetch("configurations", &configurations, daemon)?;
-        wait_for_phones(progress, all.len(), Some(BACK_WITHIN));
+        say("phones are told to read it, and restart with it");
+        self.watch_phones("restart", all, progress, || {
+            wait_until(Some(BACK_WITHIN), || {
+                Progress::read(&progress.reboots) >= all.len() as u64
+                    && is_over(progress, all.len())
+            });
+        });
+        let back_s = changed.elapsed().as_secs_f64();
         ensure!(!interrupted(), "interrupted");
         Ok(Told {
             after,
             cpu,
+            agreements: [registered, self.agreement(all, progress)?],
             change_live_s,
             refetch,
+            restarted: Progress::read(&progress.reboots),
+            back_s,
         })
+    }
+
+    /// Shows phones that register, and what the daemon says of the storm, while `work` runs.
+    fn watch_phones(
+        &self,
+        title: &str,
+        phones: &[PhoneSpec],
+        progress: &Progress,
+        work: impl FnOnce(),
+    ) {
+        let watched = Watched {
+            title,
+            phones,
+            progress,
+            storm: Some(&|| self.edge.storm().ok()),
+        };
+        watch(&watched, work);
+    }
+
+    /// Asks the phones and the daemon who is registered. What either has just done may not have
+    /// reached the other: the last word is that of a few moments later.
+    fn agreement(&self, all: &[PhoneSpec], progress: &Progress) -> Result<Agreement> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let (listed, metrics) = (self.edge.registrations()?, self.edge.metrics()?);
+            let agreement = Agreement::new(all, progress, &listed, &metrics)?;
+            if agreement.holds() || Instant::now() > deadline || interrupted() {
+                return Ok(agreement);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Gives the oracle every configuration, byte for byte, and makes sure that the command line

@@ -21,6 +21,9 @@ pub struct OverRow {
     /// From the first ask until registered.
     pub from_ask_p50_ms: f64,
     pub from_ask_p99_ms: f64,
+    /// How often a phone asked until it was registered.
+    pub asks_mean: f64,
+    pub asks_max: u64,
 }
 
 /// Why phones had to come again, and how many times.
@@ -65,6 +68,8 @@ impl Registrations {
                 from_power_p99_ms: quantile_ms(&seen.from_power_us, 0.99),
                 from_ask_p50_ms: quantile_ms(&seen.from_ask_us, 0.5),
                 from_ask_p99_ms: quantile_ms(&seen.from_ask_us, 0.99),
+                asks_mean: seen.asks_each.mean(),
+                asks_max: seen.asks_each.max(),
             }
         };
         let setback = |why: Setback| SetbackRow {
@@ -106,13 +111,13 @@ impl fmt::Display for Registrations {
         )?;
         writeln!(
             to,
-            "{:<10} {:>10} {:>8} | {:>9} {:>9} from power | {:>9} {:>9} from first ask",
-            "over", "registered", "at end", "p50 ms", "p99 ms", "p50 ms", "p99 ms"
+            "{:<10} {:>10} {:>8} | {:>9} {:>9} from power | {:>9} {:>9} from first ask | {:>5} {:>4} asks",
+            "over", "registered", "at end", "p50 ms", "p99 ms", "p50 ms", "p99 ms", "mean", "max"
         )?;
         for row in &self.over {
             writeln!(
                 to,
-                "{:<10} {:>10} {:>8} | {:>9.1} {:>9.1} {:>10} | {:>9.1} {:>9.1}",
+                "{:<10} {:>10} {:>8} | {:>9.1} {:>9.1} {:>10} | {:>9.1} {:>9.1} {:>14} | {:>5.2} {:>4}",
                 row.over.as_str(),
                 row.registered,
                 row.at_end,
@@ -120,7 +125,10 @@ impl fmt::Display for Registrations {
                 row.from_power_p99_ms,
                 "",
                 row.from_ask_p50_ms,
-                row.from_ask_p99_ms
+                row.from_ask_p99_ms,
+                "",
+                row.asks_mean,
+                row.asks_max
             )?;
         }
         write!(

@@ -1,5 +1,6 @@
 //! Live progress of a fleet: the files of its boot, and the drain of its registrations.
 
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tftp_ebpf::stage::Stage;
 
 use crate::phones::{Over, PhoneSpec, Progress};
+
+/// How often a line is written where there are no bars.
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the daemon is asked what it sees.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -21,7 +25,7 @@ pub struct Watched<'w> {
     pub storm: Option<&'w (dyn Fn() -> Option<String> + Sync)>,
 }
 
-/// Shows bars on standard error, if it is a terminal, while `work` runs.
+/// Shows bars on standard error while `work` runs; lines, if it is no terminal.
 pub fn watch<T>(watched: &Watched<'_>, work: impl FnOnce() -> T) -> T {
     let bars = Bars::new(watched);
     let progress = watched.progress;
@@ -31,6 +35,8 @@ pub fn watch<T>(watched: &Watched<'_>, work: impl FnOnce() -> T) -> T {
             let started = Instant::now();
             let mut storm = String::new();
             let mut asked = Duration::ZERO;
+            let mut next_line = Duration::ZERO;
+            let has_bars = std::io::stderr().is_terminal();
             while !done.load(Ordering::Relaxed) {
                 let elapsed = started.elapsed();
                 if let Some(ask) = watched.storm.filter(|_| elapsed >= asked) {
@@ -38,6 +44,10 @@ pub fn watch<T>(watched: &Watched<'_>, work: impl FnOnce() -> T) -> T {
                     storm = ask().unwrap_or_default();
                 }
                 bars.show(progress, elapsed, &storm);
+                if !has_bars && elapsed >= next_line {
+                    next_line = elapsed + LINE_EVERY;
+                    eprintln!("{:>5.1} s  {}", elapsed.as_secs_f64(), bars.line());
+                }
                 thread::sleep(Duration::from_millis(100));
             }
             bars.show(progress, started.elapsed(), &storm);
@@ -151,6 +161,25 @@ impl Bars {
         all.set_message(format!(
             "{booting} boot, {waiting} wait for their turn, {rate:.0}/s{to_go} {storm}"
         ));
+    }
+
+    /// What the bars say, in one line.
+    fn line(&self) -> String {
+        match &self.registered {
+            Some([all, sccp, sip]) => format!(
+                "{} of {} registered, {} SCCP and {} SIP: {}",
+                all.position(),
+                all.length().unwrap_or(0),
+                sccp.position(),
+                sip.position(),
+                all.message()
+            ),
+            None => format!(
+                "{} booted: {}",
+                self.phones.position(),
+                self.phones.message()
+            ),
+        }
     }
 
     fn clear(&self) {

@@ -49,7 +49,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    pub(super) fn add(cell: &AtomicU64, amount: u64) {
+    pub(crate) fn add(cell: &AtomicU64, amount: u64) {
         cell.fetch_add(amount, Ordering::Relaxed);
     }
 

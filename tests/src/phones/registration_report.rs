@@ -26,6 +26,8 @@ pub struct OverReport {
     pub from_power_us: Histogram<u64>,
     /// Microseconds from the first time it asked until then.
     pub from_ask_us: Histogram<u64>,
+    /// How often phones asked until then.
+    pub asks_each: Histogram<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct RegistrationReport {
     pub asks_each: Histogram<u64>,
     /// Asks of all phones, in each tenth of a second since the first power-on.
     pub arrivals: Vec<u32>,
+    /// Phones that were registered for the first time, in each of these.
+    pub taken: Vec<u32>,
     /// Since the first power-on.
     first_ask: Option<Duration>,
     last_registered: Option<Duration>,
@@ -59,11 +63,13 @@ impl RegistrationReport {
             at_end: 0,
             from_power_us: histogram(),
             from_ask_us: histogram(),
+            asks_each: histogram(),
         };
         Self {
             over: Over::ALL.iter().map(|_| over()).collect(),
             asks_each: histogram(),
             arrivals: Vec::new(),
+            taken: Vec::new(),
             first_ask: None,
             last_registered: None,
             setbacks: [0; Setback::ALL.len()],
@@ -106,19 +112,16 @@ impl RegistrationReport {
 
     /// The most asks in one second.
     pub fn peak_per_second(&self) -> u32 {
-        let second = (Duration::from_secs(1).as_millis() / COLUMN.as_millis()) as usize;
-        let sums = self
-            .arrivals
-            .windows(second.min(self.arrivals.len()).max(1));
-        sums.map(|columns| columns.iter().sum()).max().unwrap_or(0)
+        busiest_second(&self.arrivals)
+    }
+
+    /// The most phones that were registered in one second.
+    pub fn taken_per_second(&self) -> u32 {
+        busiest_second(&self.taken)
     }
 
     pub(super) fn asked(&mut self, since_start: Duration) {
-        let column = (since_start.as_millis() / COLUMN.as_millis()) as usize;
-        if self.arrivals.len() <= column {
-            self.arrivals.resize(column + 1, 0);
-        }
-        self.arrivals[column] += 1;
+        count(&mut self.arrivals, since_start);
         self.first_ask = Some(self.first_ask.map_or(since_start, |it| it.min(since_start)));
     }
 
@@ -134,6 +137,8 @@ impl RegistrationReport {
         row.phones += 1;
         record(&mut row.from_power_us, from_power);
         record(&mut row.from_ask_us, from_ask);
+        row.asks_each += u64::from(asks);
+        count(&mut self.taken, since_start);
         self.asks_each += u64::from(asks);
         self.last_registered = self.last_registered.max(Some(since_start));
     }
@@ -169,13 +174,18 @@ impl RegistrationReport {
             mine.at_end += theirs.at_end;
             add(&mut mine.from_power_us, &theirs.from_power_us);
             add(&mut mine.from_ask_us, &theirs.from_ask_us);
+            add(&mut mine.asks_each, &theirs.asks_each);
         }
         add(&mut self.asks_each, &other.asks_each);
         add(&mut self.waits_ms, &other.waits_ms);
-        self.arrivals
-            .resize(self.arrivals.len().max(other.arrivals.len()), 0);
-        for (mine, theirs) in self.arrivals.iter_mut().zip(other.arrivals) {
-            *mine += theirs;
+        for (mine, theirs) in [
+            (&mut self.arrivals, other.arrivals),
+            (&mut self.taken, other.taken),
+        ] {
+            mine.resize(mine.len().max(theirs.len()), 0);
+            for (mine, theirs) in mine.iter_mut().zip(theirs) {
+                *mine += theirs;
+            }
         }
         self.first_ask = [self.first_ask, other.first_ask]
             .into_iter()
@@ -195,6 +205,22 @@ impl RegistrationReport {
         self.orders += other.orders;
         self.left += other.left;
     }
+}
+
+/// One more in the column of this time.
+fn count(columns: &mut Vec<u32>, since_start: Duration) {
+    let column = (since_start.as_millis() / COLUMN.as_millis()) as usize;
+    if columns.len() <= column {
+        columns.resize(column + 1, 0);
+    }
+    columns[column] += 1;
+}
+
+/// The most in ten columns in a row.
+fn busiest_second(columns: &[u32]) -> u32 {
+    let second = (Duration::from_secs(1).as_millis() / COLUMN.as_millis()) as usize;
+    let sums = columns.windows(second.min(columns.len()).max(1));
+    sums.map(|columns| columns.iter().sum()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

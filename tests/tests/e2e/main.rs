@@ -32,6 +32,7 @@ mod hostile;
 mod http;
 mod lldp;
 mod neighbours;
+mod orders;
 mod outage;
 mod provisioning;
 mod raw;

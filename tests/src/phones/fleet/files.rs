@@ -1,7 +1,7 @@
 //! The files of a boot, over TFTP and HTTP.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -116,8 +116,7 @@ impl Loop<'_, '_> {
             self.schedule(index);
             return Ok(());
         }
-        let socket =
-            bind((address, 0).into()).with_context(|| format!("binding a phone to {address}"))?;
+        let socket = bind(address).with_context(|| format!("binding a phone to {address}"))?;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
         self.epoll
             .add(&socket, event)
@@ -185,13 +184,24 @@ impl Loop<'_, '_> {
     }
 }
 
-/// A socket of the phone with this address; port 0 is any.
-pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket of the phone with this address, with any port.
+fn bind(address: IpAddr) -> io::Result<UdpSocket> {
+    bound((address, 0).into(), false)
+}
+
+/// A socket with a port of the phone's that it may have had just before. What we have closed stays
+/// open for a moment in a child that is being started, until that has become another program.
+pub(super) fn bind_again(address: SocketAddr) -> io::Result<UdpSocket> {
+    bound(address, true)
+}
+
+fn bound(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM.nonblocking(),
         Some(Protocol::UDP),
     )?;
+    socket.set_reuse_address(is_shared)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::connection::Connection;
-use super::files::bind;
+use super::files::bind_again;
 use crate::phones::registration::{Ending, Transport};
 
 /// `voipControlPort`, which the configurations leave as it is.
@@ -45,7 +45,7 @@ impl Line {
                 is_made: false,
             }),
             Transport::Udp => {
-                let socket = bind((from, SIP_PORT).into())?;
+                let socket = bind_again((from, SIP_PORT).into())?;
                 socket.connect(to)?;
                 epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, data))?;
                 Ok(Self::Udp(socket))

@@ -25,3 +25,18 @@ impl Backoff {
         self.failures = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_eight_seconds_and_begin_anew_after_a_success() {
+        let mut backoff = Backoff::default();
+        for expected_s in [1, 2, 4, 8, 8, 8] {
+            assert_eq!(backoff.after_failure(), Duration::from_secs(expected_s));
+        }
+        backoff.reset();
+        assert_eq!(backoff.after_failure(), Duration::from_secs(1));
+    }
+}

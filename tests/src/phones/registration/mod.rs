@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use account::{Account, SccpAccount, SipAccount, SipLine, SipTimers, Transport, Unusable};
 pub use backoff::Backoff;
+pub use sccp::AFTER_REJECT;
 pub use seen::{Event, Fault, Seen, Setback};
 pub use sip::{Answer, Challenge};
 

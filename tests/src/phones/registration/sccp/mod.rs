@@ -13,4 +13,5 @@ mod phone;
 mod question;
 
 pub(super) use model::Model;
+pub use phone::AFTER_REJECT;
 pub(super) use phone::Phone;

@@ -17,7 +17,7 @@ use super::question::{Inquiry, Question};
 const PATIENCE: Duration = Duration::from_secs(32);
 
 /// RegisterReject says no time. Phones wait about so long before they try again.
-const AFTER_REJECT: Duration = Duration::from_secs(30);
+pub const AFTER_REJECT: Duration = Duration::from_secs(30);
 
 /// How long UnregisterAck is waited for.
 const FAREWELL: Duration = Duration::from_secs(2);

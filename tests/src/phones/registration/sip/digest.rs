@@ -132,3 +132,73 @@ fn hash(parts: &[&str]) -> String {
     }
     digits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The request of RFC 2617 3.5.
+    const MUFASA: Answer<'_> = Answer {
+        user: "Mufasa",
+        password: "Circle Of Life",
+        method: "GET",
+        uri: "/dir/index.html",
+        count: 1,
+        cnonce: "0a4f113b",
+    };
+
+    fn challenge(qop: &str) -> Challenge {
+        let value = format!(
+            "Digest realm=\"testrealm@host.com\", {qop}\
+             nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", \
+             opaque=\"5ccc069c403ebaf9f0171e9517f40e41\""
+        );
+        Challenge::parse(&value).expect("a digest")
+    }
+
+    #[test]
+    fn with_qop_the_response_is_that_of_the_rfc() {
+        let challenge = challenge("qop=\"auth,auth-int\", ");
+        assert!(challenge.has_auth);
+        let response = MUFASA.response(&challenge);
+        assert_eq!(response, "6629fae49393a05397450978507c4ef1");
+        let header = MUFASA.header(&challenge);
+        for part in [
+            "response=\"6629fae49393a05397450978507c4ef1\"",
+            "qop=auth",
+            "nc=00000001",
+            "opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"",
+        ] {
+            assert!(header.contains(part), "{header}");
+        }
+    }
+
+    /// The same request to a server of RFC 2069, which knows no qop.
+    #[test]
+    fn without_qop_the_response_is_that_of_rfc_2069() {
+        let challenge = challenge("");
+        assert!(!challenge.has_auth);
+        let response = MUFASA.response(&challenge);
+        assert_eq!(response, "670fd8c2df070c60b045671b8b24ff02");
+        let header = MUFASA.header(&challenge);
+        assert!(
+            !header.contains("qop") && !header.contains("nc="),
+            "{header}"
+        );
+    }
+
+    #[test]
+    fn quotes_are_taken_off_and_a_hash_the_phone_does_not_know_is_not_answered() {
+        let value = "Digest realm=\"a \\\"b\\\", c\",nonce=\"n\",stale=TRUE,algorithm=md5";
+        let challenge = Challenge::parse(value).expect("a digest");
+        assert_eq!(challenge.realm, "a \"b\", c");
+        assert!(challenge.is_stale && !challenge.has_auth);
+        for value in [
+            "Digest realm=\"r\",nonce=\"n\",algorithm=SHA-256",
+            "Digest realm=\"r\"",
+            "Basic realm=\"r\"",
+        ] {
+            assert_eq!(Challenge::parse(value), None, "{value}");
+        }
+    }
+}
