@@ -102,8 +102,8 @@ pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
     // Past the hard limit if we may, up to it if we may not.
     let limit = set(needed, hard.max(needed)).or_else(|_| set(needed.min(hard), hard));
     let limit = limit.unwrap_or(soft);
-    // A quarter, where the limit cannot be raised.
-    let left = (limit - soft).max(limit / 4);
+    // Half, where the limit cannot be raised.
+    let left = (limit - soft).max(limit / 2);
     let allowed = left.min(wanted as u64) as usize;
     if allowed < wanted {
         let missing = needed.saturating_sub(hard);

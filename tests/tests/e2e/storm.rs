@@ -87,19 +87,15 @@ const STORMING: usize = 1000;
 fn a_throttled_registrar_takes_every_phone_of_a_storm_in_its_turn() {
     run(Rung::Socket, |rig| {
         let mut site = Site::without_upgrades(STORMING);
-        rig.edge.register(&format!(
-            "max_registrations_per_second = {PER_SECOND}\nmin_wait_sccp_s = 1\n"
-        ))?;
+        rig.edge
+            .register(&format!("max_registrations_per_second = {PER_SECOND}\n"))?;
         rig.host(&mut site)?;
         rig.start()?;
         let phones = site.configurations_only();
         let report = rig.boot(&site, &phones, &Progress::default(), |options| {
             options.limit = Duration::from_secs(20);
             options.registration = Some(Registering {
-                habits: Habits {
-                    after_reject: Some(Duration::from_secs(2)),
-                    ..Habits::default()
-                },
+                habits: Habits::default(),
                 says_farewell: false,
             });
         })?;
@@ -119,24 +115,26 @@ fn a_throttled_registrar_takes_every_phone_of_a_storm_in_its_turn() {
             registration.setbacks(Setback::RetryAfter) > 0,
             "{registration:?}"
         );
-        ensure!(
-            registration.setbacks(Setback::Rejected) > 0,
-            "{registration:?}"
-        );
         // Everybody was turned away by what says when to come again, and nothing was lost.
-        for why in [Setback::Denied, Setback::NoAnswer, Setback::Closed] {
+        let unseen = [
+            Setback::Rejected,
+            Setback::Denied,
+            Setback::NoAnswer,
+            Setback::Closed,
+        ];
+        for why in unseen {
             ensure!(registration.setbacks(why) == 0, "{registration:?}");
         }
         for over in Over::ALL {
             // Over SIP it is told when to come and is let in then: once more is for the second that
-            // was full when it came. Over SCCP it comes by itself, every two seconds here.
-            let waits = match over {
-                Over::Sccp => drain / 2.0,
-                Over::SipTcp | Over::SipUdp => 1.0,
+            // was full when it came. Over SCCP it is kept waiting until it is its turn.
+            let most = match over {
+                Over::Sccp => 1,
+                Over::SipTcp | Over::SipUdp => 3,
             };
             let asks = registration.over(over).asks_each.max();
             ensure!(
-                asks <= 2 + waits.ceil() as u64,
+                asks <= most,
                 "{} asked {asks} times: {registration:?}",
                 over.as_str()
             );

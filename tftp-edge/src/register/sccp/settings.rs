@@ -43,6 +43,9 @@ pub struct Settings {
     pub write_timeout_s: u32,
     /// How long a registered phone may take to tell its codecs.
     pub capabilities_timeout_s: u32,
+    /// In a storm, how long a phone may be kept waiting for its answer until it is its turn. One that
+    /// would have to wait longer is rejected.
+    pub hold_s: u32,
     /// The shortest time a phone on its second server is told to stay there.
     pub token_wait_min_s: u32,
     /// The oldest version of the protocol that is taken.
@@ -68,6 +71,7 @@ impl Default for Settings {
             message_timeout_s: 10,
             write_timeout_s: 10,
             capabilities_timeout_s: 30,
+            hold_s: 20,
             token_wait_min_s: 30,
             min_version: VERSIONS[0],
         }
@@ -105,6 +109,7 @@ impl Settings {
             self.capabilities_timeout_s,
             1..=600,
         )?;
+        check("sccp.hold_s", self.hold_s, 0..=60)?;
         check("sccp.token_wait_min_s", self.token_wait_min_s, 1..=3600)?;
         check("sccp.min_version", self.min_version, 3..=22)
     }

@@ -47,7 +47,7 @@ impl Default for Settings {
             max_in_progress: 4096,
             max_waiting: 100_000,
             min_wait_sip_s: 1,
-            min_wait_sccp_s: 30,
+            min_wait_sccp_s: 1,
             max_wait_s: 120,
             grace_s: 10,
             stale_sip_ms: 2000,

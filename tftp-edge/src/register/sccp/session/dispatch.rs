@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::gate::{self, Application, Verdict};
-use super::{Flow, LOOK_AGAIN, Session, State, TAKEN_IN_WITHIN, Turn, Waiting};
+use super::{Flow, LOOK_AGAIN, Session, State, TAKEN_IN_WITHIN, Turn, Waiting, WhatFor};
 use crate::inventory::DeviceName;
 use crate::register::bans::Offence;
 use crate::register::sccp::counters::{BadFrame, Ending};
+use crate::register::sccp::settings::seconds;
 use crate::register::sccp::wire::{
     Frame, Incoming, Outgoing, RegisterReject, RegisterTokenReject, Request, SpcpTokenAck,
     SpcpTokenReject, TokenReq, UnregisterAck, UnregisterReason,
@@ -113,7 +114,7 @@ impl Session {
         }
     }
 
-    fn apply(&mut self, application: Application, turn: &mut Turn<'_>) -> Flow {
+    pub(super) fn apply(&mut self, application: Application, turn: &mut Turn<'_>) -> Flow {
         if let State::Registered(registered) = &self.state
             && registered.device != application.device
         {
@@ -130,11 +131,13 @@ impl Session {
                 let now = turn.now.instant;
                 self.state = State::Waiting(Box::new(Waiting {
                     application,
+                    what_for: WhatFor::Intake,
                     look_at: now + LOOK_AGAIN,
                     until: now + TAKEN_IN_WITHIN,
                 }));
                 Flow::Open
             }
+            Verdict::Refuse(Refusal::Storm, Some(wait)) => self.hold(application, wait, turn),
             Verdict::Refuse(refusal, wait) => {
                 if refusal == Refusal::UnknownDevice {
                     let (bans, name) = (&turn.registrar.desk.bans, application.device.as_str());
@@ -143,6 +146,25 @@ impl Session {
                 self.refuse(refusal, wait, turn)
             }
         }
+    }
+
+    /// Its turn comes after `wait`: soon enough to be answered then, or too late to wait for.
+    fn hold(&mut self, application: Application, wait: Duration, turn: &mut Turn<'_>) -> Flow {
+        let now = turn.now.instant;
+        let until = match &self.state {
+            State::Waiting(waiting) if waiting.what_for == WhatFor::Turn => waiting.until,
+            _ => now + seconds(turn.registrar.settings.hold_s),
+        };
+        if now + wait > until {
+            return self.refuse(Refusal::Storm, Some(wait), turn);
+        }
+        self.state = State::Waiting(Box::new(Waiting {
+            application,
+            what_for: WhatFor::Turn,
+            look_at: now + wait,
+            until,
+        }));
+        Flow::Open
     }
 
     /// A place in the queue for later, or in how many seconds to ask again.

@@ -85,7 +85,7 @@ enum State {
     New {
         until: Instant,
     },
-    /// A phone that nobody knew is being taken in.
+    /// A phone that wants to register, and is not answered yet.
     Waiting(Box<Waiting>),
     Registered(Box<Registered>),
 }
@@ -93,8 +93,19 @@ enum State {
 #[derive(Debug)]
 struct Waiting {
     application: Application,
+    what_for: WhatFor,
     look_at: Instant,
+    /// Then it is refused.
     until: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhatFor {
+    /// Nobody knew it, and it is being taken into the inventory.
+    Intake,
+    /// It has a place in the queue of a storm. A rejection has no room for a time: the phone would
+    /// come again when it likes, and its place would be lost.
+    Turn,
 }
 
 /// What goes in with every call: what all sessions share, the time, and where answers go.
@@ -267,13 +278,16 @@ impl Session {
         }
         match &mut self.state {
             State::New { .. } => self.end(Ending::NoRegister, turn),
-            State::Waiting(waiting) if waiting.until <= now => {
-                self.refuse(Refusal::AutoRegistration, None, turn)
-            }
             State::Waiting(waiting) => {
                 waiting.look_at = now + LOOK_AGAIN;
                 let application = waiting.application.clone();
-                self.look_again(application, turn)
+                match waiting.what_for {
+                    WhatFor::Turn => self.apply(application, turn),
+                    WhatFor::Intake if waiting.until <= now => {
+                        self.refuse(Refusal::AutoRegistration, None, turn)
+                    }
+                    WhatFor::Intake => self.look_again(application, turn),
+                }
             }
             State::Registered(registered) => {
                 let ending = registered.overdue(now);

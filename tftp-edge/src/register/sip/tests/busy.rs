@@ -85,7 +85,7 @@ fn in_a_storm_a_phone_is_told_when_to_come_and_let_in_then() {
     });
     let (mut first, mut second) = (udp(), other());
     assert_eq!(first.registers(&edge).code, 200);
-    let answered = second.sends(&edge);
+    let answered = second.registers(&edge);
     assert_eq!(
         (answered.code, answered.reason()),
         (503, "Service Unavailable")
@@ -179,7 +179,8 @@ fn an_unknown_phone_is_told_to_come_again_while_its_site_takes_it_in() {
     );
     let mut phone = udp();
     phone.source = ([10, 1, 0, 9], 49_152).into();
-    let answered = phone.sends(&edge);
+    // It has to prove its address, whatever its password is.
+    let answered = phone.registers(&edge);
     assert_eq!((answered.code, answered.header("Retry-After")), (503, "2"));
     assert_eq!(edge.core.counts().refusal(Refusal::AutoRegistration), 1);
     phone.line = site.knows(&"SEP0011223344FF".parse().unwrap());

@@ -89,9 +89,8 @@ fn asking_early_gains_nothing_where_others_have_a_place_before() {
 
 #[test]
 fn what_nobody_has_a_place_for_goes_to_whoever_asks() {
-    let mut it = Stepped::new(10, |_| {});
+    let mut it = Stepped::new(10, |settings| settings.min_wait_sccp_s = 30);
     it.crowd(0..10);
-    // SCCP phones cannot be told less than half a minute.
     assert_eq!(it.ask_over(1000, Protocol::Sccp), told(Told::Wait, 30));
     it.wait(5);
     assert_eq!(it.ask(1), Verdict::admit(Told::Again));
@@ -150,7 +149,7 @@ fn places_are_bounded_and_who_gets_none_is_told_the_longest_wait() {
 
 #[test]
 fn a_name_that_nobody_has_takes_no_place() {
-    let mut it = Stepped::new(10, |_| {});
+    let mut it = Stepped::new(10, |settings| settings.min_wait_sccp_s = 30);
     for _ in 0..1000 {
         assert_eq!(it.admission.glance(Protocol::Sip, it.now), None);
     }

@@ -10,7 +10,11 @@ const TYPE_7960: u32 = 7;
 
 /// With room for one registration a second.
 fn busy() -> Lab {
-    let mut lab = Lab::new();
+    let rejecting = super::super::super::Settings {
+        hold_s: 0,
+        ..settings()
+    };
+    let mut lab = Lab::with(contents(), rejecting);
     let settings = StormSettings {
         max_registrations_per_second: 1,
         ..StormSettings::default()

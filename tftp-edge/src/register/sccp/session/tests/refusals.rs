@@ -203,6 +203,7 @@ fn being_taken_in(lab: &Lab) -> Phone {
     let mut phone = lab.connect(PEER);
     let now = lab.now.instant;
     phone.session.state = State::Waiting(Box::new(Waiting {
+        what_for: WhatFor::Intake,
         application: Application {
             device: PHONE.parse().unwrap(),
             type_id: TYPE_7941,
