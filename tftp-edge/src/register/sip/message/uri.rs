@@ -114,19 +114,16 @@ impl<'m> Uri<'m> {
 fn have_same(of: Params<'_>, other: Params<'_>) -> bool {
     const ALWAYS: [&str; 4] = ["user", "ttl", "method", "maddr"];
     of.iter().all(|param| {
-        let there = other
-            .iter()
-            .find(|it| it.name.eq_ignore_ascii_case(param.name));
-        match there {
-            Some(there) => match (param.value, there.value) {
-                (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
-                (one, two) => one == two,
-            },
-            None => {
-                let name = |it: &str| param.name.eq_ignore_ascii_case(it.as_bytes());
-                !ALWAYS.iter().any(|it| name(it))
-            }
+        let is_named = |name: &[u8]| param.name.eq_ignore_ascii_case(name);
+        let mut there = other.iter().filter(|it| is_named(it.name)).peekable();
+        if there.peek().is_none() {
+            return !ALWAYS.iter().any(|it| is_named(it.as_bytes()));
         }
+        // A name that stands twice is against the rules, and the URI is the same as itself.
+        there.any(|it| match (param.value, it.value) {
+            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            (one, two) => one == two,
+        })
     })
 }
 
