@@ -19,7 +19,7 @@ use crate::demo::{Edge, Mode, Registrations, Watched, watch};
 use crate::lab::{Lab, LabOptions, interrupted, is_root};
 use crate::phones::registration::{AFTER_REJECT, Habits};
 use crate::phones::{
-    Fleet, FleetOptions, Over, PhoneFailure, Progress, Registering, Report, raise_open_files,
+    Fleet, FleetOptions, Over, PhoneFailure, Progress, Registering, Report, try_open_files,
 };
 use crate::server::Place;
 use crate::site::{self, Site};
@@ -164,7 +164,7 @@ impl Assault<'_> {
         edge.import(&csv)?;
         edge.set(&site::settings(place.address().into()))?;
         // The daemon has a connection with each phone, and takes over how many it may have.
-        raise_open_files(phones as u64 * 3 + 1024)?;
+        try_open_files(phones as u64 * 2 + 1024)?;
         let mut daemon = edge.start()?;
         let mut options = FleetOptions::new(edge.address());
         options.limit = self.limit;

@@ -27,7 +27,7 @@ use crate::client::{Outcome, get};
 use crate::lab::{CLIENT_IF, Lab, LabOptions, LabPrograms, Process, interrupted, is_root};
 use crate::phones::{
     Expected, Family, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress, Registering,
-    raise_open_files,
+    try_open_files,
 };
 use crate::server::Place;
 use crate::site::{self, Site, SiteOptions, TIME_ZONE};
@@ -192,7 +192,7 @@ impl<'lab> Show<'lab> {
         edge.register("")?;
         edge.configure(ORDERS)?;
         // The daemon has a connection with each phone, and takes over how many it may have.
-        raise_open_files(options.phones as u64 * 2 + 1024)?;
+        try_open_files(options.phones as u64 * 2 + 1024)?;
         Ok(Self {
             options: options.clone(),
             edge,

@@ -16,7 +16,7 @@ mod registration_report;
 mod report;
 
 pub use family::{Family, SiteNames};
-pub use fleet::{Fleet, FleetOptions, Registering, raise_open_files};
+pub use fleet::{Fleet, FleetOptions, Registering, try_open_files};
 pub use oracle::{Expected, FileOracle, Oracle};
 pub use over::Over;
 pub use phone::{Action, FileResult, Phone, PhoneSpec};

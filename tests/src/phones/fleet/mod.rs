@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::registration::Habits;
@@ -64,6 +65,10 @@ impl FleetOptions {
     }
 }
 
+/// Phones on one thread: each thread has a table of open files of its own, since the system may allow
+/// one table fewer than there are phones.
+const PHONES_A_TABLE: usize = 5000;
+
 /// Phones that will boot.
 #[derive(Clone, Copy)]
 pub struct Fleet<'site> {
@@ -109,8 +114,6 @@ impl Fleet<'_> {
         progress: &Progress,
         meanwhile: Option<impl FnOnce() -> Result<T>>,
     ) -> Result<(Report, Option<T>)> {
-        // A phone that falls back has a socket beside its connection.
-        raise_open_files(self.phones.len() as u64 * 2 + 256)?;
         let shared = Shared {
             started: Instant::now(),
             unsettled: AtomicUsize::new(self.phones.len()),
@@ -118,8 +121,11 @@ impl Fleet<'_> {
             is_stay: meanwhile.is_some(),
         };
         let shared = &shared;
-        let threads = self.options.threads.max(1);
+        let tables = self.phones.len().div_ceil(PHONES_A_TABLE);
+        let threads = self.options.threads.max(tables).max(1);
         let share = self.phones.len().div_ceil(threads).max(1);
+        // A phone that falls back has a socket beside its connection.
+        raise_open_files(share as u64 * 2 + 256)?;
         thread::scope(|scope| {
             let threads: Vec<_> = self
                 .phones
@@ -129,6 +135,7 @@ impl Fleet<'_> {
                     let first = index * share;
                     scope.spawn(move || {
                         place.enter_thread()?;
+                        unshare(CloneFlags::CLONE_FILES).context("having open files of its own")?;
                         Loop::new(self, phones, first, shared, progress)?.run()
                     })
                 })
@@ -159,12 +166,25 @@ impl Drop for EndsStay<'_> {
 }
 
 /// One socket for each phone under way is more than most shells allow.
-pub fn raise_open_files(wanted: u64) -> Result<()> {
+fn raise_open_files(wanted: u64) -> Result<()> {
+    let allowed = try_open_files(wanted)?;
+    ensure!(
+        allowed >= wanted,
+        "{wanted} open files are needed and {allowed} allowed: raise `ulimit -n`, or boot fewer phones"
+    );
+    Ok(())
+}
+
+/// Has this process, and those it starts, have so many open files, or as many as the system allows.
+/// Returns how many that is.
+pub fn try_open_files(wanted: u64) -> Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft >= wanted {
-        return Ok(());
+        return Ok(soft);
     }
-    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).with_context(|| {
-        format!("{wanted} open files are needed and {hard} allowed: raise `ulimit -n`, or boot fewer phones")
-    })
+    if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_ok() {
+        return Ok(wanted);
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit on open files")?;
+    Ok(hard)
 }
