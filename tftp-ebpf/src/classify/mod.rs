@@ -2,7 +2,7 @@
 //!
 //! Two programs share the work. The one that answers TFTP [`meet`]s every packet, and pays little for
 //! it: a packet between ports where nobody registers costs two shifts, one to or from a place where
-//! phones do register ([`service`]) is handed on by a tail call. The second program ends in
+//! phones do register (`service`) is handed on by a tail call. The second program ends in
 //! [`classify`]: it gives the packet one [`Class`] and one [`Decision`], counts the pair, and may
 //! write a sample. It is a program of its own so that neither makes the other's verification longer.
 //!

@@ -8,7 +8,7 @@
 //!   reset before restart before apply-config.
 //! - An order is dropped when the phone has left, or has registered anew since: then it has booted
 //!   and read its configuration. After a change of the configuration it may have read the old one
-//!   just before, so that only counts a while later ([`BOOT`]).
+//!   just before, so that only counts a while later (`BOOT`).
 //! - A phone that cannot be told now is tried again: its queue is full, or it was restored after a
 //!   restart of the daemon and has not come back yet.
 //!

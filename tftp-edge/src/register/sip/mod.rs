@@ -1,6 +1,6 @@
 //! SIP: phones register at port 5060.
 //!
-//! [`Core`] is the registrar without sockets: [`message`] reads and writes, [`digest`] says who may,
+//! [`Core`] is the registrar without sockets: [`message`] reads and writes, `digest` says who may,
 //! `registrar` does what RFC 3261 section 10 says, and `cisco` knows what the phones add to it.
 //! [`Server`] has the sockets: [`stream`] cuts what comes over connections into messages, and
 //! [`transaction`] repeats what we ask until it is answered.

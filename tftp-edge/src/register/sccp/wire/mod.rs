@@ -1,7 +1,7 @@
 //! SCCP's messages: what phones send is read in place, what we send is written into a buffer.
 //!
 //! One message or family in a file. A view reads a body whose length was checked once; a reply has
-//! the fields to send, and [`write`] frames it in the [`Dialect`] of a phone.
+//! the fields to send, and `write` frames it in the [`Dialect`] of a phone.
 //!
 //! Sources: chan-sccp, working with phones of all families, for layouts, versions and limits;
 //! Wireshark's skinny dissector, which the tests have read every message that is sent.
