@@ -1,8 +1,9 @@
 //! Telling a phone to restart: NOTIFY outside of any dialog, as call managers send it.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hashlink::LinkedHashMap;
 use parking_lot::Mutex;
@@ -34,8 +35,8 @@ struct Sent {
     order: Order,
     at: Instant,
     serial: u64,
-    /// Of the registration then: it is later after any sign of life.
-    expires: SystemTime,
+    /// The phone's last REGISTER then: another one is a sign of life.
+    heard: u64,
 }
 
 impl Orders {
@@ -111,7 +112,7 @@ impl Core {
             order,
             at: now,
             serial,
-            expires: to.expires,
+            heard: heard(to),
         };
         self.orders.note(to.device, sent);
         self.tally.event(Event::Ordered);
@@ -129,7 +130,7 @@ impl Core {
             return;
         };
         self.desk.table.edit(&device, |before| {
-            let is_silent = before.is_some_and(|it| it.expires == sent.expires);
+            let is_silent = before.is_some_and(|it| heard(it) == sent.heard);
             let edit = match is_silent {
                 true => Edit::Remove(Departure::NoResponse),
                 false => Edit::Keep,
@@ -137,6 +138,16 @@ impl Core {
             ((), edit)
         });
     }
+}
+
+/// What tells the REGISTERs of a phone apart. Not when they expire: that is partly chance, and may be
+/// the same again.
+fn heard(from: &Registration) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for binding in &from.bindings {
+        (&binding.call_id, binding.cseq).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// 7940 and 7960 know only the event that all SIP phones of their time knew.
