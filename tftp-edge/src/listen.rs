@@ -1,4 +1,5 @@
-//! Listening for TCP connections: what is set on the socket, its connections inherit.
+//! Listening for TCP connections: what is set on the socket, its connections inherit. And why a port
+//! cannot be had, of UDP as well.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,12 +9,13 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::ops::exit::Exit;
 use crate::port_owner;
+use crate::udp::socket::may_come_later;
 
 /// How often an address that could not be bound is tried again.
-pub const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How long to wait when the system has no descriptor for a connection.
-pub const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that are established and not yet taken; the system has its own bound below that.
 const BACKLOG: i32 = 4096;
@@ -63,15 +65,60 @@ pub fn tcp(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Why connections cannot be taken at an address.
+/// Tries until `listen` has made a listener at an address that did not exist before.
+pub async fn wait_for(
+    address: SocketAddr,
+    mut listen: impl FnMut() -> io::Result<tokio::net::TcpListener>,
+) -> tokio::net::TcpListener {
+    loop {
+        tokio::time::sleep(RETRY).await;
+        match listen() {
+            Ok(listener) => {
+                tracing::info!(%address, "the address is there now");
+                return listener;
+            }
+            Err(error) if may_come_later(&error) => {}
+            Err(error) => {
+                // Somebody was quicker, and may go away again.
+                tracing::debug!(%address, %error, "still cannot listen");
+            }
+        }
+    }
+}
+
+/// Takes connections, and goes on for ever.
+pub async fn accept(
+    listener: tokio::net::TcpListener,
+    mut take: impl FnMut(tokio::net::TcpStream, SocketAddr),
+) {
+    let mut told = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => take(stream, peer),
+            // The client has gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                // Once: a flood of connections must not become one of log lines.
+                if !std::mem::replace(&mut told, true) {
+                    let address = listener.local_addr().ok();
+                    tracing::error!(?address, %error, "a connection cannot be taken; trying on");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Why a port cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error(
-        "TCP {address} is taken{}; stop it, choose another address in {key}, or set {switch} = \
+        "{protocol} {address} is taken{}; stop it, choose another address in {key}, or set {switch} = \
          false",
         .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
     )]
     Taken {
+        protocol: &'static str,
         address: SocketAddr,
         /// The setting that has the address, and the one that would do without it.
         key: &'static str,
@@ -80,10 +127,11 @@ pub enum ListenError {
         owner: Option<String>,
     },
     #[error(
-        "not allowed to bind TCP {address}; run with CAP_NET_BIND_SERVICE, or choose a port over \
+        "not allowed to bind {protocol} {address}; run with CAP_NET_BIND_SERVICE, or choose a port over \
          1023 in {key}"
     )]
     Permission {
+        protocol: &'static str,
         address: SocketAddr,
         key: &'static str,
     },
@@ -96,20 +144,47 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    pub fn new(
+    /// Of a port of TCP; `key` is the setting that has it, `switch` the one that would do without.
+    pub fn tcp(
         address: SocketAddr,
         key: &'static str,
         switch: &'static str,
         source: io::Error,
     ) -> Self {
+        let owner = port_owner::of_tcp_port;
+        Self::new(("TCP", owner), address, (key, switch), source)
+    }
+
+    /// Of a port of UDP.
+    pub fn udp(
+        address: SocketAddr,
+        key: &'static str,
+        switch: &'static str,
+        source: io::Error,
+    ) -> Self {
+        let owner = port_owner::of_udp_port;
+        Self::new(("UDP", owner), address, (key, switch), source)
+    }
+
+    fn new(
+        (protocol, owner): (&'static str, fn(u16) -> Option<String>),
+        address: SocketAddr,
+        (key, switch): (&'static str, &'static str),
+        source: io::Error,
+    ) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::Taken {
+                protocol,
                 address,
                 key,
                 switch,
-                owner: port_owner::of_tcp_port(address.port()),
+                owner: owner(address.port()),
             },
-            io::ErrorKind::PermissionDenied => Self::Permission { address, key },
+            io::ErrorKind::PermissionDenied => Self::Permission {
+                protocol,
+                address,
+                key,
+            },
             _ => Self::Socket {
                 address,
                 key,
@@ -176,7 +251,7 @@ mod tests {
             keepalive: None,
         };
         let source = tcp(address, &options).unwrap_err();
-        let error = ListenError::new(address, "http.listen", "http.enabled", source);
+        let error = ListenError::tcp(address, "http.listen", "http.enabled", source);
         let told = error.to_string();
         let own_pid = format!("(pid {})", std::process::id());
         for part in [&own_pid, "http.listen", "http.enabled = false"] {

@@ -21,7 +21,7 @@ use super::validators::Tags;
 use crate::access::Access;
 use crate::alarms::Alarms;
 use crate::content::Catalog;
-use crate::listen::{self, ListenError, PAUSE, RETRY};
+use crate::listen::{self, ListenError};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
 use crate::places::{Full, Place, Places, connections_allowed};
@@ -204,7 +204,7 @@ impl Server {
                     runtime.spawn(shared.wait_for(endpoint, address))
                 }
                 Err(source) => {
-                    return Err(ListenError::new(address, key, switch, source).into());
+                    return Err(ListenError::tcp(address, key, switch, source).into());
                 }
             };
             self.listeners.push(listener);
@@ -262,38 +262,12 @@ impl Shared {
     }
 
     async fn wait_for(self: Arc<Self>, endpoint: Endpoint, address: SocketAddr) {
-        loop {
-            tokio::time::sleep(RETRY).await;
-            match self.listen(&endpoint, address) {
-                Ok(listener) => {
-                    tracing::info!(%address, "the address is there now");
-                    return self.accept(endpoint, listener).await;
-                }
-                Err(error) if crate::tftp::socket::may_come_later(&error) => {}
-                Err(error) => {
-                    // Somebody was quicker, and may go away again.
-                    tracing::debug!(%address, %error, "still cannot listen");
-                }
-            }
-        }
+        let listener = listen::wait_for(address, || self.listen(&endpoint, address)).await;
+        self.accept(endpoint, listener).await;
     }
 
     async fn accept(self: Arc<Self>, endpoint: Endpoint, listener: TcpListener) {
-        let mut told = false;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => self.admit(&endpoint, stream, peer),
-                // The client has gone already.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Once: a flood of connections must not become one of log lines.
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(%error, "a connection cannot be taken; trying on");
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        listen::accept(listener, |stream, peer| self.admit(&endpoint, stream, peer)).await;
     }
 
     /// Must be called inside a tokio runtime.

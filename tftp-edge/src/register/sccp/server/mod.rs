@@ -19,7 +19,7 @@ use super::counters::{Rejection, Snapshot};
 use super::registrar::Registrar;
 use super::session::HIGH_WATER;
 use super::settings::Settings;
-use crate::listen::{self, ListenError, PAUSE, RETRY};
+use crate::listen::{self, ListenError};
 use crate::ops::exit::Exit;
 use crate::places::{Full, Place, Places, connections_allowed};
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration};
@@ -114,7 +114,7 @@ impl Server {
             }
             Err(source) => {
                 let (key, switch) = ("register.sccp.listen", "register.sccp.enabled");
-                return Err(ListenError::new(address, key, switch, source).into());
+                return Err(ListenError::tcp(address, key, switch, source).into());
             }
         };
         self.listeners.push(listener);
@@ -166,38 +166,12 @@ impl Shared {
     }
 
     async fn wait_for(self: Arc<Self>, address: SocketAddr) {
-        loop {
-            tokio::time::sleep(RETRY).await;
-            match self.listen(address) {
-                Ok(listener) => {
-                    tracing::info!(%address, "the address is there now");
-                    return self.accept(listener).await;
-                }
-                Err(error) if may_come_later(&error) => {}
-                Err(error) => {
-                    // Somebody was quicker, and may go away again.
-                    tracing::debug!(%address, %error, "still cannot listen");
-                }
-            }
-        }
+        let listener = listen::wait_for(address, || self.listen(address)).await;
+        self.accept(listener).await;
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let mut told = false;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => self.admit(stream, peer),
-                // The phone has gone already.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Once: a flood of connections must not become one of log lines.
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(%error, "a connection cannot be taken; trying on");
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        listen::accept(listener, |stream, peer| self.admit(stream, peer)).await;
     }
 
     /// Must be called inside a tokio runtime.

@@ -14,10 +14,9 @@ use super::connection::serve;
 use super::counters::{Bad, End};
 use super::hub::Hub;
 use super::link::Link;
-use crate::listen::{self, PAUSE, RETRY};
+use crate::listen;
 use crate::places::{Full, Place, Places};
 use crate::register::Transport;
-use crate::udp::socket::may_come_later;
 
 /// A connection may be silent for so long before the system asks whether the phone is still there:
 /// those that lost their power say no goodbye.
@@ -81,39 +80,12 @@ impl Listeners {
     }
 
     pub(super) async fn wait_for(self: Arc<Self>, endpoint: Endpoint, address: SocketAddr) {
-        loop {
-            tokio::time::sleep(RETRY).await;
-            match self.listen(&endpoint, address) {
-                Ok(listener) => {
-                    let transport = endpoint.transport;
-                    tracing::info!(%address, %transport, "the address has come up: SIP is taken");
-                    return self.accept(endpoint, listener).await;
-                }
-                Err(error) if may_come_later(&error) => {}
-                Err(error) => {
-                    // Somebody was quicker, and may go away again.
-                    tracing::debug!(%address, %error, "still cannot listen");
-                }
-            }
-        }
+        let listener = listen::wait_for(address, || self.listen(&endpoint, address)).await;
+        self.accept(endpoint, listener).await;
     }
 
     pub(super) async fn accept(self: Arc<Self>, endpoint: Endpoint, listener: TcpListener) {
-        let mut told = false;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => self.admit(&endpoint, stream, peer),
-                // The phone has gone already.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Once: a flood of connections must not become one of log lines.
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(%error, "a SIP connection cannot be taken; trying on");
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        listen::accept(listener, |stream, peer| self.admit(&endpoint, stream, peer)).await;
     }
 
     /// Whoever is refused is told nothing: a phone takes a connection that ends for a server that

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use socket2::Socket;
 
 use super::udp::options;
+use crate::listen::ListenError;
 use crate::ops::exit::Exit;
-use crate::port_owner;
 use crate::register::Transport;
 use crate::register::sip::Settings;
 use crate::tls::TlsError;
@@ -16,37 +16,8 @@ use crate::udp::socket;
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error(
-        "{} {address} is taken{}; stop it, choose another address in {key}, or set {switch} = \
-         false",
-        name(*.transport),
-        .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
-    )]
-    Taken {
-        transport: Transport,
-        address: SocketAddr,
-        /// The setting that has the address, and the one that would do without it.
-        key: &'static str,
-        switch: &'static str,
-        /// Name and process id, if `/proc` tells.
-        owner: Option<String>,
-    },
-    #[error(
-        "not allowed to bind {} {address}; run with CAP_NET_BIND_SERVICE, or choose a port over \
-         1023 in {key}",
-        name(*.transport)
-    )]
-    Permission {
-        transport: Transport,
-        address: SocketAddr,
-        key: &'static str,
-    },
-    #[error("{key} {address}: cannot listen: {source}")]
-    Socket {
-        address: SocketAddr,
-        key: &'static str,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("cannot start the threads of SIP: {0}")]
@@ -57,9 +28,8 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Tls(_) => Exit::Config,
-            Self::Taken { .. } => Exit::Unavailable,
-            Self::Permission { .. } => Exit::NoPermission,
-            Self::Socket { source, .. } | Self::Threads(source) => Exit::of_io(source),
+            Self::Listen(error) => error.exit(),
+            Self::Threads(error) => Exit::of_io(error),
         }
     }
 
@@ -69,36 +39,11 @@ impl StartError {
             Transport::Udp | Transport::Tcp => ("register.sip.listen", "register.sip.enabled"),
             Transport::Tls => ("register.sip.tls.listen", "register.sip.tls.enabled"),
         };
-        match source.kind() {
-            io::ErrorKind::AddrInUse => Self::Taken {
-                transport,
-                address,
-                key,
-                switch,
-                owner: match transport {
-                    Transport::Udp => port_owner::of_udp_port(address.port()),
-                    Transport::Tcp | Transport::Tls => port_owner::of_tcp_port(address.port()),
-                },
-            },
-            io::ErrorKind::PermissionDenied => Self::Permission {
-                transport,
-                address,
-                key,
-            },
-            _ => Self::Socket {
-                address,
-                key,
-                source,
-            },
+        match transport {
+            Transport::Udp => ListenError::udp(address, key, switch, source),
+            Transport::Tcp | Transport::Tls => ListenError::tcp(address, key, switch, source),
         }
-    }
-}
-
-/// As the system's tools write it.
-fn name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "UDP",
-        Transport::Tcp | Transport::Tls => "TCP",
+        .into()
     }
 }
 
