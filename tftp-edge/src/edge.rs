@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
+use crate::journal::{Board, Journal};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -162,6 +163,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
 
     let inventory = Inventory::open(&config.inventory)?;
     let directory = Arc::new(Directory::default());
+    let journal = Arc::new(journal(config, &directory));
     let guard = kernel.guard();
     let table = Arc::new(Table::new(
         config.register.max_registrations,
@@ -208,6 +210,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         bans: Arc::new(bans(config, &directory, &table)),
         directory: Arc::clone(&directory),
         guard,
+        journal: Arc::clone(&journal),
         newcomers: Arc::new(newcomers),
         storm: Arc::new(Storm::new(&config.register.storm)),
         table: Arc::clone(&table),
@@ -273,6 +276,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         .map_err(register::StartError::Threads)?;
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
+    let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -324,6 +328,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         knocking: Arc::new(move |who| knocked.knocking(who)),
         export,
         orders,
+        board: Arc::new(board),
         alarms,
     });
 
@@ -341,6 +346,13 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     };
     parts.push("control", control);
     Ok(parts)
+}
+
+/// A device is known if the inventory has it.
+fn journal(config: &Config, directory: &Arc<Directory>) -> Journal {
+    let directory = Arc::clone(directory);
+    let is_known = move |name: &_| directory.device(name).is_some();
+    Journal::new(config.journal.clone(), Box::new(is_known))
 }
 
 /// A source of a site, or one that phones are registered from, is told of and not shut out.

@@ -12,6 +12,9 @@
 //! {"request":"order","order":"reset","phones":{"names":["SEP001122334455"]}}
 //!                                                           {"ordered":{…}}
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
+//! {"request":"overview"}                                    {"overview":{…}}
+//! {"request":"phones","filter":{"site":"berlin","stuck":true}}   {"phones":{"total":2,"rows":[…]}}
+//! {"request":"phone","device":"SEP001122334455"}            {"phone":{…}}, or {"phone":null}
 //! ```
 //!
 //! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
@@ -37,9 +40,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
-pub use self::client::{ClientError, follow, knocking, order, orders, registrations, status};
+pub use self::client::{
+    ClientError, follow, knocking, order, orders, overview, phone, phones, registrations, status,
+};
 use super::sources::Sources;
 use super::status::Status;
+use crate::inventory::DeviceName;
+use crate::journal::{self, Overview, Page, PhoneView};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Filter, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
@@ -110,6 +117,17 @@ pub enum Request {
         #[serde(default)]
         ticket: Option<u64>,
     },
+    /// All phones together, by stage.
+    Overview,
+    /// How far phones are.
+    Phones {
+        #[serde(default)]
+        filter: journal::Filter,
+    },
+    /// What one phone did.
+    Phone {
+        device: DeviceName,
+    },
 }
 
 /// What is answered.
@@ -126,6 +144,10 @@ pub enum Response {
     },
     Ordered(Ordered),
     Orders(Progress),
+    Overview(Box<Overview>),
+    Phones(Page),
+    /// None: neither the inventory nor the journal has it.
+    Phone(Option<Box<PhoneView>>),
     Error(String),
 }
 
@@ -225,6 +247,9 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
             Response::Ordered(sources.orders.command(&command, SystemTime::now()))
         }
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
+        Request::Overview => Response::Overview(Box::new((*sources.board.overview()).clone())),
+        Request::Phones { filter } => Response::Phones(sources.board.phones(&filter)),
+        Request::Phone { device } => Response::Phone(sources.board.phone(&device).map(Box::new)),
         Request::Registrations { .. } | Request::Follow { .. } => {
             unreachable!("their answers are streams")
         }
