@@ -248,7 +248,9 @@ listen = {sip}
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut before = None;
         loop {
-            let names = self.metrics()?.sum("tftp_edge_xdp_names", &[]);
+            let names = self
+                .metrics()?
+                .sum("tftp_edge_xdp_map_entries", &[("map", "files")]);
             if before == Some(names) {
                 return Ok(());
             }
