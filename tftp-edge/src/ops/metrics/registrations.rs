@@ -5,7 +5,7 @@
 use super::family::Family;
 use crate::inventory::Protocol;
 use crate::ops::sources::Reading;
-use crate::register::{Departure, Event, Order, Refusal};
+use crate::register::{Departure, Event, Mode, Order, Refusal};
 
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let mut families = table(reading);
@@ -18,7 +18,8 @@ fn table(reading: &Reading) -> Vec<Family> {
     let mut registered = Family::gauge("registrations", "Phones that are registered.");
     let mut expected = Family::gauge(
         "registrations_expected",
-        "Devices of the inventory: the phones that ought to be registered.",
+        "Devices of the inventory: the phones that ought to be registered. None unless phones register \
+         here.",
     );
     let mut events = Family::counter(
         "registration_events_total",
@@ -35,9 +36,10 @@ fn table(reading: &Reading) -> Vec<Family> {
     );
     for protocol in Protocol::ALL {
         let label = ("protocol", protocol.as_str());
-        let devices = match protocol {
-            Protocol::Sip => reading.devices.sip,
-            Protocol::Sccp => reading.devices.sccp,
+        let devices = match (reading.register.mode, protocol) {
+            (Mode::Off | Mode::Front, _) => 0,
+            (Mode::Registrar, Protocol::Sip) => reading.devices.sip,
+            (Mode::Registrar, Protocol::Sccp) => reading.devices.sccp,
         };
         registered.add(&[label], table.registered(protocol) as f64);
         expected.add(&[label], devices as f64);

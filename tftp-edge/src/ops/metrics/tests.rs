@@ -1,6 +1,11 @@
+mod cardinality;
+mod contrib;
+mod dashboard;
+mod document;
 mod fixed;
+mod rules;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -37,6 +42,28 @@ fn promtool(what: &str) -> Option<Command> {
         let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: there is no promtool");
     }
     found.map(Command::new)
+}
+
+/// Fails unless Prometheus can read all of these.
+fn ensure_promql(expressions: impl Iterator<Item = String>) {
+    let Some(mut promtool) = promtool("whether expressions are PromQL") else {
+        return;
+    };
+    let mut rules = "groups:\n  - name: all\n    rules:\n".to_owned();
+    for (number, expression) in expressions.enumerate() {
+        let expression = serde_json::Value::String(expression);
+        rules += &format!("      - record: expression_{number}\n        expr: {expression}\n");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, rules).unwrap();
+    let output = promtool.args(["check", "rules"]).arg(file.path());
+    let output = output.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 /// All that there can be, the process included.
