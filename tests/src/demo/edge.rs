@@ -269,6 +269,15 @@ listen = {sip}
         Ok(text.lines().nth(1).unwrap_or_default().to_owned())
     }
 
+    /// The text of a scrape, and how long it took.
+    pub fn scrape(&self) -> Result<(Duration, String)> {
+        self.place.enter(|| {
+            let began = Instant::now();
+            let text = page(METRICS, "/metrics")?;
+            Ok((began.elapsed(), text))
+        })
+    }
+
     pub fn metrics(&self) -> Result<Metrics> {
         self.place.enter(|| Metrics::get(METRICS))
     }
