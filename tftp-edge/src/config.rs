@@ -104,7 +104,10 @@ impl Config {
         }
         self.control
             .validate()
-            .map_err(|(key, problem)| ("control", key, problem))
+            .map_err(|(key, problem)| ("control", key, problem))?;
+        self.log
+            .validate()
+            .map_err(|(key, problem)| ("log", key, problem))
     }
 
     /// Every path of every section goes through here.
@@ -121,10 +124,11 @@ impl Config {
         ] {
             *path = directory.join(&*path);
         }
-        // Empty is beside the inventory.
-        let registrations = &mut self.register.database;
-        if !registrations.as_os_str().is_empty() {
-            *registrations = directory.join(&*registrations);
+        // Empty is beside the inventory, and standard error.
+        for path in [&mut self.register.database, &mut self.log.file] {
+            if !path.as_os_str().is_empty() {
+                *path = directory.join(&*path);
+            }
         }
     }
 }

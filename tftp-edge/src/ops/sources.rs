@@ -11,6 +11,7 @@ use crate::alarms::Alarms;
 use crate::content::upstream;
 use crate::http::{self, Scheme};
 use crate::kernel::{Mode, Snapshot};
+use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
 use crate::register::export::Export;
@@ -92,6 +93,7 @@ pub struct Sources {
     pub export: Arc<Export>,
     pub orders: Arc<Orders>,
     pub alarms: Arc<Alarms>,
+    pub log: Log,
 }
 
 impl Default for Sources {
@@ -111,6 +113,7 @@ impl Default for Sources {
             export: Arc::default(),
             orders: Arc::default(),
             alarms: Arc::default(),
+            log: Log::default(),
         }
     }
 }
@@ -129,6 +132,7 @@ impl Sources {
             devices: (self.devices)(),
             register: (self.register)(),
             alarms: Arc::clone(&self.alarms),
+            log: self.log.now(Instant::now()),
         }
     }
 }
@@ -147,6 +151,7 @@ pub struct Reading {
     pub devices: Devices,
     pub register: register::Snapshot,
     pub alarms: Arc<Alarms>,
+    pub log: log::Now,
 }
 
 impl Reading {

@@ -301,7 +301,7 @@ impl Engine {
             _ => self.shared.counters.add(stage, StageCounter::Failed, 1),
         }
         tracing::debug!(
-            client = %std::net::SocketAddr::from(client),
+            peer = %std::net::SocketAddr::from(client),
             file = %transfer.version().name,
             reason = reason.as_str(),
             unconfirmed,

@@ -12,6 +12,8 @@
 //! {"request":"order","order":"reset","phones":{"names":["SEP001122334455"]}}
 //!                                                           {"ordered":{…}}
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
+//! {"request":"log","change":{"level":"debug"},"for_seconds":600}
+//!                                                           {"log":{…}}
 //! ```
 //!
 //! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
@@ -27,7 +29,7 @@ use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -37,7 +39,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
-pub use self::client::{ClientError, follow, knocking, order, orders, registrations, status};
+pub use self::client::{ClientError, follow, knocking, log, order, orders, registrations, status};
+use super::log;
 use super::sources::Sources;
 use super::status::Status;
 use crate::provisioning::{Knockers, Knocking};
@@ -110,6 +113,14 @@ pub enum Request {
         #[serde(default)]
         ticket: Option<u64>,
     },
+    /// What is logged now, after the change if there is one.
+    Log {
+        #[serde(default)]
+        change: Option<log::Change>,
+        /// The change ends after so long.
+        #[serde(default)]
+        for_seconds: Option<u64>,
+    },
 }
 
 /// What is answered.
@@ -126,6 +137,7 @@ pub enum Response {
     },
     Ordered(Ordered),
     Orders(Progress),
+    Log(Box<log::Now>),
     Error(String),
 }
 
@@ -172,7 +184,7 @@ async fn accept(listener: UnixListener, sources: Arc<Sources>) {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "control socket: cannot accept");
+                tracing::warn!(event = "control.accept_failed", %error, "control socket: cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -225,6 +237,10 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
             Response::Ordered(sources.orders.command(&command, SystemTime::now()))
         }
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
+        Request::Log {
+            change,
+            for_seconds,
+        } => logged(&sources.log, change, for_seconds),
         Request::Registrations { .. } | Request::Follow { .. } => {
             unreachable!("their answers are streams")
         }
@@ -233,6 +249,17 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
         Ok(response) => response,
         Err(error) => Response::Error(format!("the request failed: {error}")),
     }
+}
+
+fn logged(log: &log::Log, change: Option<log::Change>, for_seconds: Option<u64>) -> Response {
+    let now = Instant::now();
+    if let Some(change) = change {
+        let lasting = for_seconds.map(Duration::from_secs);
+        if let Err(error) = log.change(change, lasting, now) {
+            return Response::Error(error.to_string());
+        }
+    }
+    Response::Log(Box::new(log.now(now)))
 }
 
 #[cfg(test)]

@@ -67,7 +67,12 @@ impl Writer {
                     }
                 }
                 let restored = writer.table.len() as u64;
-                tracing::info!(restored, dropped, "registrations of the last run");
+                tracing::info!(
+                    event = "registrations.restored",
+                    restored,
+                    dropped,
+                    "registrations of the last run"
+                );
                 let mut seen = writer.seen.lock();
                 (seen.restored, seen.dropped) = (restored, dropped);
                 drop(seen);
