@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub use self::fault::Fault;
 use crate::access::Access;
 use crate::ops::{self, control, log};
-use crate::{content, http, inventory, kernel, provisioning, register, tftp};
+use crate::{content, http, inventory, journal, kernel, provisioning, register, tftp};
 
 /// Where the configuration is when `--config` does not say otherwise.
 pub const DEFAULT_FILE: &str = "/etc/tftp-edge/tftp-edge.toml";
@@ -32,6 +32,7 @@ pub struct Config {
     pub inventory: inventory::Settings,
     pub provisioning: provisioning::Settings,
     pub register: register::Settings,
+    pub journal: journal::Settings,
     pub kernel: kernel::Settings,
     pub metrics: ops::http::Settings,
     pub control: control::Settings,
@@ -94,6 +95,9 @@ impl Config {
         self.register
             .validate()
             .map_err(|(key, problem)| ("register", key, problem))?;
+        self.journal
+            .validate()
+            .map_err(|(key, problem)| ("journal", key, problem))?;
         if self.kernel.tid_ports.overlaps(self.tftp.port_range) {
             let problem = format!(
                 "{} overlaps with tftp.port_range, {}: a transfer must be either the kernel's or \
@@ -125,7 +129,11 @@ impl Config {
             *path = directory.join(&*path);
         }
         // Empty is beside the inventory, and standard error.
-        for path in [&mut self.register.database, &mut self.log.file] {
+        for path in [
+            &mut self.register.database,
+            &mut self.journal.database,
+            &mut self.log.file,
+        ] {
             if !path.as_os_str().is_empty() {
                 *path = directory.join(&*path);
             }

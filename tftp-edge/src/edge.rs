@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
+use crate::journal::{Board, Journal};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -174,6 +175,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
 
     let inventory = Inventory::open(&config.inventory)?;
     let directory = Arc::new(Directory::default());
+    let journal = Arc::new(journal(config, &directory));
     let guard = kernel.guard();
     let table = Arc::new(Table::new(
         config.register.max_registrations,
@@ -225,6 +227,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         bans: Arc::new(bans(config, &directory, &table)),
         directory: Arc::clone(&directory),
         guard,
+        journal: Arc::clone(&journal),
         newcomers: Arc::new(newcomers),
         storm: Arc::new(Storm::new(&config.register.storm)),
         table: Arc::clone(&table),
@@ -290,6 +293,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         .map_err(register::StartError::Threads)?;
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
+    let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -341,6 +345,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         knocking: Arc::new(move |who| knocked.knocking(who)),
         export,
         orders,
+        board: Arc::new(board),
         alarms,
         log: log.clone(),
     });
@@ -359,6 +364,13 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     };
     parts.push("control", control);
     Ok(parts)
+}
+
+/// A device is known if the inventory has it.
+fn journal(config: &Config, directory: &Arc<Directory>) -> Journal {
+    let directory = Arc::clone(directory);
+    let is_known = move |name: &_| directory.device(name).is_some();
+    Journal::new(config.journal.clone(), Box::new(is_known))
 }
 
 /// A source of a site, or one that phones are registered from, is told of and not shut out.

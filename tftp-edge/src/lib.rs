@@ -15,6 +15,7 @@ pub mod edge;
 pub mod firmware;
 pub mod http;
 pub mod inventory;
+pub mod journal;
 pub mod kernel;
 pub mod listen;
 pub mod locale;

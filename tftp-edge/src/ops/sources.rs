@@ -10,6 +10,7 @@ use tftp_ebpf::verdict::Rung;
 use crate::alarms::Alarms;
 use crate::content::upstream;
 use crate::http::{self, Scheme};
+use crate::journal::Board;
 use crate::kernel::{Mode, Snapshot};
 use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
@@ -92,6 +93,8 @@ pub struct Sources {
     pub knocking: Arc<dyn Fn(Knockers) -> Vec<Knocking> + Send + Sync>,
     pub export: Arc<Export>,
     pub orders: Arc<Orders>,
+    /// What every phone did.
+    pub board: Arc<Board>,
     pub alarms: Arc<Alarms>,
     pub log: Log,
 }
@@ -112,6 +115,7 @@ impl Default for Sources {
             knocking: Arc::new(|_| Vec::new()),
             export: Arc::default(),
             orders: Arc::default(),
+            board: Arc::default(),
             alarms: Arc::default(),
             log: Log::default(),
         }

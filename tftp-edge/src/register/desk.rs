@@ -8,6 +8,7 @@ use super::storm::Storm;
 use super::{Directory, Guard, Table};
 use crate::access::Access;
 use crate::alarms::Alarms;
+use crate::journal::Journal;
 
 /// Everything a registrar decides by, and where it writes down what it decided.
 pub struct Desk {
@@ -16,6 +17,7 @@ pub struct Desk {
     pub bans: Arc<Bans>,
     pub directory: Arc<Directory>,
     pub guard: Arc<dyn Guard>,
+    pub journal: Arc<Journal>,
     pub newcomers: Arc<Newcomers>,
     pub storm: Arc<Storm>,
     pub table: Arc<Table>,
@@ -30,6 +32,7 @@ pub(super) fn bare() -> Desk {
         bans: Arc::default(),
         directory: Arc::default(),
         guard: Arc::new(super::NoGuard),
+        journal: Arc::default(),
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&super::storm::Settings::default())),
         table: Arc::default(),

@@ -73,6 +73,7 @@ impl Lab {
             bans: Arc::default(),
             directory: Arc::new(directory),
             guard: Arc::new(NoGuard),
+            journal: Arc::default(),
             newcomers: Arc::default(),
             storm: Arc::new(Storm::new(&Default::default())),
             table: Arc::new(Table::default()),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Request, Response};
+use crate::inventory::DeviceName;
+use crate::journal::{self, Overview, Page, PhoneView};
 use crate::ops::exit::Exit;
 use crate::ops::log;
 use crate::ops::status::Status;
@@ -14,8 +16,8 @@ use crate::register::export::{Event, Filter, HEARTBEAT, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Ten thousand devices that asked in vain are far below.
-const ANSWER_MAX: u64 = 16 << 20;
+/// A hundred thousand phones, each on a row of half a kilobyte.
+const ANSWER_MAX: u64 = 128 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +143,36 @@ pub fn log(
     };
     match ask(socket, request)? {
         Response::Log(now) => Ok(*now),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// All phones together.
+pub fn overview(socket: &Path) -> Result<Overview, ClientError> {
+    match ask(socket, Request::Overview)? {
+        Response::Overview(overview) => Ok(*overview),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// How far the phones are that the filter takes.
+pub fn phones(socket: &Path, filter: journal::Filter) -> Result<Page, ClientError> {
+    match ask(socket, Request::Phones { filter })? {
+        Response::Phones(page) => Ok(page),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// What one phone did; none if nobody knows it.
+pub fn phone(socket: &Path, device: DeviceName) -> Result<Option<PhoneView>, ClientError> {
+    match ask(socket, Request::Phone { device })? {
+        Response::Phone(phone) => Ok(phone.map(|it| *it)),
         _ => Err(ClientError::Other {
             socket: socket.to_owned(),
         }),

@@ -14,6 +14,9 @@
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
 //! {"request":"log","change":{"level":"debug"},"for_seconds":600}
 //!                                                           {"log":{…}}
+//! {"request":"overview"}                                    {"overview":{…}}
+//! {"request":"phones","filter":{"site":"berlin","stuck":true}}   {"phones":{"total":2,"rows":[…]}}
+//! {"request":"phone","device":"SEP001122334455"}            {"phone":{…}}, or {"phone":null}
 //! ```
 //!
 //! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
@@ -39,10 +42,15 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
-pub use self::client::{ClientError, follow, knocking, log, order, orders, registrations, status};
+pub use self::client::{
+    ClientError, follow, knocking, log, order, orders, overview, phone, phones, registrations,
+    status,
+};
 use super::log;
 use super::sources::Sources;
 use super::status::Status;
+use crate::inventory::DeviceName;
+use crate::journal::{self, Overview, Page, PhoneView};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Filter, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
@@ -121,6 +129,17 @@ pub enum Request {
         #[serde(default)]
         for_seconds: Option<u64>,
     },
+    /// All phones together, by stage.
+    Overview,
+    /// How far phones are.
+    Phones {
+        #[serde(default)]
+        filter: journal::Filter,
+    },
+    /// What one phone did.
+    Phone {
+        device: DeviceName,
+    },
 }
 
 /// What is answered.
@@ -138,6 +157,10 @@ pub enum Response {
     Ordered(Ordered),
     Orders(Progress),
     Log(Box<log::Now>),
+    Overview(Box<Overview>),
+    Phones(Page),
+    /// None: neither the inventory nor the journal has it.
+    Phone(Option<Box<PhoneView>>),
     Error(String),
 }
 
@@ -241,6 +264,9 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
             change,
             for_seconds,
         } => logged(&sources.log, change, for_seconds),
+        Request::Overview => Response::Overview(Box::new((*sources.board.overview()).clone())),
+        Request::Phones { filter } => Response::Phones(sources.board.phones(&filter)),
+        Request::Phone { device } => Response::Phone(sources.board.phone(&device).map(Box::new)),
         Request::Registrations { .. } | Request::Follow { .. } => {
             unreachable!("their answers are streams")
         }

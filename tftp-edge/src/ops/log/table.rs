@@ -207,9 +207,6 @@ fn a_name_tells_the_part_and_what_happened() {
         let is_word = |part: &&str| {
             !part.is_empty() && part.chars().all(|it| it.is_ascii_lowercase() || it == '_')
         };
-        assert!(
-            parts.len() == 2 && parts.iter().all(is_word),
-            "{event}"
-        );
+        assert!(parts.len() == 2 && parts.iter().all(is_word), "{event}");
     }
 }

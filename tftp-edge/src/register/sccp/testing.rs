@@ -35,6 +35,7 @@ pub(super) fn desk(contents: Contents) -> Desk {
         bans: Arc::default(),
         directory: Arc::new(directory),
         guard: Arc::new(NoGuard),
+        journal: Arc::default(),
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&Default::default())),
         table: Arc::new(Table::default()),

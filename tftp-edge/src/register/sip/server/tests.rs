@@ -45,6 +45,7 @@ fn desk() -> Arc<Desk> {
         bans: Arc::new(Bans::default()),
         directory: Arc::new(directory()),
         guard: Arc::new(NoGuard),
+        journal: Arc::default(),
         newcomers: Arc::new(Newcomers::default()),
         storm: Arc::new(Storm::new(&Default::default())),
         table: Arc::new(Table::default()),

@@ -97,6 +97,7 @@ impl Edge {
             bans: Arc::default(),
             directory: Arc::new(directory),
             guard: Arc::new(NoGuard),
+            journal: Arc::default(),
             newcomers: Arc::default(),
             storm: Arc::new(Storm::new(&Default::default())),
             table: Arc::new(Table::default()),

@@ -1,0 +1,394 @@
+//! What is shown of all phones: the journal beside the inventory and who is registered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::recorder::unix_ms;
+use super::view::SiteRow;
+use super::view::{BootView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView};
+use super::{Journal, Phone, Stage};
+use crate::inventory::{DEFAULT_SITE, Device, DeviceName, Snapshot};
+use crate::register::{Directory, Table};
+
+/// An overview is not made anew more often: all who look share it.
+const FRESH: Duration = Duration::from_millis(900);
+
+/// Most rows of one answer.
+const LIMIT: usize = 100_000;
+
+/// Phones that do not get on, and why.
+pub type Stuck = HashMap<DeviceName, Finding>;
+
+pub struct Board {
+    journal: Arc<Journal>,
+    directory: Arc<Directory>,
+    table: Arc<Table>,
+    stuck: ArcSwap<Stuck>,
+    overview: Mutex<Option<(Instant, Arc<Overview>)>>,
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Board").field(&self.journal).finish()
+    }
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self::new(Arc::default(), Arc::default(), Arc::default())
+    }
+}
+
+impl Board {
+    pub fn new(journal: Arc<Journal>, directory: Arc<Directory>, table: Arc<Table>) -> Self {
+        Self {
+            journal,
+            directory,
+            table,
+            stuck: ArcSwap::default(),
+            overview: Mutex::default(),
+        }
+    }
+
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// From now on these are shown as stuck.
+    pub fn set_stuck(&self, stuck: Stuck) {
+        self.stuck.store(Arc::new(stuck));
+    }
+
+    /// All phones together, not older than a second.
+    pub fn overview(&self) -> Arc<Overview> {
+        let mut kept = self.overview.lock();
+        if let Some((made, overview)) = &*kept
+            && made.elapsed() < FRESH
+        {
+            return Arc::clone(overview);
+        }
+        let overview = Arc::new(self.look_over());
+        *kept = Some((Instant::now(), Arc::clone(&overview)));
+        overview
+    }
+
+    fn look_over(&self) -> Overview {
+        let stuck = self.stuck.load();
+        let mut stages: BTreeMap<_, u64> = Stage::ALL.into_iter().map(|it| (it, 0)).collect();
+        let mut sites: BTreeMap<String, SiteRow> = BTreeMap::new();
+        let mut causes: BTreeMap<String, u64> = BTreeMap::new();
+        let inventory = self.directory.snapshot();
+        let devices = inventory.iter().flat_map(|it| it.devices.values());
+        let mut expected = 0;
+        for device in devices {
+            let stage = self.stage(&device.name);
+            expected += 1;
+            *stages.entry(stage).or_default() += 1;
+            if !sites.contains_key(&device.site) {
+                let row = SiteRow {
+                    site: device.site.clone(),
+                    ..SiteRow::default()
+                };
+                sites.insert(device.site.clone(), row);
+            }
+            let Some(site) = sites.get_mut(&device.site) else {
+                continue;
+            };
+            site.expected += 1;
+            match stage {
+                Stage::Dhcp => {}
+                Stage::Registered => site.registered += 1,
+                _ => site.booting += 1,
+            }
+            if let Some(finding) = stuck.get(&device.name) {
+                site.stuck += 1;
+                *causes.entry(finding.cause.clone()).or_default() += 1;
+            }
+        }
+        Overview {
+            at_ms: unix_ms(SystemTime::now()),
+            expected,
+            stages,
+            stuck: causes,
+            sites: sites.into_values().collect(),
+            journal: self.journal.counts(),
+        }
+    }
+
+    fn stage(&self, device: &DeviceName) -> Stage {
+        match self.journal.with(device, |phone| phone.stage) {
+            Some(stage) => stage,
+            None if self.table.get(device).is_some() => Stage::Registered,
+            None => Stage::Dhcp,
+        }
+    }
+
+    /// The phones that fit, in the order of their names: those of the inventory, and after them
+    /// those that nobody knows.
+    pub fn phones(&self, filter: &Filter) -> Page {
+        let inventory = self.directory.snapshot();
+        let inventory = inventory.as_deref();
+        let stuck = self.stuck.load();
+        let known = inventory.into_iter().flat_map(|it| it.devices.keys());
+        let is_known =
+            |name: &DeviceName| inventory.is_some_and(|it| it.devices.contains_key(name));
+        let strangers = self.journal.strangers();
+        let strangers = strangers.iter().filter(|name| !is_known(name));
+        let limit = filter.limit.unwrap_or(LIMIT).min(LIMIT);
+        let mut page = Page::default();
+        for name in known.chain(strangers) {
+            let row = self.row(name, inventory, &stuck);
+            if !filter.takes(&row) {
+                continue;
+            }
+            page.total += 1;
+            let at = page.total as usize;
+            if at > filter.skip && page.rows.len() < limit {
+                page.rows.push(row);
+            }
+        }
+        page
+    }
+
+    /// A phone with its boots; none if neither the inventory nor the journal has it.
+    pub fn phone(&self, name: &DeviceName) -> Option<PhoneView> {
+        let inventory = self.directory.snapshot();
+        let phone = self.journal.phone(name);
+        let is_known = inventory
+            .as_ref()
+            .is_some_and(|it| it.devices.contains_key(name));
+        if phone.is_none() && !is_known {
+            return None;
+        }
+        let row = self.row(name, inventory.as_deref(), &self.stuck.load());
+        let boots: Vec<_> = phone
+            .iter()
+            .flat_map(|it| &it.boots)
+            .map(BootView::new)
+            .collect();
+        let began_ms = boots.first().map_or(u64::MAX, |boot| boot.began_ms);
+        let gaps = self.journal.gaps().into_iter();
+        Some(PhoneView {
+            findings: row.stuck.iter().cloned().collect(),
+            phone: row,
+            gaps: gaps.filter(|gap| gap.until_ms >= began_ms).collect(),
+            boots,
+        })
+    }
+
+    fn row(&self, name: &DeviceName, inventory: Option<&Snapshot>, stuck: &Stuck) -> PhoneRow {
+        let device = inventory.and_then(|it| it.devices.get(name));
+        let device = device.map(AsRef::as_ref);
+        let registration = self.table.get(name);
+        let seen = self.journal.with(name, Seen::of);
+        let address = registration
+            .as_ref()
+            .map(|it| it.source.ip().to_canonical());
+        let address = address.or_else(|| Some(seen.as_ref()?.address));
+        let load = registration.as_ref().and_then(|it| it.load.as_deref());
+        let load = load.or_else(|| seen.as_ref()?.load.as_deref());
+        let load = load.map(str::to_owned);
+        let site = match (device, inventory, address) {
+            (Some(device), ..) => &device.site,
+            (None, Some(inventory), Some(address)) => inventory.site_at(address),
+            _ => DEFAULT_SITE,
+        };
+        let stage = match (&seen, &registration) {
+            (Some(seen), _) => seen.stage,
+            (None, Some(_)) => Stage::Registered,
+            (None, None) => Stage::Dhcp,
+        };
+        let since = registration.as_ref().map(|it| unix_ms(it.since));
+        PhoneRow {
+            device: *name,
+            known: device.is_some(),
+            description: device.map(description).unwrap_or_default(),
+            model: device.map(|it| it.model.clone()),
+            protocol: device.map(|it| it.protocol),
+            site: site.to_owned(),
+            lines: device.map(numbers).unwrap_or_default(),
+            stage,
+            since_ms: seen.as_ref().map(|it| it.since_ms).or(since),
+            heard_ms: seen.as_ref().map(|it| it.heard_ms),
+            address,
+            registered_ms: since.or_else(|| seen.as_ref()?.registered_ms),
+            load,
+            boots: seen.as_ref().map_or(0, |it| it.boots),
+            stuck: stuck.get(name).cloned(),
+            last_failure: seen.and_then(|it| it.failure),
+        }
+    }
+}
+
+fn description(device: &Device) -> String {
+    device.description.clone()
+}
+
+fn numbers(device: &Device) -> Vec<String> {
+    device
+        .lines
+        .iter()
+        .map(|line| line.number.clone())
+        .collect()
+}
+
+/// What a row takes from the journal.
+struct Seen {
+    stage: Stage,
+    since_ms: u64,
+    heard_ms: u64,
+    address: std::net::IpAddr,
+    registered_ms: Option<u64>,
+    load: Option<Box<str>>,
+    boots: u32,
+    failure: Option<FailureView>,
+}
+
+impl Seen {
+    fn of(phone: &Phone) -> Self {
+        let failure = phone.failure.as_ref();
+        Self {
+            stage: phone.stage,
+            since_ms: phone.stage_since_ms,
+            heard_ms: phone.heard_ms,
+            address: phone.source.ip().to_canonical(),
+            registered_ms: phone.registered_ms,
+            load: phone.load.clone(),
+            boots: phone.boots_total,
+            failure: failure.map(|(at_ms, failure)| FailureView::new(*at_ms, failure)),
+        }
+    }
+}
+
+impl Filter {
+    /// Whether a phone fits.
+    pub fn takes(&self, row: &PhoneRow) -> bool {
+        let same = |wanted: &Option<String>, has: Option<&str>| {
+            wanted
+                .as_deref()
+                .is_none_or(|it| has.is_some_and(|has| has.eq_ignore_ascii_case(it)))
+        };
+        self.stage.is_none_or(|stage| row.stage == stage)
+            && same(&self.site, Some(&row.site))
+            && same(&self.model, row.model.as_deref())
+            && (!self.stuck || row.stuck.is_some())
+            && self.search.as_deref().is_none_or(|it| finds(it, row))
+    }
+}
+
+fn finds(text: &str, row: &PhoneRow) -> bool {
+    let text = text.trim().to_lowercase();
+    let has = |field: &str| field.to_lowercase().contains(&text);
+    has(row.device.as_str())
+        || has(&row.description)
+        || has(&row.site)
+        || row.model.as_deref().is_some_and(has)
+        || row.load.as_deref().is_some_and(has)
+        || row.lines.iter().any(|line| line.contains(&text))
+        || row.address.is_some_and(|it| has(&it.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{Contents, Site, parse_csv};
+    use crate::journal::{Event, Fact};
+    use crate::register::{Departure, Transport};
+
+    fn board() -> Board {
+        let rows = "name,model,protocol,lines,site,description\n\
+                    SEP000000000001,8851,sip,1001;1002,berlin,Kitchen\n\
+                    SEP000000000002,7841,sip,1003,munich,\n\
+                    SEP000000000003,7961,sccp,1004,berlin,Reception\n";
+        let contents = Contents {
+            devices: parse_csv(rows.as_bytes()).unwrap(),
+            ..Contents::default()
+        };
+        let directory = Arc::new(Directory::default());
+        directory.update(Arc::new(Snapshot::new(contents, &Site::default())));
+        Board::new(Arc::default(), directory, Arc::default())
+    }
+
+    fn tell(board: &Board, device: &str, fact: Fact) {
+        let source = ([10, 1, 2, 3], 50_000).into();
+        let event = Event::fact(device.parse().unwrap(), source, fact);
+        board.journal().tell(&event);
+    }
+
+    fn registered() -> Fact {
+        Fact::Registered {
+            protocol: crate::inventory::Protocol::Sip,
+            transport: Transport::Tcp,
+            load: Some("sip88xx.12-5".into()),
+        }
+    }
+
+    #[test]
+    fn every_device_of_the_inventory_is_counted_once() {
+        let board = board();
+        tell(&board, "SEP000000000001", registered());
+        tell(
+            &board,
+            "SEP000000000003",
+            Fact::Left(Departure::Connectivity),
+        );
+        let overview = board.overview();
+        assert_eq!(overview.expected, 3);
+        assert_eq!((overview.registered(), overview.booting()), (1, 0));
+        assert_eq!(overview.stages.values().sum::<u64>(), 3);
+        let sites: Vec<_> = overview.sites.iter().map(|it| it.site.as_str()).collect();
+        assert_eq!(sites, ["berlin", "munich"]);
+        assert_eq!(overview.sites[0].registered, 1);
+    }
+
+    #[test]
+    fn phones_are_found_by_what_people_know_of_them() {
+        let board = board();
+        tell(&board, "SEP000000000001", registered());
+        let found = |search: &str| {
+            let filter = Filter {
+                search: Some(search.to_owned()),
+                ..Filter::default()
+            };
+            let rows = board.phones(&filter).rows;
+            let names = rows.iter().map(|row| row.device.to_string());
+            names.map(|name| name[14..].to_owned()).collect::<Vec<_>>()
+        };
+        for (search, expected) in [
+            ("kitchen", &["1"][..]),
+            ("1003", &["2"]),
+            ("BERLIN", &["1", "3"]),
+            ("10.1.2.3", &["1"]),
+            ("sip88xx", &["1"]),
+            ("sep0000", &["1", "2", "3"]),
+            ("nobody", &[]),
+        ] {
+            assert_eq!(found(search), expected, "{search}");
+        }
+        let filter = Filter {
+            site: Some("berlin".into()),
+            skip: 1,
+            limit: Some(5),
+            ..Filter::default()
+        };
+        let page = board.phones(&filter);
+        assert_eq!((page.total, page.rows.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_phone_nobody_knows_is_shown_as_such() {
+        let board = board();
+        let name = "SEP0000000000FF".parse().unwrap();
+        assert!(board.phone(&name).is_none());
+        tell(&board, "SEP0000000000FF", registered());
+        let view = board.phone(&name).unwrap();
+        assert_eq!((view.phone.known, view.boots.len()), (false, 1));
+        let json = serde_json::to_string(&view).unwrap();
+        let read: PhoneView = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.boots, view.boots);
+    }
+}

@@ -1,0 +1,196 @@
+use std::time::Duration;
+
+use tftp_ebpf::stage::Stage as FileStage;
+use tftp_ebpf::verdict::Rung;
+
+use super::*;
+use crate::inventory::Protocol;
+use crate::register::{Departure, Transport};
+use crate::stats::Path;
+
+const CTL: &str = "ctlsep001122334455.tlv";
+const CONFIG: &str = "sep001122334455.cnf.xml";
+
+/// A phone whose time is stepped by hand.
+struct Played {
+    phone: Phone,
+    at_ms: u64,
+}
+
+impl Played {
+    fn new() -> Self {
+        let at_ms = 1_000_000;
+        Self {
+            phone: Phone::new(source(), at_ms),
+            at_ms,
+        }
+    }
+
+    fn after(&mut self, ms: u64) -> &mut Self {
+        self.at_ms += ms;
+        self
+    }
+
+    fn take(&mut self, what: Happening) -> &mut Self {
+        let settings = Settings::default();
+        self.phone.take(&what, source(), self.at_ms, &settings);
+        self
+    }
+
+    fn asks(&mut self, name: &str) -> &mut Self {
+        self.take(Happening::Requested(request(name)))
+    }
+
+    fn gets(&mut self, name: &str, outcome: Outcome) -> &mut Self {
+        let answer = Answer {
+            outcome,
+            took: Duration::from_millis(2),
+            resends: 0,
+        };
+        self.take(Happening::Answered(request(name), answer))
+    }
+
+    fn boots(&mut self) -> &mut Self {
+        self.gets(CTL, Outcome::Absent)
+            .after(10)
+            .asks(CONFIG)
+            .gets(CONFIG, Outcome::Complete)
+            .after(10)
+            .gets("appdialrules.xml", Outcome::Absent)
+            .after(10)
+            .fact(registering())
+            .fact(registered())
+    }
+
+    fn fact(&mut self, fact: Fact) -> &mut Self {
+        self.take(Happening::Fact(fact))
+    }
+
+    fn is_at(&mut self, stage: Stage, boots: u32) -> &mut Self {
+        assert_eq!((self.phone.stage, self.phone.boots_total), (stage, boots));
+        self
+    }
+}
+
+fn source() -> SocketAddr {
+    ([10, 0, 0, 9], 49_152).into()
+}
+
+fn request(name: &str) -> Request {
+    Request {
+        name: name.into(),
+        stage: FileStage::of_name(name.as_bytes()),
+        path: Path::Rung(Rung::Tc),
+        generation: None,
+        len_bytes: 0,
+    }
+}
+
+fn registering() -> Fact {
+    Fact::Registering {
+        protocol: Protocol::Sip,
+        transport: Transport::Tcp,
+    }
+}
+
+fn registered() -> Fact {
+    Fact::Registered {
+        protocol: Protocol::Sip,
+        transport: Transport::Tcp,
+        load: Some("sip88xx".into()),
+    }
+}
+
+#[test]
+fn a_boot_goes_from_the_trust_list_to_the_registration() {
+    let mut played = Played::new();
+    played.gets(CTL, Outcome::Absent).is_at(Stage::Trust, 1);
+    played.after(5).asks(CONFIG).is_at(Stage::Config, 1);
+    played.gets(CONFIG, Outcome::Complete);
+    played
+        .after(5)
+        .fact(registering())
+        .is_at(Stage::Register, 1);
+    played
+        .after(5)
+        .fact(registered())
+        .is_at(Stage::Registered, 1);
+    assert_eq!(played.phone.registered_ms, Some(played.at_ms));
+    assert_eq!(played.phone.load.as_deref(), Some("sip88xx"));
+    assert_eq!(played.phone.failure, None, "no trust list is no failure");
+}
+
+#[test]
+fn a_trust_list_in_the_middle_of_a_boot_begins_no_other() {
+    let mut played = Played::new();
+    let itl = "itlsep001122334455.tlv";
+    played.gets(itl, Outcome::Absent).after(20_000);
+    played.gets(CONFIG, Outcome::Complete).after(20_000);
+    played.gets(CTL, Outcome::Absent).is_at(Stage::Trust, 1);
+}
+
+#[test]
+fn a_phone_that_was_registered_and_asks_again_boots_again() {
+    let mut played = Played::new();
+    played.boots().is_at(Stage::Registered, 1).after(60_000);
+    played.gets(CTL, Outcome::Absent).is_at(Stage::Trust, 2);
+    // The registration of before ends by itself.
+    let lost = Fact::Left(Departure::KeepaliveTimeout);
+    played.after(90_000).fact(lost).is_at(Stage::Trust, 2);
+    assert_eq!(played.phone.registered_ms, None);
+}
+
+#[test]
+fn a_phone_that_hears_nothing_asks_again_in_the_same_boot() {
+    let mut played = Played::new();
+    for _ in 0..10 {
+        played.asks(CTL).after(4_000);
+        played.gets(CTL, Outcome::Unheard).after(4_000);
+    }
+    played.is_at(Stage::Trust, 1);
+    let boot = played.phone.boot().unwrap();
+    assert_eq!((boot.entries.len(), boot.entries[0].times), (1, 10));
+}
+
+#[test]
+fn a_phone_that_goes_through_its_list_again_and_again_boots_again_and_again() {
+    let mut played = Played::new();
+    for _ in 0..9 {
+        played.gets(CTL, Outcome::Absent).after(10);
+        played.gets(CONFIG, Outcome::Complete).after(45_000);
+    }
+    played.is_at(Stage::Config, 9);
+    assert_eq!(played.phone.boots.len(), Settings::default().boots);
+}
+
+#[test]
+fn what_a_registered_phone_fetches_besides_does_not_move_it() {
+    let mut played = Played::new();
+    played.boots().after(60_000);
+    played.gets("ringlist.xml", Outcome::Complete);
+    played.is_at(Stage::Registered, 1);
+    // It fetches its configuration without leaving, as `apply-config` has it.
+    played.after(1_000).gets(CONFIG, Outcome::Complete);
+    played.is_at(Stage::Config, 2);
+    played.after(1_000).take(Happening::Refreshed);
+    played.is_at(Stage::Registered, 2);
+}
+
+#[test]
+fn a_phone_that_left_has_not_come_as_far_any_more() {
+    let mut played = Played::new();
+    played.boots().after(60_000);
+    played.fact(Fact::Left(Departure::KeepaliveTimeout));
+    played.is_at(Stage::Register, 1);
+    // One that comes back without a boot has one all the same.
+    played.after(1_000).fact(registering()).fact(registered());
+    played.is_at(Stage::Registered, 2);
+}
+
+#[test]
+fn the_last_failure_is_kept() {
+    let mut played = Played::new();
+    played.gets("sccp41.loads", Outcome::Absent);
+    let failure = Failure::File("sccp41.loads".into(), Outcome::Absent);
+    assert_eq!(played.phone.failure, Some((played.at_ms, failure)));
+}

@@ -1,0 +1,54 @@
+//! `[journal]`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::content::ByteSize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Boots that are kept of each phone, the present one included.
+    pub boots: usize,
+    /// Entries that are kept of each boot.
+    pub entries: usize,
+    /// What all of it may take in memory: then the oldest boots go first.
+    pub memory_limit: ByteSize,
+    /// Where it is saved; beside the inventory if it is empty.
+    pub database: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            boots: 4,
+            entries: 64,
+            memory_limit: ByteSize(128 << 20),
+            database: PathBuf::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Where it is saved, given where the inventory is.
+    pub fn database_beside(&self, inventory: &Path) -> PathBuf {
+        match self.database.as_os_str().is_empty() {
+            true => inventory.with_file_name("journal.db"),
+            false => self.database.clone(),
+        }
+    }
+
+    /// The first key whose value cannot be used, and why.
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
+        if !(1..=32).contains(&self.boots) {
+            let problem = format!("{} boots; choose 1 to 32", self.boots);
+            return Err(("boots", problem));
+        }
+        if !(16..=1024).contains(&self.entries) {
+            let problem = format!("{} entries; choose 16 to 1024", self.entries);
+            return Err(("entries", problem));
+        }
+        Ok(())
+    }
+}
