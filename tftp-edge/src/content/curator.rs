@@ -243,7 +243,11 @@ impl Curator {
         self.publish_own_files(&closed);
         self.hand_out();
         self.count();
-        tracing::info!(devices = closed.len(), "provisioning windows closed");
+        tracing::info!(
+            event = "provisioning.windows_closed",
+            devices = closed.len(),
+            "provisioning windows closed"
+        );
     }
 
     fn publish_own_files(&mut self, devices: &[DeviceName]) {
@@ -285,8 +289,10 @@ impl Curator {
         let (names, moved) = self.generate(snapshot);
         self.publish_generated(Cause::Inventory, &names, &moved, began);
         tracing::info!(
+            event = "content.regenerated",
             files = names.len(),
-            took = ?self.last_regeneration.took,
+            cause = "inventory",
+            took_ms = self.last_regeneration.took.as_millis() as u64,
             "regenerated after a change of the inventory"
         );
     }
@@ -297,8 +303,10 @@ impl Curator {
         self.tell_failures();
         self.publish_generated(Cause::Templates, &names, &[], began);
         tracing::info!(
+            event = "content.regenerated",
             files = names.len(),
-            took = ?self.last_regeneration.took,
+            cause = "templates",
+            took_ms = self.last_regeneration.took.as_millis() as u64,
             "regenerated after a change of the templates"
         );
     }
@@ -375,7 +383,7 @@ impl Curator {
         self.last_scan = (Instant::now(), began.elapsed());
         if tree.incomplete && !self.incomplete {
             tracing::error!(
-                root = %self.root.path().display(),
+                event = "content.unreadable", folder = %self.root.path().display(),
                 "the content cannot be looked through; what was read before is kept"
             );
         }
@@ -412,7 +420,7 @@ impl Curator {
             && !found.others.is_empty()
         {
             tracing::warn!(
-                file = %found.path.display(), others = ?found.others,
+                event = "content.case_clash", file = %found.path.display(), others = ?found.others,
                 "names that differ only in case: each answers to its exact spelling, the first \
                  to any other"
             );
@@ -553,7 +561,7 @@ impl Curator {
     fn tell_no_room(&mut self, path: &std::path::Path) {
         if !std::mem::replace(&mut self.told_no_room, true) {
             tracing::warn!(
-                file = %path.display(),
+                event = "content.memory_full", file = %path.display(),
                 "there is no room for it at the moment and its readers are kept waiting; raise \
                  content.memory_limit"
             );
@@ -609,6 +617,6 @@ impl Curator {
 }
 
 fn refuse(file: &mut DiskFile, why: &str) {
-    tracing::warn!(file = %file.path.display(), why, "not served");
+    tracing::warn!(event = "content.not_served", file = %file.path.display(), reason = why, "not served");
     file.content = DiskContent::Refused;
 }

@@ -358,7 +358,7 @@ fn watch_tree(root: &Path, messages: Messages) -> Option<RecommendedWatcher> {
     watch_folder(root, tell)
         .inspect_err(|error| {
             tracing::warn!(
-                %error,
+                event = "content.not_watched", %error,
                 "the content cannot be watched and is looked through every few seconds instead; \
                  raising fs.inotify.max_user_watches may help"
             );

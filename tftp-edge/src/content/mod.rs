@@ -92,6 +92,18 @@ pub enum Lookup {
     Refused,
 }
 
+impl Lookup {
+    /// For the log.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Loading => "loading",
+            Self::Absent => "absent",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// One request for a name, over whatever protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'n> {

@@ -137,7 +137,7 @@ impl Engine {
             .collect::<Result<Vec<_>, _>>()?;
         for attachment in &attachments {
             tracing::info!(
-                interface = %attachment.status.name,
+                event = "kernel.attached", interface = %attachment.status.name,
                 mode = attachment.status.mode.as_str(),
                 problem = attachment.status.problem.as_deref().unwrap_or("none"),
                 "kernel path"
@@ -250,7 +250,7 @@ impl Engine {
         }
         if let Err(error) = applied {
             // Some names may stand for old versions now, and nobody would ever put them right.
-            tracing::error!(%error, "the kernel's directory is behind: the kernel path is off until a restart");
+            tracing::error!(event = "kernel.directory_behind", %error, "the kernel's directory is behind: the kernel path is off until a restart");
             self.behind.store(true, Ordering::Relaxed);
             self.set_policy(|policy| policy.enabled = 0);
         }
@@ -276,7 +276,7 @@ impl Engine {
             return;
         }
         if let Err(error) = map.set(0, *value, 0) {
-            tracing::error!(%error, "the kernel's policy could not be written");
+            tracing::error!(event = "kernel.policy_unwritten", %error, "the kernel's policy could not be written");
         }
     }
 
@@ -285,7 +285,10 @@ impl Engine {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread of the kernel side had panicked");
+            tracing::error!(
+                event = "kernel.worker_panicked",
+                "the thread of the kernel side had panicked"
+            );
         }
     }
 
@@ -465,11 +468,11 @@ fn reserve(settings: &Settings) -> Option<Reservation> {
     let range = settings.tid_ports;
     let bound = ports::bound_in(range);
     if !bound.is_empty() {
-        tracing::warn!(%range, ?bound, "some ports of kernel.tid_ports are in use; choose another range");
+        tracing::warn!(event = "kernel.ports_taken", %range, ports = ?bound, "some ports of kernel.tid_ports are in use; choose another range");
     }
     Reservation::take(range)
         .inspect_err(|error| {
-            tracing::warn!(%range, %error, "the ports of kernel.tid_ports could not be reserved");
+            tracing::warn!(event = "kernel.ports_unreserved", %range, %error, "the ports of kernel.tid_ports could not be reserved");
         })
         .ok()
 }

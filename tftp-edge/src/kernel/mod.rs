@@ -74,7 +74,10 @@ impl Kernel {
             attach::remove_stale(interface);
         }
         if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
-            tracing::info!("no kernel path was asked for: kernel.interfaces names those for it");
+            tracing::info!(
+                event = "kernel.not_asked",
+                "no kernel path was asked for: kernel.interfaces names those for it"
+            );
             return Self::off(settings, None);
         }
         let silent = no_answers(tftp);

@@ -222,7 +222,7 @@ fn load_classifiers(ebpf: &mut Ebpf) -> Result<(), Error> {
 /// Diagnosis is no reason to do without the kernel path.
 fn open_log(ebpf: &mut Ebpf) -> Option<Logger> {
     EbpfLogger::init(ebpf)
-        .inspect_err(|error| tracing::warn!(%error, "the kernel program's log cannot be read"))
+        .inspect_err(|error| tracing::warn!(event = "kernel.log_unreadable", %error, "the kernel program's log cannot be read"))
         .ok()
 }
 
@@ -357,7 +357,7 @@ impl Banks for KernelBanks {
         }
         // An empty bank that stays in the outer map costs memory, but is never read.
         if let Err(error) = sys::delete(self.outer_fd.as_fd(), &(self.banks.len() as u32)) {
-            tracing::warn!(%error, "an empty bank of slabs could not be given back");
+            tracing::warn!(event = "kernel.bank_kept", %error, "an empty bank of slabs could not be given back");
         }
     }
 

@@ -12,6 +12,7 @@ use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
 use crate::journal::Board;
 use crate::kernel::{Mode, Snapshot};
+use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
 use crate::register::export::Export;
@@ -95,6 +96,7 @@ pub struct Sources {
     /// What every phone did.
     pub board: Arc<Board>,
     pub alarms: Arc<Alarms>,
+    pub log: Log,
 }
 
 impl Default for Sources {
@@ -115,6 +117,7 @@ impl Default for Sources {
             orders: Arc::default(),
             board: Arc::default(),
             alarms: Arc::default(),
+            log: Log::default(),
         }
     }
 }
@@ -133,6 +136,7 @@ impl Sources {
             devices: (self.devices)(),
             register: (self.register)(),
             alarms: Arc::clone(&self.alarms),
+            log: self.log.now(Instant::now()),
         }
     }
 }
@@ -151,6 +155,7 @@ pub struct Reading {
     pub devices: Devices,
     pub register: register::Snapshot,
     pub alarms: Arc<Alarms>,
+    pub log: log::Now,
 }
 
 impl Reading {

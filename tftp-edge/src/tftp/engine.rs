@@ -326,7 +326,7 @@ impl Engine {
             _ => self.shared.counters.add(stage, StageCounter::Aborted, 1),
         }
         tracing::debug!(
-            client = %std::net::SocketAddr::from(client),
+            peer = %std::net::SocketAddr::from(client),
             file = %transfer.version().name,
             reason = reason.as_str(),
             unconfirmed,

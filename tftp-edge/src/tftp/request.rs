@@ -1,6 +1,6 @@
 //! The request port: who is answered, and with what.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -143,7 +143,14 @@ impl Engine {
         let client = datagram.from.ip;
         let forwarded = catalog.forwarders().tftp(client, options);
         let query = Query::new(raw, client).forwarded(forwarded);
-        match catalog.lookup(query) {
+        let found = catalog.lookup(query);
+        tracing::debug!(
+            peer = %SocketAddr::from(datagram.from),
+            file = %raw.escape_ascii(),
+            outcome = found.as_str(),
+            "asked over TFTP"
+        );
+        match found {
             Lookup::Found(version) => {
                 let clamp = self.clamp(datagram.from, &request, mtu);
                 self.start(socket, datagram, wish, version, clamp, now, turn);

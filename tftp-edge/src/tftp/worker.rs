@@ -188,7 +188,7 @@ impl Worker {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => continue,
                 Err(error) => {
-                    tracing::error!(%error, "a TFTP worker cannot wait for packets and ends");
+                    tracing::error!(event = "tftp.worker_ended", %error, "a TFTP worker cannot wait for packets and ends");
                     return;
                 }
             };
@@ -372,7 +372,7 @@ impl Worker {
                     if !listening.contains(&address) {
                         listening.push(address);
                     }
-                    tracing::info!(%address, "the address has come up: TFTP requests are taken");
+                    tracing::info!(event = "listen.address_up", %address, "the address is there now");
                 }
                 Err(_) => self.sockets.pending.push(address),
             }

@@ -78,7 +78,12 @@ impl Writer {
                     (seen.restored, seen.dropped) = (restored, dropped);
                     seen.dropped()
                 };
-                tracing::info!(restored, dropped, "registrations of the last run");
+                tracing::info!(
+                    event = "registrations.restored",
+                    restored,
+                    dropped,
+                    "registrations of the last run"
+                );
                 if stored.unreadable > 0 {
                     writer.write_everything(now.0);
                 }
