@@ -4,7 +4,7 @@
 //! it has, and the connection was flushed after that. One that is still under way when the
 //! connection ends has failed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use tftp_ebpf::stage::Stage;
 
 use super::counters::{Lane, Refusal, Scheme};
 use super::server::Site;
+use crate::journal::{Happening, Outcome, Request};
 use crate::stats::StageCounter;
 
 /// One connection.
@@ -20,6 +21,7 @@ pub(super) struct Link {
     pub(super) site: Arc<Site>,
     pub(super) scheme: Scheme,
     pub(super) client: IpAddr,
+    pub(super) peer: SocketAddr,
     state: Mutex<State>,
 }
 
@@ -31,20 +33,31 @@ struct State {
     under_way: Option<UnderWay>,
 }
 
+/// A file, or what is known about it, that is about to be sent.
+pub(super) struct Begun {
+    pub(super) stage: Stage,
+    /// When it was asked for.
+    pub(super) since: Instant,
+    pub(super) has_body: bool,
+    /// The file for the journal, and what has become of it when all has gone out. None if the
+    /// journal is not to have it.
+    pub(super) told: Option<(Request, Outcome)>,
+}
+
 struct UnderWay {
-    stage: Stage,
-    since: Instant,
+    begun: Begun,
     /// The body has given all it has.
     given: bool,
 }
 
 impl Link {
-    pub(super) fn new(site: Arc<Site>, scheme: Scheme, client: IpAddr) -> Arc<Self> {
+    pub(super) fn new(site: Arc<Site>, scheme: Scheme, peer: SocketAddr) -> Arc<Self> {
         site.lane(scheme).opened();
         Arc::new(Self {
             site,
             scheme,
-            client,
+            client: peer.ip(),
+            peer,
             state: Mutex::default(),
         })
     }
@@ -78,14 +91,16 @@ impl Link {
         self.state.lock().stalled
     }
 
-    /// A file, or what is known about it, is about to be sent. `since` is when it was asked for.
-    pub(super) fn begin(&self, stage: Stage, since: Instant, has_body: bool) {
-        self.lane().stages.add(stage, StageCounter::Requests, 1);
-        self.state.lock().under_way = Some(UnderWay {
-            stage,
-            since,
-            given: !has_body,
-        });
+    pub(super) fn begin(&self, begun: Begun) {
+        let stages = &self.lane().stages;
+        stages.add(begun.stage, StageCounter::Requests, 1);
+        if begun.has_body
+            && let Some((request, _)) = &begun.told
+        {
+            self.tell(Happening::Requested(request.clone()));
+        }
+        let given = !begun.has_body;
+        self.state.lock().under_way = Some(UnderWay { begun, given });
     }
 
     /// The body has given a part of the file, and perhaps all.
@@ -102,9 +117,13 @@ impl Link {
         let mut state = self.state.lock();
         let complete = state.under_way.take_if(|under_way| under_way.given);
         drop(state);
-        if let Some(UnderWay { stage, since, .. }) = complete {
+        if let Some(UnderWay { begun, .. }) = complete {
             let now = Instant::now();
-            self.lane().stages.completed(stage, now - since);
+            let took = now - begun.since;
+            self.lane().stages.completed(begun.stage, took);
+            if let Some((request, outcome)) = begun.told {
+                self.tell_answered(request, outcome, took);
+            }
             // A TCP connection proves the address as the ACK of a block does.
             self.site.sources.proved(self.client, now, 0);
         }
@@ -113,8 +132,17 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(UnderWay { stage, .. }) = self.state.lock().under_way.take() {
-            self.lane().stages.add(stage, StageCounter::Failed, 1);
+        let state = self.state.get_mut();
+        let outcome = match state.stalled {
+            true => Outcome::TimedOut,
+            false => Outcome::Aborted,
+        };
+        if let Some(UnderWay { begun, .. }) = state.under_way.take() {
+            let stages = &self.lane().stages;
+            stages.add(begun.stage, StageCounter::Failed, 1);
+            if let Some((request, _)) = begun.told {
+                self.tell_answered(request, outcome, begun.since.elapsed());
+            }
         }
         self.lane().closed();
     }

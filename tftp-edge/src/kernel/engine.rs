@@ -17,6 +17,7 @@ use super::attach::Attachment;
 use super::budgets::Budgets;
 use super::directory::{Directory, Files};
 use super::error::Error;
+use super::events::{self, Events, LostCounter};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
@@ -33,6 +34,7 @@ use super::worker::Worker;
 use super::{host, sys};
 use crate::access::Access;
 use crate::content::Change;
+use crate::journal::Journal;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, Watch};
 use crate::stats::{self, Tally};
@@ -77,7 +79,7 @@ pub(super) struct Engine {
 struct ReadCounters {
     blocks: PerCpuArray<MapData, CounterBlock>,
     latency: PerCpuArray<MapData, tftp_ebpf::abi::LatencyHistogram>,
-    events_lost: PerCpuArray<MapData, u64>,
+    events_lost: LostCounter,
     classes: PerCpuArray<MapData, ClassCounts>,
     sampling: PerCpuArray<MapData, Sampling>,
     descriptors: Vec<RawFd>,
@@ -90,6 +92,7 @@ impl Engine {
         access: &Access,
         register: &register::Settings,
         silent: Option<&'static str>,
+        journal: Arc<Journal>,
     ) -> Result<Arc<Self>, Error> {
         let sender = Sender::open().map_err(|source| Error::System {
             what: "no raw socket for resends".into(),
@@ -146,6 +149,8 @@ impl Engine {
             events_lost,
             descriptors,
         } = object.counters;
+        let events_lost = Arc::new(events_lost);
+        let events = Events::new(object.events, Arc::clone(&events_lost), journal);
         let slabs = Slabs::new(object.banks, settings.max_banks());
         let directory = Directory::new(object.files, slabs, settings.max_names);
         let directory = Arc::new(Mutex::new(directory));
@@ -169,7 +174,7 @@ impl Engine {
             transfers: object.transfers,
             interfaces: object.interfaces,
             locals: object.locals,
-            events: object.events,
+            events,
             logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
@@ -321,11 +326,7 @@ impl Engine {
             transfers_limit: self.transfers_limit,
             evicted: counts.evicted,
             refused: counts.refused,
-            events_lost: self
-                .counters
-                .events_lost
-                .get(&0, 0)
-                .map_or(0, |lost| lost.iter().sum()),
+            events_lost: events::total(&self.counters.events_lost),
             registrations: self.registrations(),
         }
     }

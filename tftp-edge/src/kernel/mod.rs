@@ -12,6 +12,7 @@ mod budgets;
 pub mod directory;
 mod engine;
 mod error;
+mod events;
 mod follower;
 mod gate;
 mod host;
@@ -37,6 +38,7 @@ pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
 
 use crate::access::Access;
 use crate::content::{Change, Listener};
+use crate::journal::Journal;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, NoGuard, Watch};
 use crate::tftp;
@@ -54,16 +56,19 @@ impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
-        Self::start_with(settings, tftp, access, &register::Settings::default())
+        let register = register::Settings::default();
+        Self::start_with(settings, tftp, access, &register, Arc::default())
     }
 
     /// The same, and registrations are classified where phones register by these settings: there is
-    /// work for the program then even if it has no share in TFTP.
+    /// work for the program then even if it has no share in TFTP. The journal is told of all that
+    /// the program answers.
     pub fn start_with(
         settings: &Settings,
         tftp: &tftp::Settings,
         access: &Access,
         register: &register::Settings,
+        journal: Arc<Journal>,
     ) -> Self {
         for interface in &settings.interfaces {
             attach::remove_stale(interface);
@@ -76,7 +81,7 @@ impl Kernel {
         if silent.is_some() && register.places().is_empty() {
             return Self::off(silent.map(str::to_owned));
         }
-        match Engine::start(settings, tftp, access, register, silent) {
+        match Engine::start(settings, tftp, access, register, silent, journal) {
             Ok(engine) => Self(Inner::On(engine)),
             Err(error) => Self::off(Some(error.to_string())),
         }

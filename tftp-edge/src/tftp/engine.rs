@@ -24,6 +24,7 @@ use super::sources::Sources;
 use super::transfer::{Sent, Sink, Step, Transfer};
 use crate::access::Access;
 use crate::content::Catalog;
+use crate::journal::Journal;
 use crate::misses::Misses;
 use crate::stats::{Counters, StageCounter};
 use crate::udp::{self, Client, Local, Outbox, SocketId};
@@ -62,6 +63,7 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     pub sources: Arc<Sources>,
     pub misses: Arc<Misses>,
+    pub journal: Arc<Journal>,
     /// Transfers of all workers.
     pub running: AtomicUsize,
 }
@@ -88,6 +90,8 @@ pub(super) struct Wish {
     pub name: u64,
     pub request: Request,
     pub to: Local,
+    /// Another edge asks for a client of its own.
+    pub forwarded: bool,
 }
 
 pub(super) struct Session {
@@ -288,6 +292,9 @@ impl Engine {
         self.shared.leave(client.ip);
         self.ended.insert(client, session.socket);
         self.count(reason);
+        if !session.wish.forwarded {
+            self.tell_ended(client, &session, reason, now);
+        }
         let transfer = &session.transfer;
         let (stage, took) = (transfer.version().stage, transfer.age(now));
         let unconfirmed = reason == Reason::TimedOut && transfer.is_unconfirmed();

@@ -13,6 +13,7 @@ use tftp_ebpf::wire::tftp::{ErrorCode, Granted, Limits, MIN_BLKSIZE, Mode, PORT,
 use super::engine::{Datagram, Engine, PathMtu, Session, Wish};
 use super::transfer::{Repeated, Transfer};
 use crate::content::{Lookup, Query, Version};
+use crate::journal::Outcome;
 use crate::misses::Miss;
 use crate::stats::StageCounter;
 use crate::udp::{Client, SocketId};
@@ -21,7 +22,7 @@ use crate::udp::{Client, SocketId};
 const REQUEST_MAX: usize = 512;
 
 /// Longest name taken, as it was written.
-const NAME_MAX: usize = 255;
+pub(super) const NAME_MAX: usize = 255;
 
 /// IP, UDP and TFTP headers of a DATA packet.
 const OVERHEAD_V4: u32 = 20 + 8 + 4;
@@ -131,28 +132,28 @@ impl Engine {
         let mut buffer = [0; NAME_MAX];
         // A name that cannot be normalised is the catalog's to refuse.
         let name = name::normalise(raw, &mut buffer).unwrap_or(raw);
+        let client = datagram.from.ip;
+        let forwarded = self.shared.catalog.forwarders().tftp(client, options);
         let wish = Wish {
             name: std::hash::BuildHasher::hash_one(&self.names, name),
             request,
             to: datagram.to,
+            forwarded,
         };
         if self.on_repeated(socket, datagram, wish, now, turn) {
             return;
         }
-        let catalog = &self.shared.catalog;
-        let client = datagram.from.ip;
-        let forwarded = catalog.forwarders().tftp(client, options);
         let query = Query::new(raw, client).forwarded(forwarded);
-        match catalog.lookup(query) {
+        match self.shared.catalog.lookup(query) {
             Lookup::Found(version) => {
                 let clamp = self.clamp(datagram.from, &request, mtu);
                 self.start(socket, datagram.from, wish, version, clamp, now, turn);
             }
             Lookup::Absent => {
-                self.answer_miss(socket, datagram, raw, ErrorCode::FileNotFound, now);
+                self.answer_miss(socket, datagram, query, ErrorCode::FileNotFound, now);
             }
             Lookup::Refused => {
-                self.answer_miss(socket, datagram, raw, ErrorCode::AccessViolation, now);
+                self.answer_miss(socket, datagram, query, ErrorCode::AccessViolation, now);
             }
             Lookup::Loading => self.await_file(socket, datagram, query, now, turn),
         }
@@ -170,6 +171,7 @@ impl Engine {
     ) {
         if turn.is_paid() {
             // There is no room for it, or nobody upstream answers: the client asks again.
+            self.tell_silence(datagram.from, query);
             return self.count(Reason::Shed);
         }
         if self.parking.holds(datagram, now) {
@@ -179,7 +181,10 @@ impl Engine {
             return self.count(Reason::FirstBudget);
         }
         match self.parking.park(socket, datagram, now, true) {
-            None => self.count(Reason::Shed),
+            None => {
+                self.tell_silence(datagram.from, query);
+                self.count(Reason::Shed);
+            }
             Some(false) => self.count(Reason::LateRequest),
             Some(true) => {
                 let (ready, client) = (self.parking.ready.clone(), datagram.from);
@@ -252,12 +257,22 @@ impl Engine {
         now: Instant,
         turn: Turn,
     ) {
-        if !self.admit(client.ip, now) {
-            return self.count(Reason::Shed);
-        }
-        if !turn.is_paid() && !self.shared.sources.take_first(client.ip, now) {
+        let refused = if !self.admit(client.ip, now) {
+            Some(Reason::Shed)
+        } else if !turn.is_paid() && !self.shared.sources.take_first(client.ip, now) {
             self.shared.leave(client.ip);
-            return self.count(Reason::FirstBudget);
+            Some(Reason::FirstBudget)
+        } else {
+            None
+        };
+        if !wish.forwarded {
+            match refused {
+                None => self.tell_began(client, &version),
+                Some(_) => self.tell_no_room(client, &version),
+            }
+        }
+        if let Some(reason) = refused {
+            return self.count(reason);
         }
         let limits = Limits {
             blksize,
@@ -338,17 +353,29 @@ impl Engine {
         &mut self,
         socket: SocketId,
         datagram: &Datagram<'_>,
-        raw: &[u8],
+        query: Query<'_>,
         code: ErrorCode,
         now: Instant,
     ) {
+        let raw = query.name;
         let (ip, miss) = (datagram.from.ip, Miss::of(raw));
         if let Err(reason) = self.shared.misses.take(ip, &miss, now) {
             // As in the kernel program: one scanner behind NAT must not hold up a site's boots.
             let goes_on = miss == Miss::Optional && self.shared.sources.is_known(ip, now);
             if !goes_on {
+                // Configurations of devices that nobody knows are what a scan asks for.
+                if !matches!(miss, Miss::Device(_)) {
+                    self.tell_silence(datagram.from, query);
+                }
                 return self.count(reason);
             }
+        }
+        if !query.forwarded {
+            let outcome = match code {
+                ErrorCode::FileNotFound => Outcome::Absent,
+                _ => Outcome::Refused,
+            };
+            self.tell_name(datagram.from, raw, outcome);
         }
         let mut buffer = [0; NAME_MAX];
         let stage = Stage::of_name(name::normalise(raw, &mut buffer).unwrap_or(raw));
@@ -361,6 +388,13 @@ impl Engine {
             self.count(Reason::Absent);
         } else {
             self.count(Reason::Refused);
+        }
+    }
+
+    /// The client hears nothing, and waits.
+    fn tell_silence(&self, client: Client, query: Query<'_>) {
+        if !query.forwarded {
+            self.tell_name(client, query.name, Outcome::Overload);
         }
     }
 

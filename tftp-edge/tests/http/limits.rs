@@ -251,6 +251,7 @@ fn a_port_in_use_is_told_with_its_holder_and_its_setting() {
         sources: site.sources.clone(),
         misses: site.misses.clone(),
         alarms: site.alarms.clone(),
+        journal: std::sync::Arc::default(),
         dscp: 24,
     };
     let Err(error) = Server::start(&settings, parts) else {
