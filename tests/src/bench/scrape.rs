@@ -142,7 +142,6 @@ fn write_registrations(edge: &Edge<'_>, phones: u32) -> Result<()> {
         directory: Arc::default(),
         guard: Arc::new(NoGuard),
         journal: Arc::default(),
-        journal: Arc::default(),
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&storm::Settings::default())),
         table: Arc::new(table),
