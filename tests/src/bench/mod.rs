@@ -6,6 +6,7 @@ mod boots;
 mod classify;
 mod http;
 mod load;
+mod log;
 mod memory;
 mod napi;
 mod registrar;
@@ -45,6 +46,8 @@ pub enum Part {
     G,
     /// Kernel time to look for registrations
     H,
+    /// What the log costs, off and on
+    J,
 }
 
 /// What can be chosen about a run.
@@ -108,6 +111,7 @@ pub fn run(
             Part::F => vec![scale::measure(options, &mut say)?],
             Part::G => registrar::measure(options, &mut say)?,
             Part::H => vec![classify::measure(options, &mut say)?],
+            Part::J => log::measure(options, &mut say)?,
         };
         for table in tables {
             show(&table);
