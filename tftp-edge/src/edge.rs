@@ -429,7 +429,7 @@ fn content(library: &Library, auditor: &Auditor) -> sources::Content {
         memory_limit_bytes: counts.bytes_limit,
         evicted: counts.evicted,
         last_regeneration: counts.last_regeneration.took,
-        last_regeneration_files: counts.last_regeneration.files,
+        regenerations: counts.regenerations,
         ended,
     }
 }

@@ -13,6 +13,7 @@ mod registrar;
 mod republish;
 mod runs;
 mod scale;
+mod scrape;
 mod table;
 
 use std::fs;
@@ -46,6 +47,8 @@ pub enum Part {
     G,
     /// Kernel time to look for registrations
     H,
+    /// Time of a scrape with 100,000 phones
+    I,
     /// What the log costs, off and on
     J,
 }
@@ -111,6 +114,7 @@ pub fn run(
             Part::F => vec![scale::measure(options, &mut say)?],
             Part::G => registrar::measure(options, &mut say)?,
             Part::H => vec![classify::measure(options, &mut say)?],
+            Part::I => vec![scrape::measure(options, &mut say)?],
             Part::J => log::measure(options, &mut say)?,
         };
         for table in tables {

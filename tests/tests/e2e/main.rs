@@ -35,6 +35,7 @@ mod log;
 mod neighbours;
 mod orders;
 mod outage;
+mod prometheus;
 mod provisioning;
 mod raw;
 mod registration;

@@ -17,6 +17,7 @@ use super::generated::GeneratedFiles;
 use super::library::{Regeneration, Shared};
 use super::loader::{Loaded, Loader, Order};
 use super::media::{Heads, Media};
+use super::regeneration::{Cause, Regenerations};
 use super::root::{Denied, Fingerprint, Root};
 use super::table::Entry;
 use super::tree::{Found, NoContent, Tree};
@@ -121,6 +122,7 @@ pub(super) struct Curator {
     next_scan: Option<Instant>,
     last_scan: (Instant, Duration),
     last_regeneration: Regeneration,
+    regenerations: Regenerations,
     told_no_room: bool,
     /// Listeners know what lies on disk.
     surveyed: bool,
@@ -163,6 +165,7 @@ impl Curator {
             next_scan: None,
             last_scan: (Instant::now(), Duration::ZERO),
             last_regeneration: Regeneration::default(),
+            regenerations: Regenerations::default(),
             told_no_room: false,
             surveyed: false,
         }
@@ -176,21 +179,18 @@ impl Curator {
     /// The first, whole publication.
     pub(super) fn begin(&mut self, snapshot: Option<Snapshot>) {
         let began = Instant::now();
-        let mut regenerated = 0;
+        let mut regenerated = Vec::new();
         // First, so that what is left of the memory is known when the disk is read.
         if let Some(snapshot) = snapshot {
             let (names, _) = self.generate(snapshot);
-            regenerated = names.len() as u64;
             self.scan();
             names.iter().for_each(|name| self.publish(name));
+            regenerated = names;
         } else {
             self.scan();
         }
         self.deliver();
-        self.last_regeneration = Regeneration {
-            files: regenerated,
-            took: began.elapsed(),
-        };
+        self.note_regeneration(Cause::Start, &regenerated, began);
         self.count();
     }
 
@@ -287,7 +287,7 @@ impl Curator {
     fn regenerate(&mut self, snapshot: Snapshot) {
         let began = Instant::now();
         let (names, moved) = self.generate(snapshot);
-        self.publish_generated(&names, &moved, began);
+        self.publish_generated(Cause::Inventory, &names, &moved, began);
         tracing::info!(
             event = "content.regenerated",
             files = names.len(),
@@ -301,7 +301,7 @@ impl Curator {
         let began = Instant::now();
         let names = self.generated.use_templates(templates);
         self.tell_failures();
-        self.publish_generated(&names, &[], began);
+        self.publish_generated(Cause::Templates, &names, &[], began);
         tracing::info!(
             event = "content.regenerated",
             files = names.len(),
@@ -311,17 +311,26 @@ impl Curator {
         );
     }
 
-    fn publish_generated(&mut self, names: &[Arc<str>], moved: &[DeviceName], began: Instant) {
+    fn publish_generated(
+        &mut self,
+        cause: Cause,
+        names: &[Arc<str>],
+        moved: &[DeviceName],
+        began: Instant,
+    ) {
         names.iter().for_each(|name| self.publish(name));
         if !moved.is_empty() {
             self.publish_own_files(moved);
         }
         self.hand_out();
-        self.last_regeneration = Regeneration {
-            files: names.len() as u64,
-            took: began.elapsed(),
-        };
+        self.note_regeneration(cause, names, began);
         self.count();
+    }
+
+    fn note_regeneration(&mut self, cause: Cause, names: &[Arc<str>], began: Instant) {
+        let (files, took) = (names.len() as u64, began.elapsed());
+        self.last_regeneration = Regeneration { files, took };
+        self.regenerations.note(cause, names, took);
     }
 
     fn scan_within(&mut self, delay: Duration) {

@@ -20,6 +20,7 @@ use tftp_ebpf::stage::Stage;
 
 use super::curator::{Curator, Message, Messages};
 use super::loader::Loader;
+use super::regeneration::Regenerations;
 use super::root::Root;
 use super::table::{Entry, Table};
 use super::tree::MAX_NAME;
@@ -55,6 +56,7 @@ pub struct Counts {
     pub sip_devices: u64,
     pub sccp_devices: u64,
     pub last_regeneration: Regeneration,
+    pub regenerations: Regenerations,
     /// Files fetched from upstream, their bytes, and names that are not there either.
     pub proxied: u64,
     pub proxied_bytes: u64,

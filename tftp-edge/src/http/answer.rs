@@ -22,7 +22,7 @@ use super::link::Link;
 use crate::content::upstream::MARK;
 use crate::content::{Catalog, Lookup, Query, Version};
 use crate::misses::Miss;
-use crate::stats::StageCounter;
+use crate::stats::{Outcome, StageCounter};
 
 /// How long a file is waited for that is not in memory. A phone that is sent away asks over TFTP,
 /// which waits for the same file.
@@ -94,7 +94,7 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
             link.lane().refuse(Refusal::NotReady);
             let (stages, stage) = (&link.lane().stages, stage_of(&name));
             stages.add(stage, StageCounter::Requests, 1);
-            stages.add(stage, StageCounter::Failed, 1);
+            stages.ended(stage, Outcome::Shed);
             Ok(empty(StatusCode::SERVICE_UNAVAILABLE, []))
         }
     }

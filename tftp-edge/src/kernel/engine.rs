@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ use super::attach::Attachment;
 use super::budgets::Budgets;
 use super::directory::{Directory, Files};
 use super::error::Error;
+use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
@@ -27,7 +29,7 @@ use super::samples::Watchers;
 use super::services::Services;
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
-use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
+use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 use super::sweeper::Sweeper;
 use super::worker::Worker;
 use super::{host, sys};
@@ -59,6 +61,11 @@ pub(super) struct Engine {
     policy: Mutex<(Array<MapData, Policy>, Policy)>,
     budgets: Arc<Budgets>,
     interfaces: Vec<InterfaceStatus>,
+    wanted: Wanted,
+    /// Networks of the allow list.
+    clients: u64,
+    /// Names there may be.
+    max_names: u64,
     counters: ReadCounters,
     gate: Arc<Gate>,
     watchers: Watchers,
@@ -81,6 +88,7 @@ struct ReadCounters {
     classes: PerCpuArray<MapData, ClassCounts>,
     sampling: PerCpuArray<MapData, Sampling>,
     descriptors: Vec<RawFd>,
+    walked: Walked,
 }
 
 impl Engine {
@@ -145,6 +153,7 @@ impl Engine {
             latency,
             events_lost,
             descriptors,
+            walked,
         } = object.counters;
         let slabs = Slabs::new(object.banks, settings.max_banks());
         let directory = Directory::new(object.files, slabs, settings.max_names);
@@ -194,6 +203,9 @@ impl Engine {
             policy: Mutex::new((object.policy, policy)),
             budgets: Arc::new(Budgets::new(object.budgets)),
             interfaces,
+            wanted: Wanted::new(settings),
+            clients: access.nets().len() as u64,
+            max_names: settings.max_names.into(),
             counters: ReadCounters {
                 blocks,
                 latency,
@@ -201,6 +213,7 @@ impl Engine {
                 classes: registrations.classes,
                 sampling: registrations.sampling,
                 descriptors,
+                walked,
             },
             gate,
             watchers,
@@ -309,6 +322,7 @@ impl Engine {
             .sum();
         Snapshot {
             interfaces: self.interfaces.clone(),
+            wanted: self.wanted,
             problem: self.problem().map(str::to_owned),
             xdp: self.tally(0),
             tc: self.tally(1),
@@ -320,6 +334,7 @@ impl Engine {
             slab_bytes,
             slab_bytes_limit: self.slab_bytes_limit,
             map_bytes: map_bytes + bank_map_bytes,
+            fills: self.fills(counts.names, slab_bytes),
             transfers: self.transfers.load(Ordering::Relaxed),
             transfers_limit: self.transfers_limit,
             evicted: counts.evicted,
@@ -331,6 +346,31 @@ impl Engine {
                 .map_or(0, |lost| lost.iter().sum()),
             registrations: self.registrations(),
         }
+    }
+
+    fn fills(&self, names: u64, slab_bytes: u64) -> [Fill; BoundedMap::COUNT] {
+        let gate = self.gate.status();
+        let bank = BANK_BYTES as u64;
+        let mut fills = [Fill::default(); BoundedMap::COUNT];
+        for (map, entries, capacity) in [
+            (BoundedMap::Files, names, self.max_names),
+            (
+                BoundedMap::Slabs,
+                slab_bytes / bank,
+                self.slab_bytes_limit / bank,
+            ),
+            (
+                BoundedMap::Transfers,
+                self.transfers.load(Ordering::Relaxed),
+                self.transfers_limit,
+            ),
+            (BoundedMap::Clients, self.clients, self.clients.max(1)),
+            (BoundedMap::Registered, gate.sources, gate.sources_limit),
+        ] {
+            fills[map as usize] = Fill { entries, capacity };
+        }
+        self.counters.walked.tell(&mut fills, Instant::now());
+        fills
     }
 
     /// What was seen of registrations, alone: it is asked for several times a second.

@@ -28,7 +28,7 @@ use super::services::Services;
 use super::sweeper::{Action, Sweeper};
 use super::sys;
 use crate::clock::monotonic_ns;
-use crate::stats::{self, StageCounter};
+use crate::stats::{self, Outcome, StageCounter};
 
 /// How often events are read: a full ring takes longer to fill at any rate we can answer.
 const TICK: Duration = Duration::from_millis(20);
@@ -159,7 +159,7 @@ impl Worker {
             Action::Resend => self.resend(key, transfer),
             Action::GiveUp { unconfirmed } => {
                 if self.end(key, transfer, Reason::TimedOut) && !unconfirmed {
-                    self.stats.add(stage, StageCounter::Failed, 1);
+                    self.stats.ended(stage, Outcome::TimedOut);
                 }
             }
             Action::Supersede => {

@@ -199,12 +199,13 @@ impl Served {
             let counts = Stage::ALL.iter().map(|&stage| tally.stage(stage, counter));
             counts.sum()
         };
+        let turned_away = tally.outcomes.iter().flatten();
         Self {
             path: path.as_str().to_owned(),
             requests: total(StageCounter::Requests),
             complete: total(StageCounter::Complete),
             not_found: total(StageCounter::NotFound),
-            failed: total(StageCounter::Failed),
+            failed: total(StageCounter::Aborted) + turned_away.sum::<u64>(),
             blocks: total(StageCounter::Blocks),
             bytes: total(StageCounter::Bytes),
             resent: total(StageCounter::Resent),
