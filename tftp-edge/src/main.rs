@@ -19,6 +19,7 @@ use tftp_edge::ops::log::command::LogCommand;
 use tftp_edge::ops::orders::OrderCommand;
 use tftp_edge::ops::phones::ProvisioningCommand;
 use tftp_edge::ops::registrations::RegistrationsArgs;
+use tftp_edge::ops::top::TopArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -57,6 +58,8 @@ enum Command {
     Phones(PhonesCommand),
     /// Show the phones that are registered, and follow who comes and goes
     Registrations(RegistrationsArgs),
+    /// Follow the daemon that runs on a terminal: phones, sites, storm and rates.
+    Top(TopArgs),
     /// Show and change what the daemon that runs logs.
     #[command(subcommand)]
     Log(LogCommand),
@@ -144,6 +147,7 @@ fn main() -> ExitCode {
         Command::Inventory(command) => inventory(&cli.config, command),
         Command::Phones(command) => phones(&cli.config, command),
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
+        Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
@@ -250,6 +254,17 @@ fn registrations(file: &Path, arguments: &RegistrationsArgs) -> Result<Exit, Fai
     };
     arguments
         .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn top(file: &Path, arguments: &TopArgs) -> Result<Exit, Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured(file)?.control.socket,
+    };
+    arguments
+        .run(&socket)
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
