@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap as BpfHashMap, LpmTrie, MapData, PerCpuArray};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
-use tftp_ebpf::abi::{BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
+use tftp_ebpf::abi::{Address, BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::stage::Stage;
 
@@ -19,6 +19,7 @@ use super::directory::{Directory, Files};
 use super::error::Error;
 use super::follower::Follower;
 use super::gate::Gate;
+use super::mirror::Mirrors;
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
@@ -60,7 +61,10 @@ pub(super) struct Engine {
     budgets: Arc<Budgets>,
     interfaces: Vec<InterfaceStatus>,
     counters: ReadCounters,
+    /// Written at the start alone, but its descriptor must stay open: see `object::load_traced`.
+    _clients: LpmTrie<MapData, Address, u32>,
     gate: Arc<Gate>,
+    mirrors: Arc<Mirrors>,
     watchers: Watchers,
     /// Why TFTP is not answered here.
     silent: Option<&'static str>,
@@ -157,10 +161,12 @@ impl Engine {
             .map(|attachment| attachment.status.clone())
             .collect();
         let watchers = Watchers::default();
+        let mirrors = Arc::new(Mirrors::new(object.traces));
         let worker = Worker {
             services,
             places,
             gate: Arc::clone(&gate),
+            mirrors: Arc::clone(&mirrors),
             registered: registrations.registered,
             samples: registrations.samples,
             watchers: Arc::clone(&watchers),
@@ -194,6 +200,7 @@ impl Engine {
             policy: Mutex::new((object.policy, policy)),
             budgets: Arc::new(Budgets::new(object.budgets)),
             interfaces,
+            _clients: object.clients,
             counters: ReadCounters {
                 blocks,
                 latency,
@@ -203,6 +210,7 @@ impl Engine {
                 descriptors,
             },
             gate,
+            mirrors,
             watchers,
             silent,
             sweeper_stats,
@@ -221,6 +229,10 @@ impl Engine {
 
     pub(super) fn gate(&self) -> Arc<dyn Guard> {
         Arc::clone(&self.gate) as _
+    }
+
+    pub(super) fn mirrors(&self) -> Arc<Mirrors> {
+        Arc::clone(&self.mirrors)
     }
 
     pub(super) fn watch(&self, watcher: Arc<dyn Watch>) {
