@@ -38,6 +38,7 @@ use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
 use crate::stats::Counters;
+use crate::trace::Tracer;
 use crate::{http, tftp};
 
 /// For scrapes and status requests; they wait for nothing but the system.
@@ -273,6 +274,16 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         .map_err(register::StartError::Threads)?;
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
+    let registered = Arc::clone(&table);
+    let tracer = Arc::new(Tracer::new(
+        Arc::clone(&kernel),
+        Arc::new(move |device| {
+            let registration = registered.get(device);
+            registration.map(|it| it.source.ip()).into_iter().collect()
+        }),
+    ));
+    let tracing = Arc::clone(&tracer);
+    parts.push_with("traces", move || tracing.stop());
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -324,6 +335,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         knocking: Arc::new(move |who| knocked.knocking(who)),
         export,
         orders,
+        tracer,
         alarms,
     });
 

@@ -18,6 +18,7 @@ use tftp_edge::ops::log;
 use tftp_edge::ops::orders::OrderCommand;
 use tftp_edge::ops::phones::ProvisioningCommand;
 use tftp_edge::ops::registrations::RegistrationsArgs;
+use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -56,6 +57,9 @@ enum Command {
     Phones(PhonesCommand),
     /// Show the phones that are registered, and follow who comes and goes
     Registrations(RegistrationsArgs),
+    /// Every packet of one phone while it runs, and what became of each
+    #[command(after_help = exit::HELP)]
+    Trace(TraceArgs),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -140,6 +144,7 @@ fn main() -> ExitCode {
         Command::Inventory(command) => inventory(&cli.config, command),
         Command::Phones(command) => phones(&cli.config, command),
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
+        Command::Trace(arguments) => trace(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
@@ -244,6 +249,17 @@ fn registrations(file: &Path, arguments: &RegistrationsArgs) -> Result<Exit, Fai
     };
     arguments
         .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn trace(file: &Path, arguments: &TraceArgs) -> Result<Exit, Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured(file)?.control.socket,
+    };
+    arguments
+        .run(&socket, &mut io::stdout(), &mut io::stderr())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

@@ -42,5 +42,6 @@ mod sip;
 mod sip_hostile;
 mod storm;
 mod swap;
+mod trace;
 mod upstream;
 mod vlan;

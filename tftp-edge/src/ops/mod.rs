@@ -11,3 +11,4 @@ pub mod phones;
 pub mod registrations;
 pub mod sources;
 pub mod status;
+pub mod trace;

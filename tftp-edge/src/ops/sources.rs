@@ -17,6 +17,7 @@ use crate::register::export::Export;
 use crate::register::pacer::Orders;
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
+use crate::trace::Tracer;
 
 /// Asks one part of the daemon. Must not wait for a packet loop.
 pub type Probe<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -91,6 +92,7 @@ pub struct Sources {
     pub knocking: Arc<dyn Fn(Knockers) -> Vec<Knocking> + Send + Sync>,
     pub export: Arc<Export>,
     pub orders: Arc<Orders>,
+    pub tracer: Arc<Tracer>,
     pub alarms: Arc<Alarms>,
 }
 
@@ -110,6 +112,7 @@ impl Default for Sources {
             knocking: Arc::new(|_| Vec::new()),
             export: Arc::default(),
             orders: Arc::default(),
+            tracer: Arc::default(),
             alarms: Arc::default(),
         }
     }

@@ -12,10 +12,13 @@
 //! {"request":"order","order":"reset","phones":{"names":["SEP001122334455"]}}
 //!                                                           {"ordered":{…}}
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
+//! {"request":"trace","target":"10.0.0.5","seconds":60}      what a trace tells, one thing a line, to
+//!                                                           {"ended":{…}}; then the connection ends
 //! ```
 //!
 //! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
-//! [`crate::register::export`], orders those of [`crate::register::pacer`]. A connection may ask
+//! [`crate::register::export`], orders those of [`crate::register::pacer`], and a trace
+//! tells what [`crate::trace::Told`] has. A connection may ask
 //! again after an answer that has an end; it is closed when a line is too long, when none comes for
 //! a while, and when an answer is not read.
 
@@ -33,16 +36,20 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
-pub use self::client::{ClientError, follow, knocking, order, orders, registrations, status};
+pub use self::client::{
+    ClientError, follow, knocking, order, orders, registrations, status, trace,
+};
 use super::sources::Sources;
 use super::status::Status;
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Filter, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
+use crate::trace;
 
 /// Longest request line, its newline included.
 const LINE_MAX: u64 = 4096;
@@ -110,6 +117,8 @@ pub enum Request {
         #[serde(default)]
         ticket: Option<u64>,
     },
+    /// Every packet of one phone.
+    Trace(trace::Order),
 }
 
 /// What is answered.
@@ -180,6 +189,7 @@ async fn accept(listener: UnixListener, sources: Arc<Sources>) {
 }
 
 async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<()> {
+    let is_trusted = may_read_passwords(&stream);
     let (read, mut write) = stream.split();
     let mut read = BufReader::new(read);
     loop {
@@ -198,6 +208,13 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
                 Ok(Request::Follow { filter }) => {
                     stream::follow(&sources.export, filter, &mut read, &mut write).await?
                 }
+                Ok(Request::Trace(order)) => {
+                    let begun = begin_trace(sources, order, is_trusted).await;
+                    match begun {
+                        Ok(told) => return stream::trace(told, &mut read, &mut write).await,
+                        Err(refused) => refused,
+                    }
+                }
                 Ok(request) => answer(request, sources).await,
                 Err(error) => Response::Error(format!("request not understood: {error}")),
             }
@@ -215,6 +232,27 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
     }
 }
 
+/// The socket's group may ask how the daemon is; the passwords of phones are another matter.
+fn may_read_passwords(stream: &UnixStream) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    let peer = stream.peer_cred();
+    peer.is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
+}
+
+/// Waits for the kernel program, elsewhere.
+async fn begin_trace(
+    sources: &Arc<Sources>,
+    order: trace::Order,
+    is_trusted: bool,
+) -> Result<Receiver<trace::Told>, Response> {
+    let tracer = Arc::clone(&sources.tracer);
+    let begun = tokio::task::spawn_blocking(move || tracer.begin(&order, is_trusted));
+    match begun.await {
+        Ok(begun) => begun.map_err(|error| Response::Error(error.to_string())),
+        Err(error) => Err(Response::Error(format!("the request failed: {error}"))),
+    }
+}
+
 async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
     let sources = Arc::clone(sources);
     // Reading the kernel's maps is a row of system calls, and the devices that asked are many.
@@ -225,7 +263,7 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
             Response::Ordered(sources.orders.command(&command, SystemTime::now()))
         }
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
-        Request::Registrations { .. } | Request::Follow { .. } => {
+        Request::Registrations { .. } | Request::Follow { .. } | Request::Trace(_) => {
             unreachable!("their answers are streams")
         }
     });
