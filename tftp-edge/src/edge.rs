@@ -40,6 +40,7 @@ use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
 use crate::stats::Counters;
+use crate::trace::Tracer;
 use crate::{http, tftp};
 
 /// For scrapes and status requests; they wait for nothing but the system.
@@ -298,7 +299,16 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         .map_err(register::StartError::Threads)?;
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
+    let (registered, heard) = (Arc::clone(&table), Arc::clone(&journal));
+    let addresses = move |device: &_| {
+        let registered = registered.get(device).map(|it| it.source.ip());
+        let heard = heard.with(device, |phone| phone.source.ip());
+        registered.into_iter().chain(heard).collect()
+    };
+    let tracer = Arc::new(Tracer::new(Arc::clone(&kernel), Arc::new(addresses)));
     let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
+    let tracing = Arc::clone(&tracer);
+    parts.push_with("traces", move || tracing.stop());
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -351,6 +361,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         export,
         orders,
         board: Arc::new(board),
+        tracer,
         alarms,
         log: log.clone(),
     });

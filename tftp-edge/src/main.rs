@@ -20,6 +20,7 @@ use tftp_edge::ops::orders::OrderCommand;
 use tftp_edge::ops::phones::ProvisioningCommand;
 use tftp_edge::ops::registrations::RegistrationsArgs;
 use tftp_edge::ops::top::TopArgs;
+use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -63,6 +64,9 @@ enum Command {
     /// Show and change what the daemon that runs logs.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Every packet of one phone while it runs, and what became of each
+    #[command(after_help = exit::HELP)]
+    Trace(TraceArgs),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -149,6 +153,7 @@ fn main() -> ExitCode {
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
+        Command::Trace(arguments) => trace(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
@@ -273,6 +278,17 @@ fn log_command(file: &Path, command: LogCommand) -> Result<Exit, Failure> {
     let config = configured(file)?;
     command
         .run(&config.control.socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn trace(file: &Path, arguments: &TraceArgs) -> Result<Exit, Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured(file)?.control.socket,
+    };
+    arguments
+        .run(&socket, &mut io::stdout(), &mut io::stderr())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

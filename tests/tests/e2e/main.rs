@@ -45,5 +45,6 @@ mod sip_hostile;
 mod storm;
 mod swap;
 mod top;
+mod trace;
 mod upstream;
 mod vlan;

@@ -5,18 +5,20 @@ use std::ptr::NonNull;
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{
-    Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, ProgramArray, RingBuf,
+    Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, PerCpuArray, ProgramArray, RingBuf,
 };
-use aya::programs::{SchedClassifier, Xdp};
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use tftp_ebpf::abi::registration::{ClassCounts, Registration, Sampling, ServiceKey};
+use tftp_ebpf::abi::trace::{LostRow, Slots};
 use tftp_ebpf::abi::{
     Address, BANK_BYTES, BANK_SLABS, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy,
     SLAB_BYTES,
 };
 use tftp_ebpf::name::NameKey;
+use tftp_ebpf::trace::Next;
 
 use super::error::Error;
 use super::fill::Walked;
@@ -37,8 +39,17 @@ pub const TC_PROGRAM: &str = "tftp_edge_tc";
 /// What they hand registration packets to, and the maps by which they do.
 pub const CLASSIFY_XDP_PROGRAM: &str = "tftp_edge_classify_xdp";
 pub const CLASSIFY_TC_PROGRAM: &str = "tftp_edge_classify_tc";
-const CLASSIFY_XDP_MAP: &str = "CLASSIFY_XDP";
-const CLASSIFY_TC_MAP: &str = "CLASSIFY_TC";
+const NEXT_XDP_MAP: &str = "NEXT_XDP";
+const NEXT_TC_MAP: &str = "NEXT_TC";
+/// What takes their places while a trace runs, and what follows on it.
+pub const TRACED_XDP_PROGRAM: &str = "tftp_edge_xdp_traced";
+pub const TRACED_TC_PROGRAM: &str = "tftp_edge_tc_traced";
+pub const TRACED_CLASSIFY_XDP_PROGRAM: &str = "tftp_edge_classify_xdp_traced";
+pub const TRACED_CLASSIFY_TC_PROGRAM: &str = "tftp_edge_classify_tc_traced";
+pub const HANDLE_XDP_PROGRAM: &str = "tftp_edge_handle_xdp_traced";
+pub const HANDLE_TC_PROGRAM: &str = "tftp_edge_handle_tc_traced";
+pub const TELL_XDP_PROGRAM: &str = "tftp_edge_tell_xdp";
+pub const TELL_TC_PROGRAM: &str = "tftp_edge_tell_tc";
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -83,6 +94,7 @@ pub struct Object {
     pub counters: Counters,
     pub events: RingBuf<MapData>,
     pub registrations: Registrations,
+    pub traces: Traces,
     /// What the program says of itself, if that was asked for.
     pub logger: Option<Logger>,
 }
@@ -97,6 +109,14 @@ pub struct Registrations {
     pub classes: PerCpuArray<MapData, ClassCounts>,
     pub sampling: PerCpuArray<MapData, Sampling>,
     pub samples: RingBuf<MapData>,
+}
+
+/// The maps of traces.
+pub struct Traces {
+    pub traced: HashMap<MapData, Address, Slots>,
+    /// The outer map, by its descriptor alone: rings come and go.
+    pub rings: OwnedFd,
+    pub lost: PerCpuArray<MapData, LostRow>,
 }
 
 /// The maps that are only read, at scrape time.
@@ -128,15 +148,7 @@ impl Object {
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
-        {
-            let program: &mut Xdp = program(&mut ebpf, XDP_PROGRAM)?;
-            program.load().map_err(|error| Error::Load(error.into()))?;
-        }
-        {
-            let program: &mut SchedClassifier = program(&mut ebpf, TC_PROGRAM)?;
-            program.load().map_err(|error| Error::Load(error.into()))?;
-        }
-        load_classifiers(&mut ebpf)?;
+        load_all(&mut ebpf, &PLAIN)?;
         let logger = if settings.diagnose {
             open_log(&mut ebpf)
         } else {
@@ -153,14 +165,8 @@ impl Object {
         };
         let transfers = take_lru(&mut ebpf, "TRANSFERS", "the map TRANSFERS")?;
         let budgets = take_lru(&mut ebpf, "BUDGETS", "the map BUDGETS")?;
-        let outer_fd = match ebpf.map("SLABS") {
-            Some(aya::maps::Map::ArrayOfMaps(map)) => map
-                .fd()
-                .as_fd()
-                .try_clone_to_owned()
-                .map_err(|error| Error::map("SLABS", "opened again", error))?,
-            _ => return Err(Error::Object("the map SLABS")),
-        };
+        let outer_fd = outer_again(&ebpf, "SLABS")?;
+        let rings = outer_again(&ebpf, "TRACES")?;
         Ok(Self {
             policy: take(&mut ebpf, "POLICY")?,
             interfaces: take(&mut ebpf, "INTERFACES")?,
@@ -184,39 +190,125 @@ impl Object {
                 sampling: take(&mut ebpf, "SAMPLING")?,
                 samples: take(&mut ebpf, "SAMPLES")?,
             },
+            traces: Traces {
+                traced: take(&mut ebpf, "TRACED")?,
+                rings,
+                lost: take(&mut ebpf, "TRACES_LOST")?,
+            },
             logger,
             ebpf,
         })
     }
 }
 
-/// Loads the programs that registration packets are handed to, and puts them where the others find
-/// them. The arrays stay with `ebpf`: the kernel empties one that no process holds.
-fn load_classifiers(ebpf: &mut Ebpf) -> Result<(), Error> {
-    let xdp = {
-        let program: &mut Xdp = program(ebpf, CLASSIFY_XDP_PROGRAM)?;
-        program.load().map_err(|error| Error::Load(error.into()))?;
-        let descriptor = program.fd().map_err(|error| Error::Load(error.into()))?;
-        descriptor
-            .try_clone()
-            .map_err(|error| Error::map(CLASSIFY_XDP_MAP, "written", error))?
-    };
-    let tc = {
-        let program: &mut SchedClassifier = program(ebpf, CLASSIFY_TC_PROGRAM)?;
-        program.load().map_err(|error| Error::Load(error.into()))?;
-        let descriptor = program.fd().map_err(|error| Error::Load(error.into()))?;
-        descriptor
-            .try_clone()
-            .map_err(|error| Error::map(CLASSIFY_TC_MAP, "written", error))?
-    };
-    for (name, descriptor) in [(CLASSIFY_XDP_MAP, xdp), (CLASSIFY_TC_MAP, tc)] {
-        let map = ebpf.map_mut(name).ok_or(Error::Object(name))?;
-        let mut array = ProgramArray::try_from(map).map_err(|_| Error::Object(name))?;
-        array
-            .set(0, &descriptor, 0)
-            .map_err(|error| Error::map(name, "written", error))?;
+/// Programs that are loaded together: the two that are attached, and those that follow on them under
+/// XDP and under TC, with their places in the arrays.
+struct Set {
+    xdp: &'static str,
+    tc: &'static str,
+    following: &'static [(Next, &'static str, &'static str)],
+}
+
+const PLAIN: Set = Set {
+    xdp: XDP_PROGRAM,
+    tc: TC_PROGRAM,
+    following: &[
+        (Next::Classify, CLASSIFY_XDP_PROGRAM, CLASSIFY_TC_PROGRAM),
+        (Next::Handle, XDP_PROGRAM, TC_PROGRAM),
+    ],
+};
+
+const TRACED: Set = Set {
+    xdp: TRACED_XDP_PROGRAM,
+    tc: TRACED_TC_PROGRAM,
+    following: &[
+        (
+            Next::ClassifyTraced,
+            TRACED_CLASSIFY_XDP_PROGRAM,
+            TRACED_CLASSIFY_TC_PROGRAM,
+        ),
+        (Next::HandleTraced, HANDLE_XDP_PROGRAM, HANDLE_TC_PROGRAM),
+        (Next::Tell, TELL_XDP_PROGRAM, TELL_TC_PROGRAM),
+    ],
+};
+
+/// Loads the programs that trace, once: the object has brought them along, and until the first
+/// trace the kernel knows nothing of them. They refer to the maps by their descriptors: none of the
+/// maps of an [`Object`] may be closed before.
+pub fn load_traced(ebpf: &mut Ebpf) -> Result<(), Error> {
+    load_all(ebpf, &TRACED)
+}
+
+fn load_all(ebpf: &mut Ebpf, set: &Set) -> Result<(), Error> {
+    load::<Xdp>(ebpf, set.xdp, Xdp::load)?;
+    load::<SchedClassifier>(ebpf, set.tc, SchedClassifier::load)?;
+    for (place, xdp, tc) in set.following {
+        if *xdp != set.xdp {
+            load::<Xdp>(ebpf, xdp, Xdp::load)?;
+            load::<SchedClassifier>(ebpf, tc, SchedClassifier::load)?;
+        }
+        let descriptor = program::<Xdp>(ebpf, xdp)?.fd();
+        let descriptor = descriptor.and_then(|it| Ok(it.try_clone()?));
+        place_in(ebpf, NEXT_XDP_MAP, *place, descriptor)?;
+        let descriptor = program::<SchedClassifier>(ebpf, tc)?.fd();
+        let descriptor = descriptor.and_then(|it| Ok(it.try_clone()?));
+        place_in(ebpf, NEXT_TC_MAP, *place, descriptor)?;
     }
     Ok(())
+}
+
+fn load<P>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    load: fn(&mut P) -> Result<(), ProgramError>,
+) -> Result<(), Error>
+where
+    for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut aya::programs::Program>,
+{
+    load(program(ebpf, name)?).map_err(|error| Error::Load(error.into()))
+}
+
+/// Puts a program where others find it that go on to it. The array stays with `ebpf`: the kernel
+/// empties one that no process holds.
+fn place_in(
+    ebpf: &mut Ebpf,
+    map: &'static str,
+    place: Next,
+    descriptor: Result<ProgramFd, ProgramError>,
+) -> Result<(), Error> {
+    let descriptor = descriptor.map_err(|error| Error::map(map, "written", error))?;
+    let array = ebpf.map_mut(map).ok_or(Error::Object(map))?;
+    let mut array = ProgramArray::try_from(array).map_err(|_| Error::Object(map))?;
+    array
+        .set(place as u32, &descriptor, 0)
+        .map_err(|error| Error::map(map, "written", error))
+}
+
+/// A phone that takes its firmware as fast as a wire of 1 Gbit/s has it fills this in 30 ms.
+const RING_BYTES: u32 = 4 << 20;
+
+/// A new ring for the trace of a slot, in its place in the outer map.
+pub fn add_ring(rings: BorrowedFd<'_>, slot: usize) -> Result<RingBuf<MapData>, Error> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::map("TRACES", "given a ring", error)
+    };
+    let ring = sys::create_ring(RING_BYTES).map_err(|error| failed(error.into()))?;
+    let ring = MapData::from_fd(ring).map_err(|error| failed(error.into()))?;
+    let ring = RingBuf::try_from(Map::RingBuf(ring)).map_err(|error| failed(error.into()))?;
+    sys::update(rings, &(slot as u32), &ring.as_raw_fd()).map_err(|error| failed(error.into()))?;
+    Ok(ring)
+}
+
+/// An outer map's descriptor once more.
+fn outer_again(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+    match ebpf.map(name) {
+        Some(aya::maps::Map::ArrayOfMaps(map)) => map
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| Error::map(name, "opened again", error)),
+        _ => Err(Error::Object(name)),
+    }
 }
 
 /// Diagnosis is no reason to do without the kernel path.
@@ -401,6 +493,14 @@ mod tests {
             TC_PROGRAM,
             CLASSIFY_XDP_PROGRAM,
             CLASSIFY_TC_PROGRAM,
+            TRACED_XDP_PROGRAM,
+            TRACED_TC_PROGRAM,
+            TRACED_CLASSIFY_XDP_PROGRAM,
+            TRACED_CLASSIFY_TC_PROGRAM,
+            HANDLE_XDP_PROGRAM,
+            HANDLE_TC_PROGRAM,
+            TELL_XDP_PROGRAM,
+            TELL_TC_PROGRAM,
         ] {
             assert!(object.programs.contains_key(name), "no program {name}");
         }
@@ -419,8 +519,8 @@ mod tests {
             "EVENTS",
             "EVENTS_LOST",
             "SCRATCH",
-            CLASSIFY_XDP_MAP,
-            CLASSIFY_TC_MAP,
+            NEXT_XDP_MAP,
+            NEXT_TC_MAP,
             "SERVICES",
             "REGISTRATION",
             "GATE",
@@ -429,6 +529,10 @@ mod tests {
             "SAMPLING",
             "SAMPLE",
             "SAMPLES",
+            "TRACED",
+            "TRACES",
+            "TRACES_LOST",
+            "MIRRORED",
         ] {
             assert!(object.maps.contains_key(name), "no map {name}");
         }

@@ -21,6 +21,7 @@ use super::engine::KernelFiles;
 use super::events::{BATCHES, Events};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::mirror::Mirrors;
 use super::object::{KernelBanks, Logger};
 use super::ports::Reservation;
 use super::resend::{self, Sender};
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     pub(super) services: Services,
     pub(super) places: BpfHashMap<MapData, ServiceKey, u32>,
     pub(super) gate: Arc<Gate>,
+    pub(super) mirrors: Arc<Mirrors>,
     pub(super) registered: BpfHashMap<MapData, Address, u32>,
     pub(super) samples: RingBuf<MapData>,
     pub(super) watchers: Watchers,
@@ -75,6 +77,7 @@ impl Worker {
             self.read_events();
             samples::read(&mut self.samples, &self.watchers);
             self.gate.write(&mut self.registered);
+            self.mirrors.serve(&mut self.ebpf, &mut self.attachments);
             if let Some(logger) = &mut self.logger {
                 logger.flush();
             }
@@ -88,6 +91,7 @@ impl Worker {
                 self.services.follow(&mut self.places);
             }
         }
+        self.mirrors.end();
         for attachment in &mut self.attachments {
             attachment.detach(&mut self.ebpf);
         }

@@ -13,3 +13,4 @@ pub mod registrations;
 pub mod sources;
 pub mod status;
 pub mod top;
+pub mod trace;

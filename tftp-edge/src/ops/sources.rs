@@ -19,6 +19,7 @@ use crate::register::export::Export;
 use crate::register::pacer::Orders;
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
+use crate::trace::Tracer;
 
 /// Asks one part of the daemon. Must not wait for a packet loop.
 pub type Probe<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -95,6 +96,7 @@ pub struct Sources {
     pub orders: Arc<Orders>,
     /// What every phone did.
     pub board: Arc<Board>,
+    pub tracer: Arc<Tracer>,
     pub alarms: Arc<Alarms>,
     pub log: Log,
 }
@@ -116,6 +118,7 @@ impl Default for Sources {
             export: Arc::default(),
             orders: Arc::default(),
             board: Arc::default(),
+            tracer: Arc::default(),
             alarms: Arc::default(),
             log: Log::default(),
         }
