@@ -165,9 +165,14 @@ impl Core {
                 name,
                 device,
                 reason,
+                ..
             } = &alarm;
             let source = exchange.incoming.source;
             tracing::debug!(alarm = name, device, reason, %source, "a phone's alarm");
+            if let Some(fact) = alarm.fact() {
+                let device = who.or_else(|| alarm.device());
+                self.desk.tell(exchange.wall, device, source, fact);
+            }
         } else {
             self.tally.event(Event::Other);
         }

@@ -102,6 +102,9 @@ impl Core {
                     let alarm = reason.and_then(Reason::alarm);
                     tracing::debug!(%device, line, alarm, "registered over SIP");
                 }
+                if kind == Kind::Refreshed {
+                    self.tell_refreshed(exchange, *device);
+                }
                 self.tally.event(match kind {
                     Kind::New => Event::Registered,
                     Kind::Added => Event::Added,
