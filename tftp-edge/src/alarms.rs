@@ -40,10 +40,12 @@ pub enum AlarmKind {
     Registrations,
     /// Registrations are not kept over a restart. Subject: the database.
     RegistrationStore,
+    /// The journal is not kept over a restart, or its file was set aside. Subject: the file.
+    JournalStore,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -54,6 +56,7 @@ impl AlarmKind {
         Self::Ban,
         Self::Registrations,
         Self::RegistrationStore,
+        Self::JournalStore,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -68,6 +71,7 @@ impl AlarmKind {
             Self::Ban => "ban",
             Self::Registrations => "registrations",
             Self::RegistrationStore => "registration_store",
+            Self::JournalStore => "journal_store",
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
-use crate::journal::{Board, Journal};
+use crate::journal::{self, Board, Journal};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -62,6 +62,8 @@ pub enum StartError {
          files"
     )]
     UpstreamIsSelf(upstream::Server),
+    #[error("the thread that saves the journal cannot be started: {0}")]
+    Journal(#[source] io::Error),
     #[error("the check of firmware and locales cannot be started: {0}")]
     Audit(#[source] io::Error),
     #[error("the thread that takes in unknown phones cannot be started: {0}")]
@@ -85,6 +87,7 @@ impl StartError {
             | Self::Signals(error)
             | Self::Control(error)
             | Self::Audit(error)
+            | Self::Journal(error)
             | Self::Newcomers(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
@@ -137,9 +140,19 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let started = Instant::now();
     let configured = SystemTime::now();
 
-    // Before whoever sees phones.
+    // Before whoever sees phones, and stopped after them: so the file has the last state.
+    let alarms = Arc::new(Alarms::default());
     let directory = Arc::new(Directory::default());
     let journal = Arc::new(journal(config, &directory));
+    let store = journal::Store::start(
+        config.journal.database_beside(&config.inventory.database),
+        config.journal.keep(),
+        Arc::clone(&journal),
+        Arc::clone(&alarms),
+    );
+    let store = Arc::new(store.map_err(StartError::Journal)?);
+    let saving = Arc::downgrade(&store);
+    parts.push("journal", store);
 
     // The kernel program passes every packet until the content is complete.
     let kernel = Arc::new(Kernel::start_with(
@@ -159,7 +172,6 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         kernel.expect_other_names();
     }
 
-    let alarms = Arc::new(Alarms::default());
     let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(&config.upstream))
         .map(Arc::new)
         .map_err(StartError::Audit)?;
@@ -168,16 +180,18 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
 
     let inventory = Inventory::open(&config.inventory)?;
     let guard = kernel.guard();
-    let table = Arc::new(Table::new(
+    let table = Table::new(
         config.register.max_registrations,
         Arc::clone(&guard),
         Arc::clone(&alarms),
-    ));
-    let orders = Arc::new(Orders::new(
+    );
+    let table = Arc::new(table.telling(Arc::clone(&journal)));
+    let orders = Orders::new(
         config.register.orders,
         Arc::clone(&table),
         Arc::clone(&directory),
-    ));
+    );
+    let orders = Arc::new(orders.telling(Arc::clone(&journal)));
     // Orders last: a phone is told to come for what is everywhere already.
     let mut listeners: Vec<Arc<dyn Listener>> = vec![
         Arc::clone(&kernel) as _,
@@ -264,7 +278,8 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let keeping = Arc::downgrade(&keeper);
     parts.push("registrations", keeper);
     let behind = (config.register.mode == register::Mode::Front).then(|| {
-        let front = Arc::new(Front::new(&config.register, Instant::now()));
+        let front = Front::new(&config.register, Instant::now());
+        let front = Arc::new(front.telling(Arc::clone(&journal)));
         kernel.watch(Arc::clone(&front) as _);
         let counted = Arc::clone(&kernel);
         Behind {
@@ -293,6 +308,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let knocked = Arc::clone(&library);
     let ordered = Arc::clone(&orders);
     let stored = keeping.clone();
+    let saver = saving.clone();
     let sources = Arc::new(Sources {
         started,
         configured,
@@ -317,6 +333,8 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
             }
             let has_ended = sending.upgrade().is_some_and(|it| it.has_ended());
             content.ended.extend(has_ended.then_some("orders"));
+            let has_ended = saver.upgrade().is_some_and(|it| it.has_ended());
+            content.ended.extend(has_ended.then_some("journal"));
             content
         }),
         upstream: Arc::new(move || asked.upstream()),
@@ -334,6 +352,10 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         export,
         orders,
         board: Arc::new(board),
+        journal: Arc::new(move || {
+            let store = saving.upgrade();
+            store.map(|it| it.snapshot()).unwrap_or_default()
+        }),
         alarms,
     });
 

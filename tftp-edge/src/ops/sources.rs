@@ -10,7 +10,7 @@ use tftp_ebpf::verdict::Rung;
 use crate::alarms::Alarms;
 use crate::content::upstream;
 use crate::http::{self, Scheme};
-use crate::journal::Board;
+use crate::journal::{self, Board};
 use crate::kernel::{Mode, Snapshot};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
@@ -94,6 +94,8 @@ pub struct Sources {
     pub orders: Arc<Orders>,
     /// What every phone did.
     pub board: Arc<Board>,
+    /// Its file.
+    pub journal: Probe<journal::StoreSnapshot>,
     pub alarms: Arc<Alarms>,
 }
 
@@ -114,6 +116,7 @@ impl Default for Sources {
             export: Arc::default(),
             orders: Arc::default(),
             board: Arc::default(),
+            journal: Arc::new(journal::StoreSnapshot::default),
             alarms: Arc::default(),
         }
     }
@@ -132,6 +135,8 @@ impl Sources {
             upstream: (self.upstream)(),
             devices: (self.devices)(),
             register: (self.register)(),
+            overview: self.board.overview(),
+            journal: (self.journal)(),
             alarms: Arc::clone(&self.alarms),
         }
     }
@@ -150,6 +155,10 @@ pub struct Reading {
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
     pub register: register::Snapshot,
+    /// All phones together.
+    pub overview: Arc<journal::Overview>,
+    /// The file of what they did.
+    pub journal: journal::StoreSnapshot,
     pub alarms: Arc<Alarms>,
 }
 

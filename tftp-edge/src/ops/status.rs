@@ -1,6 +1,7 @@
 //! What `tftp-edge status` tells: one structure for the control socket, JSON and people.
 
 mod classified;
+mod journal;
 mod register;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::content::upstream;
 use crate::http::Scheme;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
+pub use journal::Journal;
 pub use register::Register;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,7 @@ pub struct Status {
     pub devices: Devices,
     /// None where phones do not register.
     pub register: Option<Register>,
+    pub journal: Journal,
     pub alarms: Vec<Alarm>,
 }
 
@@ -150,6 +153,7 @@ impl Status {
                 windows_open: reading.devices.windows_open,
             },
             register: Register::new(reading),
+            journal: Journal::new(reading),
             alarms: reading.alarms.list(),
         }
     }
@@ -306,6 +310,7 @@ impl fmt::Display for Status {
         if let Some(register) = &self.register {
             register.fmt(out)?;
         }
+        self.journal.fmt(out)?;
 
         if !self.alarms.is_empty() {
             writeln!(out, "\nalarms:")?;

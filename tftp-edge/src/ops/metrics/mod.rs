@@ -9,6 +9,7 @@ mod admission;
 mod classified;
 mod content;
 mod family;
+mod journal;
 mod registrations;
 mod sccp;
 mod sip;
@@ -127,6 +128,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(registrations::families(reading));
     families.extend(sccp::families(reading));
     families.extend(sip::families(reading));
+    families.extend(journal::families(reading));
     families.push(alarms(reading));
     families
         .into_iter()
