@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
-use crate::journal::{Board, Journal};
+use crate::journal::{self, Board, Journal};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -64,6 +64,8 @@ pub enum StartError {
          files"
     )]
     UpstreamIsSelf(upstream::Server),
+    #[error("the thread that saves the journal cannot be started: {0}")]
+    Journal(#[source] io::Error),
     #[error("the check of firmware and locales cannot be started: {0}")]
     Audit(#[source] io::Error),
     #[error("the thread that looks after the log cannot be started: {0}")]
@@ -90,6 +92,7 @@ impl StartError {
             | Self::Control(error)
             | Self::Audit(error)
             | Self::Log(error)
+            | Self::Journal(error)
             | Self::Newcomers(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
@@ -146,9 +149,19 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let started = Instant::now();
     let configured = SystemTime::now();
 
-    // Before whoever sees phones.
+    // Before whoever sees phones, and stopped after them: so the file has the last state.
+    let alarms = Arc::new(Alarms::default());
     let directory = Arc::new(Directory::default());
     let journal = Arc::new(journal(config, &directory));
+    let store = journal::Store::start(
+        config.journal.database_beside(&config.inventory.database),
+        config.journal.keep(),
+        Arc::clone(&journal),
+        Arc::clone(&alarms),
+    );
+    let store = Arc::new(store.map_err(StartError::Journal)?);
+    let saving = Arc::downgrade(&store);
+    parts.push("journal", store);
 
     // The kernel program passes every packet until the content is complete.
     let kernel = Arc::new(Kernel::start_with(
@@ -172,7 +185,6 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         kernel.expect_other_names();
     }
 
-    let alarms = Arc::new(Alarms::default());
     let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(&config.upstream))
         .map(Arc::new)
         .map_err(StartError::Audit)?;
@@ -181,21 +193,23 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
 
     let inventory = Inventory::open(&config.inventory)?;
     let guard = kernel.guard();
-    let table = Arc::new(Table::new(
+    let table = Table::new(
         config.register.max_registrations,
         Arc::clone(&guard),
         Arc::clone(&alarms),
-    ));
+    );
+    let table = Arc::new(table.telling(Arc::clone(&journal)));
     let located = Arc::clone(&table);
     let locate = Box::new(move |device: &_| located.get(device).map(|it| it.source.ip()));
     let keeper =
         log::Keeper::start(log.clone(), Arc::clone(&alarms), locate).map_err(StartError::Log)?;
     parts.push("log", keeper);
-    let orders = Arc::new(Orders::new(
+    let orders = Orders::new(
         config.register.orders,
         Arc::clone(&table),
         Arc::clone(&directory),
-    ));
+    );
+    let orders = Arc::new(orders.telling(Arc::clone(&journal)));
     // Orders last: a phone is told to come for what is everywhere already.
     let mut listeners: Vec<Arc<dyn Listener>> = vec![
         Arc::clone(&kernel) as _,
@@ -282,7 +296,8 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let keeping = Arc::downgrade(&keeper);
     parts.push("registrations", keeper);
     let behind = (config.register.mode == register::Mode::Front).then(|| {
-        let front = Arc::new(Front::new(&config.register, Instant::now()));
+        let front = Front::new(&config.register, Instant::now());
+        let front = Arc::new(front.telling(Arc::clone(&journal)));
         kernel.watch(Arc::clone(&front) as _);
         let counted = Arc::clone(&kernel);
         Behind {
@@ -320,6 +335,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let knocked = Arc::clone(&library);
     let ordered = Arc::clone(&orders);
     let stored = keeping.clone();
+    let saver = saving.clone();
     let sources = Arc::new(Sources {
         started,
         configured,
@@ -344,6 +360,8 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
             }
             let has_ended = sending.upgrade().is_some_and(|it| it.has_ended());
             content.ended.extend(has_ended.then_some("orders"));
+            let has_ended = saver.upgrade().is_some_and(|it| it.has_ended());
+            content.ended.extend(has_ended.then_some("journal"));
             content
         }),
         upstream: Arc::new(move || asked.upstream()),
@@ -362,6 +380,10 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         orders,
         board: Arc::new(board),
         tracer,
+        journal: Arc::new(move || {
+            let store = saving.upgrade();
+            store.map(|it| it.snapshot()).unwrap_or_default()
+        }),
         alarms,
         log: log.clone(),
     });

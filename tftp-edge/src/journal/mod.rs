@@ -20,6 +20,7 @@ mod recorder;
 mod settings;
 mod shared_text;
 mod stage;
+mod store;
 mod view;
 
 pub use board::Board;
@@ -29,6 +30,7 @@ pub use phone::{Failure, Phone};
 pub use recorder::{Counts, Gap, IsKnown, Journal, unix_ms};
 pub use settings::Settings;
 pub use stage::Stage;
+pub use store::{Snapshot as StoreSnapshot, Store};
 pub use view::{
     BootView, EntryView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView,
     SiteRow, WhatView,

@@ -10,7 +10,7 @@ use tftp_ebpf::verdict::Rung;
 use crate::alarms::Alarms;
 use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
-use crate::journal::Board;
+use crate::journal::{self, Board};
 use crate::kernel::{Mode, Snapshot};
 use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
@@ -97,6 +97,8 @@ pub struct Sources {
     /// What every phone did.
     pub board: Arc<Board>,
     pub tracer: Arc<Tracer>,
+    /// Its file.
+    pub journal: Probe<journal::StoreSnapshot>,
     pub alarms: Arc<Alarms>,
     pub log: Log,
 }
@@ -119,6 +121,7 @@ impl Default for Sources {
             orders: Arc::default(),
             board: Arc::default(),
             tracer: Arc::default(),
+            journal: Arc::new(journal::StoreSnapshot::default),
             alarms: Arc::default(),
             log: Log::default(),
         }
@@ -138,6 +141,8 @@ impl Sources {
             upstream: (self.upstream)(),
             devices: (self.devices)(),
             register: (self.register)(),
+            overview: self.board.overview(),
+            journal: (self.journal)(),
             alarms: Arc::clone(&self.alarms),
             log: self.log.now(Instant::now()),
         }
@@ -157,6 +162,10 @@ pub struct Reading {
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
     pub register: register::Snapshot,
+    /// All phones together.
+    pub overview: Arc<journal::Overview>,
+    /// The file of what they did.
+    pub journal: journal::StoreSnapshot,
     pub alarms: Arc<Alarms>,
     pub log: log::Now,
 }

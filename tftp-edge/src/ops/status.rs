@@ -1,6 +1,7 @@
 //! What `tftp-edge status` tells: one structure for the control socket, JSON and people.
 
 mod classified;
+mod journal;
 mod register;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::content::upstream;
 use crate::http::Scheme;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
+pub use journal::Journal;
 pub use register::Register;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +42,7 @@ pub struct Status {
     pub devices: Devices,
     /// None where phones do not register.
     pub register: Option<Register>,
+    pub journal: Journal,
     pub alarms: Vec<Alarm>,
     /// None if it is as the configuration says.
     #[serde(default)]
@@ -154,6 +157,7 @@ impl Status {
                 windows_open: reading.devices.windows_open,
             },
             register: Register::new(reading),
+            journal: Journal::new(reading),
             alarms: reading.alarms.list(),
             log: Some(&reading.log).filter(|it| it.differs()).cloned(),
         }
@@ -312,6 +316,7 @@ impl fmt::Display for Status {
         if let Some(register) = &self.register {
             register.fmt(out)?;
         }
+        self.journal.fmt(out)?;
 
         if let Some(log) = &self.log {
             write!(out, "{log}")?;
