@@ -25,11 +25,11 @@ use tftp_ebpf::testing::site::IFINDEX;
 use tftp_ebpf::testing::{Case, Classified, Outcome, Site, Transfers};
 use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 use tftp_edge::kernel::Settings;
-use tftp_edge::kernel::object::{
-    CLASSIFY_TC_PROGRAM, CLASSIFY_XDP_PROGRAM, HANDLE_TC_PROGRAM, HANDLE_XDP_PROGRAM, KernelBanks,
-    Object, Sizes, TC_PROGRAM, TELL_TC_PROGRAM, TELL_XDP_PROGRAM, TRACED_CLASSIFY_TC_PROGRAM,
-    TRACED_CLASSIFY_XDP_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, add_ring,
-    client_key, load_traced, program,
+use tftp_edge::kernel::object::{KernelBanks, Object, Sizes, add_ring, client_key};
+use tftp_edge::kernel::programs::{
+    CLASSIFY_TC_PROGRAM, CLASSIFY_XDP_PROGRAM, HANDLE_TC_PROGRAM, HANDLE_XDP_PROGRAM, TC_PROGRAM,
+    TELL_TC_PROGRAM, TELL_XDP_PROGRAM, TRACED_CLASSIFY_TC_PROGRAM, TRACED_CLASSIFY_XDP_PROGRAM,
+    TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, load_traced, program,
 };
 use tftp_edge::kernel::slabs::Slabs;
 

@@ -145,7 +145,7 @@ const BOOT: [(&str, Outcome); 12] = [
 fn boot(journal: &Journal, number: u32) {
     let name = device(number);
     let address = std::net::Ipv4Addr::from(0x0a00_0000 + number);
-    let at = |more| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + more);
+    let at = |more: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + more);
     let tell = |more, what| {
         journal.tell(&Event {
             at: at(more),

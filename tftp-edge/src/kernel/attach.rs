@@ -7,7 +7,7 @@ use aya::programs::{SchedClassifier, Xdp, XdpMode};
 
 use super::error::Error;
 use super::host;
-use super::object::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
+use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
 use super::settings::Ladder;
 use super::snapshot::{InterfaceStatus, Mode};
 

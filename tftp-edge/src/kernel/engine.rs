@@ -22,7 +22,7 @@ use super::events::{self, Events, LostCounter};
 use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
-use super::mirror::Mirrors;
+use super::mirror::{Attached, Mirrors};
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
@@ -175,7 +175,13 @@ impl Engine {
             .map(|attachment| attachment.status.clone())
             .collect();
         let watchers = Watchers::default();
-        let mirrors = Arc::new(Mirrors::new(object.traces));
+        let mirrors = Arc::new(Mirrors::new(
+            Attached {
+                ebpf: object.ebpf,
+                attachments,
+            },
+            object.traces,
+        ));
         let worker = Worker {
             services,
             places,
@@ -184,8 +190,6 @@ impl Engine {
             registered: registrations.registered,
             samples: registrations.samples,
             watchers: Arc::clone(&watchers),
-            ebpf: object.ebpf,
-            attachments,
             transfers: object.transfers,
             interfaces: object.interfaces,
             locals: object.locals,

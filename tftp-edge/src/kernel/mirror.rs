@@ -2,36 +2,39 @@
 //! it.
 //!
 //! While no trace runs, the programs that are attached know nothing of traces, there is no ring,
-//! and the programs that trace are not even loaded. The first trace has them loaded, which takes the
-//! verifier a moment, and put in the place of the others; the last one has these put back.
+//! and the programs that trace are not even loaded. The first trace loads them, which takes the
+//! verifier a moment and holds up nobody else, and puts them in the place of the others; the last
+//! one puts these back.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tftp_ebpf::abi::Address;
 use tftp_ebpf::abi::trace::{LostRow, Mirrored, Slots, TRACE_ADDRESSES, TRACE_SLOTS};
 
 use super::attach::Attachment;
 use super::error::Error;
 use super::host::map_address;
-use super::object::{Traces, add_ring, load_traced};
+use super::object::{Traces, add_ring};
+use super::programs::load_traced;
 use super::sys;
 
-/// Longer than the verifier takes for four programs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// All traces of the daemon.
-pub struct Mirrors {
-    state: Mutex<State>,
-    exchanged: Condvar,
+/// The programs, and where they are attached.
+pub(super) struct Attached {
+    pub(super) ebpf: Ebpf,
+    pub(super) attachments: Vec<Attachment>,
 }
 
+/// All traces of the daemon.
+pub struct Mirrors(Mutex<State>);
+
 struct State {
+    /// None any more once the daemon stops.
+    attached: Option<Attached>,
     traced: BpfHashMap<MapData, Address, Slots>,
     /// The outer map of the rings.
     rings: OwnedFd,
@@ -39,121 +42,51 @@ struct State {
     /// The addresses of the trace in each slot.
     slots: [Option<Vec<Address>>; TRACE_SLOTS],
     are_loaded: bool,
-    attached: Attached,
-}
-
-/// Which programs are attached.
-enum Attached {
-    Plain,
-    Traced,
-    /// The plain ones, since the others could not be.
-    Failed(String),
-    /// None any more.
-    Ended,
 }
 
 impl Mirrors {
-    pub(super) fn new(maps: Traces) -> Self {
-        Self {
-            state: Mutex::new(State {
-                traced: maps.traced,
-                rings: maps.rings,
-                lost: maps.lost,
-                slots: [const { None }; TRACE_SLOTS],
-                are_loaded: false,
-                attached: Attached::Plain,
-            }),
-            exchanged: Condvar::new(),
-        }
+    pub(super) fn new(attached: Attached, maps: Traces) -> Self {
+        Self(Mutex::new(State {
+            attached: Some(attached),
+            traced: maps.traced,
+            rings: maps.rings,
+            lost: maps.lost,
+            slots: [const { None }; TRACE_SLOTS],
+            are_loaded: false,
+        }))
     }
 
     /// Begins a trace of no address yet; returns when the programs that trace are attached.
     pub fn begin(self: &Arc<Self>) -> Result<Mirror, Error> {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         let free = state.slots.iter().position(Option::is_none);
         let slot = free.ok_or(Error::TracesBusy(TRACE_SLOTS))?;
-        let ring = add_ring(state.rings.as_fd(), slot)?;
+        state.attach()?;
+        let ring = add_ring(state.rings.as_fd(), slot);
+        let ring = ring.inspect_err(|_| state.detach_unless_traced())?;
         state.slots[slot] = Some(Vec::new());
-        let lost_before = state.lost_in(slot);
-        // From here on its drop gives the slot back.
-        let mirror = Mirror {
+        Ok(Mirror {
             mirrors: Arc::clone(self),
             slot,
             ring,
-            lost_before,
-        };
-        loop {
-            match &state.attached {
-                Attached::Traced => break,
-                Attached::Failed(problem) => {
-                    let problem = problem.clone();
-                    drop(state);
-                    return Err(Error::Exchange(problem));
-                }
-                Attached::Ended => {
-                    drop(state);
-                    return Err(Error::Stopped);
-                }
-                Attached::Plain => {}
-            }
-            if self.exchanged.wait_for(&mut state, PATIENCE).timed_out() {
-                drop(state);
-                return Err(Error::Exchange("it takes too long".to_owned()));
-            }
-        }
-        drop(state);
-        Ok(mirror)
+            lost_before: state.lost_in(slot),
+        })
     }
 
-    /// Has the programs attached that the traces need, or that no trace needs. To be called by the
-    /// thread that owns them.
-    pub(super) fn serve(&self, ebpf: &mut Ebpf, attachments: &mut [Attachment]) {
-        let mut state = self.state.lock();
-        let is_wanted = state.slots.iter().any(Option::is_some);
-        match (&state.attached, is_wanted) {
-            (Attached::Plain, true) => {
-                // Nobody may wait for the verifier but who wants to trace: a trace that gives up
-                // meanwhile is found out by the next call.
-                let are_loaded = state.are_loaded;
-                drop(state);
-                let loaded = match are_loaded {
-                    true => Ok(()),
-                    false => load_traced(ebpf),
-                };
-                let exchanged = loaded.and_then(|()| exchange(ebpf, attachments, true));
-                state = self.state.lock();
-                state.attached = match exchanged {
-                    Ok(()) => {
-                        state.are_loaded = true;
-                        Attached::Traced
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "no trace can be run");
-                        Attached::Failed(error.to_string())
-                    }
-                };
-            }
-            (Attached::Traced, false) => {
-                if let Err(error) = exchange(ebpf, attachments, false) {
-                    tracing::error!(%error, "the programs were attached anew after a trace");
-                }
-                state.attached = Attached::Plain;
-            }
-            (Attached::Failed(_), false) => state.attached = Attached::Plain,
-            _ => return,
-        }
-        self.exchanged.notify_all();
-    }
-
-    /// The programs are about to be taken off.
+    /// Takes all programs off, for good.
     pub(super) fn end(&self) {
-        self.state.lock().attached = Attached::Ended;
-        self.exchanged.notify_all();
+        let attached = self.0.lock().attached.take();
+        if let Some(mut attached) = attached {
+            for attachment in &mut attached.attachments {
+                attachment.detach(&mut attached.ebpf);
+            }
+        }
     }
 }
 
 /// All or none: what an exchange fails for is put back.
-fn exchange(ebpf: &mut Ebpf, attachments: &mut [Attachment], is_traced: bool) -> Result<(), Error> {
+fn exchange(attached: &mut Attached, is_traced: bool) -> Result<(), Error> {
+    let Attached { ebpf, attachments } = attached;
     let exchanged = attachments
         .iter_mut()
         .try_for_each(|it| it.exchange(ebpf, is_traced));
@@ -166,6 +99,26 @@ fn exchange(ebpf: &mut Ebpf, attachments: &mut [Attachment], is_traced: bool) ->
 }
 
 impl State {
+    /// Attaches the programs that trace, unless they are.
+    fn attach(&mut self) -> Result<(), Error> {
+        let attached = self.attached.as_mut().ok_or(Error::Stopped)?;
+        if !self.are_loaded {
+            load_traced(&mut attached.ebpf)?;
+            self.are_loaded = true;
+        }
+        exchange(attached, true)
+    }
+
+    /// Attaches the others again if nobody traces any more.
+    fn detach_unless_traced(&mut self) {
+        if let Some(attached) = &mut self.attached
+            && self.slots.iter().all(Option::is_none)
+            && let Err(error) = exchange(attached, false)
+        {
+            tracing::error!(%error, "the programs were attached anew after a trace");
+        }
+    }
+
     fn lost_in(&self, slot: usize) -> u64 {
         let rows = self.lost.get(&0, 0);
         rows.map_or(0, |rows| rows.iter().map(|row| row[slot]).sum())
@@ -220,7 +173,7 @@ impl Mirror {
     pub fn watch(&mut self, addresses: &[IpAddr]) -> Result<(), Error> {
         let addresses = addresses.iter().take(TRACE_ADDRESSES);
         let addresses = addresses.map(|&address| map_address(address)).collect();
-        self.mirrors.state.lock().set(self.slot, Some(addresses))
+        self.mirrors.0.lock().set(self.slot, Some(addresses))
     }
 
     /// Reads what there is: each record's head, and its frame.
@@ -234,14 +187,14 @@ impl Mirror {
 
     /// Packets that found the ring full, since this trace began.
     pub fn lost(&self) -> u64 {
-        let lost = self.mirrors.state.lock().lost_in(self.slot);
+        let lost = self.mirrors.0.lock().lost_in(self.slot);
         lost.saturating_sub(self.lost_before)
     }
 }
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        let mut state = self.mirrors.state.lock();
+        let mut state = self.mirrors.0.lock();
         if let Err(error) = state.set(self.slot, None) {
             tracing::warn!(%error, "an address is mirrored to nobody");
         }
@@ -249,6 +202,7 @@ impl Drop for Mirror {
         if let Err(error) = sys::delete(state.rings.as_fd(), &slot) {
             tracing::warn!(%error, "the ring of a trace could not be given back");
         }
+        state.detach_unless_traced();
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`Snapshot`] of how it is doing. Without the kernel program it is there all the same, takes
 //! nothing in, and says why.
 //!
-//! [`object`], [`slabs`], [`directory`] and [`mirror`] are public for the tests and benchmarks of the kernel
+//! [`object`], [`slabs`], [`directory`], [`mirror`] and [`programs`] are public for the tests and benchmarks of the kernel
 //! program, which load it as the daemon does.
 
 mod attach;
@@ -21,6 +21,7 @@ pub mod mirror;
 pub mod object;
 mod policy;
 mod ports;
+pub mod programs;
 mod resend;
 mod samples;
 mod services;

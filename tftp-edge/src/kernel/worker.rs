@@ -15,7 +15,6 @@ use tftp_ebpf::plan;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 
-use super::attach::Attachment;
 use super::directory::Directory;
 use super::engine::KernelFiles;
 use super::events::{BATCHES, Events};
@@ -48,8 +47,6 @@ pub(super) struct Worker {
     pub(super) registered: BpfHashMap<MapData, Address, u32>,
     pub(super) samples: RingBuf<MapData>,
     pub(super) watchers: Watchers,
-    pub(super) ebpf: aya::Ebpf,
-    pub(super) attachments: Vec<Attachment>,
     pub(super) transfers: MapData,
     pub(super) interfaces: BpfHashMap<MapData, u32, Interface>,
     pub(super) locals: BpfHashMap<MapData, Address, u32>,
@@ -77,7 +74,6 @@ impl Worker {
             self.read_events();
             samples::read(&mut self.samples, &self.watchers);
             self.gate.write(&mut self.registered);
-            self.mirrors.serve(&mut self.ebpf, &mut self.attachments);
             if let Some(logger) = &mut self.logger {
                 logger.flush();
             }
@@ -90,10 +86,6 @@ impl Worker {
                 self.follower.follow(&mut self.interfaces, &mut self.locals);
                 self.services.follow(&mut self.places);
             }
-        }
-        self.mirrors.end();
-        for attachment in &mut self.attachments {
-            attachment.detach(&mut self.ebpf);
         }
     }
 
@@ -209,6 +201,13 @@ impl Worker {
                 .ended((key, seen), &name, reason, monotonic_ns());
         }
         true
+    }
+}
+
+impl Drop for Worker {
+    /// Also if the thread panics: nobody would resend what the programs send.
+    fn drop(&mut self) {
+        self.mirrors.end();
     }
 }
 
