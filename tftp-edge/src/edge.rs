@@ -30,6 +30,7 @@ use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::sources::{self, Sources};
+use crate::ops::web::{self, WebError};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::export::Export;
@@ -73,6 +74,8 @@ pub enum StartError {
     #[error(transparent)]
     Metrics(#[from] HttpError),
     #[error(transparent)]
+    Web(#[from] WebError),
+    #[error(transparent)]
     Http(#[from] http::StartError),
     #[error(transparent)]
     Register(#[from] register::StartError),
@@ -90,6 +93,7 @@ impl StartError {
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Metrics(error) => Exit::of_io(&error.source),
+            Self::Web(error) => error.exit(),
             Self::Http(error) => error.exit(),
             Self::Register(error) => error.exit(),
             Self::Inventory(error) => error.into(),
@@ -277,6 +281,8 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
     let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
+    let inventoried = Arc::clone(&directory);
+    let audited = Arc::clone(&auditor);
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -339,6 +345,16 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         ))?;
         tracing::info!(address = %server.address(), "metrics");
         parts.push("metrics", server);
+    }
+    if config.web.enabled {
+        let shown = web::Parts {
+            sources: Arc::clone(&sources),
+            directory: inventoried,
+            firmware: Arc::new(move || audited.report()),
+        };
+        let server = runtime.block_on(web::Server::start(config, shown))?;
+        tracing::info!(address = %server.address(), "web page");
+        parts.push("web", server);
     }
     let control = {
         let _context = runtime.enter();

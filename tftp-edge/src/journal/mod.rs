@@ -30,5 +30,5 @@ pub use recorder::{Counts, Gap, IsKnown, Journal, unix_ms};
 pub use settings::Settings;
 pub use stage::Stage;
 pub use view::{
-    BootView, EntryView, Filter, Finding, Overview, Page, PhoneRow, PhoneView, SiteRow,
+    BootView, EntryView, Filter, Finding, Overview, Page, PhoneRow, PhoneView, SiteRow, WhatView,
 };

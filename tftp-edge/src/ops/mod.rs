@@ -11,3 +11,5 @@ pub mod phones;
 pub mod registrations;
 pub mod sources;
 pub mod status;
+mod streamed;
+pub mod web;

@@ -17,7 +17,7 @@ use crate::content::upstream;
 use crate::http::Scheme;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
-pub use register::Register;
+pub use register::{Register, Storm};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -360,7 +360,7 @@ pub(super) fn duration(time: Duration) -> String {
     }
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
     let mut unit = 0;
