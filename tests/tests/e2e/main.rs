@@ -44,3 +44,4 @@ mod storm;
 mod swap;
 mod upstream;
 mod vlan;
+mod web;

@@ -96,8 +96,9 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     values.next().is_none().then_some(value)
 }
 
-/// Whether a request that changes something was sent by a page of ours. Browsers say where it comes
-/// from; what says nothing is no browser, and has no session of somebody else's.
+/// Whether a request that changes something may have been sent by a page of ours. Browsers say where
+/// it comes from, as far as the page lets them: ours has them send no referrer, and with it goes the
+/// origin of a form (Fetch 3.2). So `null` tells nothing, and the form's own token decides.
 fn is_from_ours(headers: &HeaderMap, host: &str) -> bool {
     let site = headers.get("sec-fetch-site");
     let is_same = site.is_none_or(|site| site == "same-origin" || site == "none");
@@ -105,7 +106,7 @@ fn is_from_ours(headers: &HeaderMap, host: &str) -> bool {
     let is_own = origin.is_none_or(|origin| {
         let origin = origin.to_str().unwrap_or_default();
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|it| it.eq_ignore_ascii_case(host))
+        origin == "null" || authority.is_some_and(|it| it.eq_ignore_ascii_case(host))
     });
     is_same && is_own
 }
@@ -230,7 +231,11 @@ mod tests {
             (&[("origin", "http://edge:9467")], true),
             (&[("origin", "http://edge:9468")], false),
             (&[("origin", "http://evil.example")], false),
-            (&[("origin", "null")], false),
+            (&[("origin", "null")], true),
+            (
+                &[("origin", "null"), ("sec-fetch-site", "cross-site")],
+                false,
+            ),
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("sec-fetch-site", "cross-site")], false),

@@ -208,12 +208,16 @@ fn bind(of: Value, path: &str, kind: Option<&str>) -> Value {
     let found = at(&of, path);
     let text = told(&found, kind);
     let escaped = HtmlEscape(&text);
-    let (tag, unix) = match kind {
-        "time" => (
-            "time",
-            format!(" data-unix=\"{}\"", HtmlEscape(&found.to_string())),
-        ),
-        _ => ("span", String::new()),
+    // The script writes times as its reader has them, and needs to know which they are.
+    let stamp = i64::try_from(found).ok();
+    let stamp = match kind {
+        "time" => stamp,
+        "time_ms" => stamp.map(|ms| ms / 1000),
+        _ => None,
+    };
+    let (tag, unix) = match stamp {
+        Some(unix_s) => ("time", format!(" data-unix=\"{unix_s}\"")),
+        None => ("span", String::new()),
     };
     Value::from_safe_string(format!(
         "<{tag} data-bind=\"{path}\" data-as=\"{kind}\"{unix}>{escaped}</{tag}>"

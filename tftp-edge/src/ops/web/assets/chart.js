@@ -1,6 +1,7 @@
 // The last ten minutes of a storm, drawn as SVG by its attributes: the page allows no inline style.
 
-const SPAN_MS = 600_000;
+// As much of ten minutes as there is, so that a storm that has just begun is not a single stroke.
+const SPANS_MS = [120_000, 300_000, 600_000];
 const LEFT = 52;
 const BOTTOM = 20;
 const TOP = 22;
@@ -33,25 +34,24 @@ function ceiling(value) {
 
 const short = (value) => (value >= 1000 ? `${value / 1000}k` : String(value));
 
-function panel(svg, { title, series }, points, top, right, end) {
+function panel(svg, { title, series }, points, top, right, end, span) {
   const inner = HEIGHT - TOP - BOTTOM;
   const most = Math.max(...series.flatMap(({ key }) => points.map((point) => point[key] ?? 0)), 0);
   const ceil = ceiling(most);
-  const x = (at) => LEFT + ((at - (end - SPAN_MS)) / SPAN_MS) * (right - LEFT);
+  const x = (at) => LEFT + ((at - (end - span)) / span) * (right - LEFT);
   const y = (value) => top + TOP + inner * (1 - value / ceil);
   make(svg, "text", { x: 0, y: top + 12, class: "chart-title" }, title);
   for (const value of [0, ceil / 2, ceil]) {
     make(svg, "line", { x1: LEFT, x2: right, y1: y(value), y2: y(value), class: "chart-grid" });
     make(svg, "text", { x: LEFT - 6, y: y(value) + 4, class: "chart-label chart-end" }, short(value));
   }
-  for (const minutes of [10, 5, 0]) {
-    const words = minutes === 0 ? "now" : `${minutes} min ago`;
-    const anchor = { 10: "chart-start", 5: "chart-middle", 0: "chart-end" }[minutes];
-    const place = { x: x(end - minutes * 60_000), y: top + HEIGHT - 4 };
+  for (const [part, anchor] of [[1, "chart-start"], [0.5, "chart-middle"], [0, "chart-end"]]) {
+    const words = part === 0 ? "now" : `${(part * span) / 60_000} min ago`;
+    const place = { x: x(end - part * span), y: top + HEIGHT - 4 };
     make(svg, "text", { ...place, class: `chart-label ${anchor}` }, words);
   }
   series.forEach(({ key, name, kind }, index) => {
-    const seen = points.filter((point) => end - point.at_ms <= SPAN_MS);
+    const seen = points.filter((point) => end - point.at_ms <= span);
     const steps = seen.map((point) => `${x(point.at_ms).toFixed(1)} ${y(point[key] ?? 0).toFixed(1)}`);
     if (steps.length > 1) make(svg, "path", { d: `M${steps.join("L")}`, class: `chart-line chart-${kind}` });
     if (series.length < 2) return;
@@ -68,9 +68,11 @@ export function chart(element, points) {
   const height = PANELS.length * (HEIGHT + 14);
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const end = points.at(-1)?.at_ms ?? Date.now();
+  const oldest = points[0]?.at_ms ?? end;
+  const span = SPANS_MS.find((it) => end - oldest <= it) ?? SPANS_MS.at(-1);
   const box = { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" };
   for (const [key, value] of Object.entries(box)) svg.setAttribute(key, value);
-  const told = PANELS.map((it, place) => panel(svg, it, points, place * (HEIGHT + 14), width - 4, end));
+  const told = PANELS.map((it, place) => panel(svg, it, points, place * (HEIGHT + 14), width - 4, end, span));
   svg.setAttribute("aria-label", told.join(" "));
   element.replaceChildren(svg);
 }

@@ -135,10 +135,8 @@ for (const root of document.querySelectorAll("[data-every]")) {
 }
 
 for (const stamp of document.querySelectorAll("time[data-unix]")) {
-  const seconds = Number(stamp.dataset.unix);
-  if (stamp.dataset.unix === "" || Number.isNaN(seconds)) continue;
   stamp.title = stamp.textContent;
-  setText(stamp, time(seconds));
+  setText(stamp, time(Number(stamp.dataset.unix)));
 }
 
 for (const element of charts) {
