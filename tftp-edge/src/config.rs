@@ -128,11 +128,14 @@ impl Config {
             .map_err(|(key, problem)| ("web", key, problem))?;
         self.control
             .validate()
-            .map_err(|(key, problem)| ("control", key, problem))
+            .map_err(|(key, problem)| ("control", key, problem))?;
+        self.log
+            .validate()
+            .map_err(|(key, problem)| ("log", key, problem))
     }
 
     /// Every path of every section, by its key.
-    fn paths(&mut self) -> [(&'static str, &mut PathBuf); 11] {
+    fn paths(&mut self) -> [(&'static str, &mut PathBuf); 12] {
         [
             ("content.root", &mut self.content.root),
             ("content.templates", &mut self.content.templates),
@@ -147,16 +150,17 @@ impl Config {
             ("register.sip.tls.key", &mut self.register.sip.tls.key),
             ("register.database", &mut self.register.database),
             ("journal.database", &mut self.journal.database),
+            ("log.file", &mut self.log.file),
             ("web.password_file", &mut self.web.password_file),
         ]
     }
 
     fn resolve_paths(&mut self, directory: &Path) {
         for (key, path) in self.paths() {
-            // Empty is beside the inventory, or none.
+            // Empty is beside the inventory, standard error, or none.
             let may_be_empty = matches!(
                 key,
-                "register.database" | "journal.database" | "web.password_file"
+                "register.database" | "journal.database" | "log.file" | "web.password_file"
             );
             if !may_be_empty || !path.as_os_str().is_empty() {
                 *path = directory.join(&*path);

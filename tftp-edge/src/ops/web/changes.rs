@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, State};
@@ -19,6 +19,7 @@ use super::pages::Page;
 use super::routes::{COOKIE, Shared, cookie};
 use super::session::{LIFETIME, LoginError};
 use crate::inventory::{DeviceName, Inventory, Origin, StoreError, text};
+use crate::ops::log::{self, Level};
 use crate::ops::streamed::Peer;
 use crate::provisioning::{self, Adoption, Told, since_epoch};
 use crate::register::Order;
@@ -70,14 +71,14 @@ pub(super) async fn login(
     let guess = form.get("password").map_or("", String::as_str);
     match web.sessions.begin(guess, peer.address, Instant::now()) {
         Ok(token) => {
-            tracing::info!(source = %peer.address, "logged in to the web page");
+            tracing::info!(event = "web.logged_in", source = %peer.address, "logged in to the web page");
             let seconds = LIFETIME.as_secs();
             let cookie =
                 format!("{COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict");
             ([(header::SET_COOKIE, cookie)], on_to("/")).into_response()
         }
         Err(error) => {
-            tracing::warn!(source = %peer.address, %error, "no login to the web page");
+            tracing::warn!(event = "web.login_refused", source = %peer.address, %error, "no login to the web page");
             let status = match error {
                 LoginError::TooMany => StatusCode::TOO_MANY_REQUESTS,
                 LoginError::Wrong | LoginError::NoPassword => StatusCode::FORBIDDEN,
@@ -129,7 +130,7 @@ pub(super) async fn order(
         .sources
         .orders
         .command(&command, SystemTime::now());
-    tracing::info!(device = %name, order = order.as_str(), source = %peer.address, "ordered on the web page");
+    tracing::info!(event = "web.ordered", device = %name, order = order.as_str(), source = %peer.address, "ordered on the web page");
     let said = told(name, order, &ordered);
     web.sessions.say(token, said, Instant::now());
     on_to(&format!("/phones/{name}"))
@@ -146,6 +147,20 @@ fn told(name: DeviceName, order: Order, ordered: &Ordered) -> String {
     } else {
         format!("{name} is not registered, and so cannot be told to {order}.")
     }
+}
+
+/// For how long a level may be changed; whoever wants it for longer writes it into the settings.
+const LOG_MINUTES_MAX: u64 = 24 * 60;
+
+pub(super) async fn log(State(web): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let form = fields(&body);
+    let token = match session(&web, &headers, &form).await {
+        Ok(token) => token,
+        Err(refused) => return refused,
+    };
+    let said = web.change_log(&form).unwrap_or_else(|problem| problem);
+    web.sessions.say(token, said, Instant::now());
+    on_to("/configuration")
 }
 
 pub(super) async fn adopt(
@@ -175,7 +190,7 @@ pub(super) async fn adopt(
     let adopted = tokio::task::spawn_blocking(move || work.take_in(adoption, &origin)).await;
     let said = match adopted {
         Ok(Ok(number)) => {
-            tracing::info!(device = %name, source = %peer.address, "adopted on the web page");
+            tracing::info!(event = "web.adopted", device = %name, source = %peer.address, "adopted on the web page");
             format!("{name} is taken in, with number {number}.")
         }
         Ok(Err(error)) => format!("{name} is not taken in: {error}."),
@@ -237,6 +252,28 @@ enum NotTakenIn {
 }
 
 impl Web {
+    /// What came of it, or what is wrong with it.
+    fn change_log(&self, form: &Form) -> Result<String, String> {
+        let level = field(form, "level").map(|level| Level::try_from(level.to_owned()));
+        let level = level
+            .transpose()
+            .map_err(|error| sentence(&error.to_string()))?;
+        let minutes = match field(form, "minutes").map(str::parse::<u64>) {
+            None => None,
+            Some(Ok(minutes @ 1..=LOG_MINUTES_MAX)) => Some(minutes),
+            Some(_) => return Err(format!("The minutes are 1 to {LOG_MINUTES_MAX}.")),
+        };
+        let lasting = minutes.map(|minutes| Duration::from_secs(minutes * 60));
+        let log = &self.parts.sources.log;
+        log.change(log::Change::Level(level), lasting, Instant::now())
+            .map_err(|error| sentence(&error.to_string()))?;
+        let level = log.now(Instant::now()).level;
+        Ok(match minutes {
+            Some(minutes) => format!("The log is at {level} for {minutes} minutes."),
+            None => format!("The log is at {level}."),
+        })
+    }
+
     /// Writes the inventory, which the daemon watches; returns the number that was given.
     fn take_in(&self, adoption: Adoption, origin: &Origin) -> Result<String, NotTakenIn> {
         let minutes = self.provisioning.window_minutes;

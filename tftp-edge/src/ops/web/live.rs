@@ -151,7 +151,7 @@ impl Live {
         for second in 0_u32.. {
             seconds.tick().await;
             if let Err(error) = self.step(second).await {
-                tracing::error!(%error, "no snapshot for the web page");
+                tracing::error!(event = "web.snapshot_failed", %error, "no snapshot for the web page");
             }
         }
     }

@@ -29,6 +29,8 @@
 //! POST /phones/NAME/order  form_token= order=reset|restart|apply-config
 //! POST /unknown/adopt      form_token= name= model= protocol= site= number=; all but the name may be
 //!                          empty
+//! POST /log                form_token= level= minutes=; without a level it is again that of the
+//!                          settings, without minutes it lasts
 //! ```
 //!
 //! What is posted is a form, and the answer sends the browser on to a page that tells what came of
@@ -139,6 +141,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() && password.is_none() {
             tracing::warn!(
+                event = "web.read_only",
                 %address,
                 "the web page is open to other hosts, and nothing can be changed on it: there is no \
                  web.password_file"

@@ -179,7 +179,7 @@ impl Pages {
         match template.and_then(|it| it.render(Serde(context))) {
             Ok(text) => Html(text).into_response(),
             Err(error) => {
-                tracing::error!(%error, page = name, "the page could not be written");
+                tracing::error!(event = "web.page_failed", %error, page = name, "the page could not be written");
                 axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }

@@ -40,6 +40,7 @@ pub(super) fn router(web: Arc<Web>, settings: &Settings) -> Router {
         .route("/storm", get(storm))
         .route("/files", get(files))
         .route("/configuration", get(configuration))
+        .route("/log", post(changes::log))
         .route("/unknown", get(unknown))
         .route("/unknown/adopt", post(changes::adopt))
         .route("/login", get(login).post(changes::login))
@@ -151,7 +152,7 @@ impl Web {
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "a request of the web page failed");
+    tracing::error!(event = "web.request_failed", %error, "a request of the web page failed");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
@@ -184,7 +185,8 @@ async fn files(State(web): Shared, headers: HeaderMap) -> Response {
 }
 
 async fn configuration(State(web): Shared, headers: HeaderMap) -> Response {
-    let own = json!({ "shown": web.shown });
+    let log = web.parts.sources.log.now(Instant::now());
+    let own = json!({ "shown": web.shown, "log": log });
     let page = (Page::Configuration, "configuration.html", "Configuration");
     web.page(&headers, page, own).await
 }
