@@ -4,6 +4,7 @@
 //! serves the control socket and metrics only, so a slow scrape never delays a block.
 
 mod parts;
+mod readings;
 mod signals;
 
 use std::io;
@@ -15,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
 pub use parts::Parts;
+use readings::{content, devices, sockets};
 use signals::Signals;
 
 use crate::alarms::Alarms;
@@ -30,7 +32,8 @@ use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::log::{self, Log};
-use crate::ops::sources::{self, Sources};
+use crate::ops::sources::Sources;
+use crate::ops::web::{self, WebError};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::export::Export;
@@ -79,6 +82,8 @@ pub enum StartError {
     #[error(transparent)]
     Metrics(#[from] HttpError),
     #[error(transparent)]
+    Web(#[from] WebError),
+    #[error(transparent)]
     Http(#[from] http::StartError),
     #[error(transparent)]
     Register(#[from] register::StartError),
@@ -98,6 +103,7 @@ impl StartError {
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Metrics(error) => Exit::of_io(&error.source),
+            Self::Web(error) => error.exit(),
             Self::Http(error) => error.exit(),
             Self::Register(error) => error.exit(),
             Self::Inventory(error) => error.into(),
@@ -324,6 +330,8 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
     let tracing = Arc::clone(&tracer);
     parts.push_with("traces", move || tracing.stop());
+    let inventoried = Arc::clone(&directory);
+    let audited = Arc::clone(&auditor);
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -396,6 +404,16 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         tracing::info!(event = "metrics.listening", address = %server.address(), "metrics");
         parts.push("metrics", server);
     }
+    if config.web.enabled {
+        let shown = web::Parts {
+            sources: Arc::clone(&sources),
+            directory: inventoried,
+            firmware: Arc::new(move || audited.report()),
+        };
+        let server = runtime.block_on(web::Server::start(config, shown))?;
+        tracing::info!(event = "web.listening", address = %server.address(), "web page");
+        parts.push("web", server);
+    }
     let control = {
         let _context = runtime.enter();
         control::Server::start(claim, sources).map_err(StartError::Control)?
@@ -437,49 +455,6 @@ async fn review(misses: Arc<Misses>, alarms: Arc<Alarms>) {
     loop {
         seconds.tick().await;
         misses.review(&alarms, Instant::now());
-    }
-}
-
-fn sockets(server: &tftp::Server) -> sources::Sockets {
-    let gauges = server.gauges();
-    sources::Sockets {
-        bound: server.local_addrs(),
-        workers: server.workers(),
-        transfers: gauges.transfers,
-        transfers_limit: gauges.limit,
-        receive_errors: gauges.receive_overflows,
-    }
-}
-
-fn content(library: &Library, auditor: &Auditor) -> sources::Content {
-    let counts = library.counts();
-    let mut ended = library.ended();
-    ended.extend(auditor.has_ended().then_some("audit"));
-    sources::Content {
-        // The library starts with everything read.
-        settled: true,
-        on_disk: counts.files,
-        generated: counts.generated,
-        absent: counts.absent,
-        refused: counts.refused,
-        clashes: counts.clashes,
-        memory_bytes: counts.bytes,
-        memory_limit_bytes: counts.bytes_limit,
-        evicted: counts.evicted,
-        last_regeneration: counts.last_regeneration.took,
-        regenerations: counts.regenerations,
-        ended,
-    }
-}
-
-fn devices(library: &Library) -> sources::Devices {
-    let counts = library.counts();
-    sources::Devices {
-        sip: counts.sip_devices,
-        sccp: counts.sccp_devices,
-        unknown: library.unknown(),
-        forgotten: library.forgotten(),
-        windows_open: counts.windows_open,
     }
 }
 

@@ -205,7 +205,9 @@ fn keep_memory_private() {
 }
 
 fn check(file: &Path) -> Result<Exit, Failure> {
-    Config::load(file)?;
+    let config = Config::load(file)?;
+    let password = config.web.password();
+    password.map_err(|error| Failure::new(error.exit(), error))?;
     writeln!(io::stdout(), "{}: ok", file.display())?;
     Ok(Exit::Ok)
 }

@@ -49,3 +49,4 @@ mod top;
 mod trace;
 mod upstream;
 mod vlan;
+mod web;

@@ -35,10 +35,16 @@ pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'sta
             "the private key of SIP over TLS",
         ),
         (("journal", "database"), journal.as_path(), "the journal"),
+        (
+            ("web", "password_file"),
+            config.web.password_file.as_path(),
+            "the password of the web page",
+        ),
         // The file has no key of its own.
         (("content", "root"), file, "this configuration"),
     ];
-    own.into_iter().find_map(|(key, path, what)| {
+    let named = |(_, path, _): &(_, &Path, _)| !path.as_os_str().is_empty();
+    own.into_iter().filter(named).find_map(|(key, path, what)| {
         let at = settle(path);
         at.starts_with(&root).then(|| {
             let problem = format!(

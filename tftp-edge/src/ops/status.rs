@@ -20,7 +20,7 @@ use crate::http::Scheme;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
 pub use journal::Journal;
-pub use register::Register;
+pub use register::{Register, Storm};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
