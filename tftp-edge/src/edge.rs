@@ -23,7 +23,8 @@ use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
-use crate::journal::{Board, Journal};
+use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
+use crate::journal::{Board, Journal, unix_ms};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -68,6 +69,8 @@ pub enum StartError {
     Newcomers(#[source] io::Error),
     #[error(transparent)]
     Tftp(#[from] tftp::StartError),
+    #[error("the thread that looks after phones that are stuck cannot be started: {0}")]
+    Diagnosis(#[source] io::Error),
     #[error("the control socket does not answer: {0}")]
     Control(#[source] io::Error),
     #[error(transparent)]
@@ -85,7 +88,8 @@ impl StartError {
             | Self::Signals(error)
             | Self::Control(error)
             | Self::Audit(error)
-            | Self::Newcomers(error) => Exit::of_io(error),
+            | Self::Newcomers(error)
+            | Self::Diagnosis(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
@@ -267,6 +271,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
             totals: Box::new(move || Totals::of(&counted.registrations())),
         }
     });
+    let storm = Arc::clone(&desk.storm);
     let registrars = Arc::new(Registrars::start(&config.register, desk, behind)?);
     let registering = Arc::downgrade(&registrars);
     parts.push("register", Arc::clone(&registrars));
@@ -276,7 +281,25 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         .map_err(register::StartError::Threads)?;
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
+    let examiner = Examiner::new(Surroundings {
+        served: Arc::new(FromCatalog {
+            catalog: Arc::clone(&library) as Arc<_>,
+            has_upstream: !config.upstream.servers.is_empty(),
+        }),
+        alarms: Arc::clone(&alarms),
+        storm,
+        mode: config.register.mode,
+        has_windows: config.provisioning.has_windows(),
+        floors: Floors::from(&config.journal),
+        started_ms: unix_ms(configured),
+    });
     let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
+    let board = Arc::new(board.examined_by(examiner));
+    let reviewer = Reviewer::start(Arc::clone(&board))
+        .map(Arc::new)
+        .map_err(StartError::Diagnosis)?;
+    let looking = Arc::downgrade(&reviewer);
+    parts.push("diagnosis", reviewer);
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -312,6 +335,8 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
             }
             let has_ended = sending.upgrade().is_some_and(|it| it.has_ended());
             content.ended.extend(has_ended.then_some("orders"));
+            let has_ended = looking.upgrade().is_some_and(|it| it.has_ended());
+            content.ended.extend(has_ended.then_some("diagnosis"));
             content
         }),
         upstream: Arc::new(move || asked.upstream()),
@@ -328,7 +353,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         knocking: Arc::new(move |who| knocked.knocking(who)),
         export,
         orders,
-        board: Arc::new(board),
+        board,
         alarms,
     });
 

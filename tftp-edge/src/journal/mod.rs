@@ -14,21 +14,24 @@
 mod addresses;
 mod board;
 mod boot;
+pub mod diagnosis;
 mod event;
 mod phone;
 mod recorder;
 mod settings;
 mod shared_text;
 mod stage;
-mod view;
+pub(crate) mod view;
 
 pub use board::Board;
 pub use boot::{Boot, Entry, File, What};
+pub use diagnosis::Cause;
 pub use event::{Answer, Event, Fact, Happening, Outcome, Request};
 pub use phone::{Failure, Phone};
 pub use recorder::{Counts, Gap, IsKnown, Journal, unix_ms};
 pub use settings::Settings;
 pub use stage::Stage;
 pub use view::{
-    BootView, EntryView, Filter, Finding, Overview, Page, PhoneRow, PhoneView, SiteRow,
+    BootView, EntryView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView,
+    SiteRow, WhatView,
 };

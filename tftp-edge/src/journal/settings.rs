@@ -17,6 +17,14 @@ pub struct Settings {
     pub memory_limit: ByteSize,
     /// Where it is saved; beside the inventory if it is empty.
     pub database: PathBuf,
+    /// A phone that stays at one stage of its boot for so long may be stuck; longer where others of
+    /// its model take longer.
+    pub stuck_after_s: u64,
+    /// The same for the stage in which it fetches firmware.
+    pub stuck_in_firmware_after_s: u64,
+    /// A phone that nothing was ever heard of is missed when others of its site are heard of for so
+    /// long.
+    pub silent_after_s: u64,
 }
 
 impl Default for Settings {
@@ -26,6 +34,9 @@ impl Default for Settings {
             entries: 64,
             memory_limit: ByteSize(128 << 20),
             database: PathBuf::new(),
+            stuck_after_s: 30,
+            stuck_in_firmware_after_s: 600,
+            silent_after_s: 300,
         }
     }
 }
@@ -48,6 +59,15 @@ impl Settings {
         if !(16..=1024).contains(&self.entries) {
             let problem = format!("{} entries; choose 16 to 1024", self.entries);
             return Err(("entries", problem));
+        }
+        for (key, value) in [
+            ("stuck_after_s", self.stuck_after_s),
+            ("stuck_in_firmware_after_s", self.stuck_in_firmware_after_s),
+            ("silent_after_s", self.silent_after_s),
+        ] {
+            if !(1..=86_400).contains(&value) {
+                return Err((key, format!("{value} seconds; choose 1 to 86400")));
+            }
         }
         Ok(())
     }
