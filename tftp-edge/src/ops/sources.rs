@@ -1,6 +1,7 @@
 //! Where metrics, health and status get their numbers: one probe for each part of the daemon,
 //! all asked at the same moment. Nothing is copied between scrapes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +11,7 @@ use tftp_ebpf::verdict::Rung;
 use crate::alarms::Alarms;
 use crate::content::upstream;
 use crate::http::{self, Scheme};
-use crate::journal::Board;
+use crate::journal::{Board, Cause};
 use crate::kernel::{Mode, Snapshot};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
@@ -132,6 +133,7 @@ impl Sources {
             upstream: (self.upstream)(),
             devices: (self.devices)(),
             register: (self.register)(),
+            stuck: self.board.stuck_by_cause(),
             alarms: Arc::clone(&self.alarms),
         }
     }
@@ -150,6 +152,8 @@ pub struct Reading {
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
     pub register: register::Snapshot,
+    /// Phones that do not get on.
+    pub stuck: BTreeMap<Cause, u64>,
     pub alarms: Arc<Alarms>,
 }
 

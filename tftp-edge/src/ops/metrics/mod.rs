@@ -12,6 +12,7 @@ mod family;
 mod registrations;
 mod sccp;
 mod sip;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -127,6 +128,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(registrations::families(reading));
     families.extend(sccp::families(reading));
     families.extend(sip::families(reading));
+    families.push(stuck::family(reading));
     families.push(alarms(reading));
     families
         .into_iter()
