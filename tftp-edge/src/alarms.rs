@@ -40,10 +40,12 @@ pub enum AlarmKind {
     Registrations,
     /// Registrations are not kept over a restart. Subject: the database.
     RegistrationStore,
+    /// Lines of the log are lost. Subject: the log.
+    Log,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -54,6 +56,7 @@ impl AlarmKind {
         Self::Ban,
         Self::Registrations,
         Self::RegistrationStore,
+        Self::Log,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -68,6 +71,7 @@ impl AlarmKind {
             Self::Ban => "ban",
             Self::Registrations => "registrations",
             Self::RegistrationStore => "registration_store",
+            Self::Log => "log",
         }
     }
 }
@@ -118,7 +122,7 @@ impl Alarms {
         if let Some(of_kind) = kinds.get_mut(&kind)
             && of_kind.told.remove(subject).is_some()
         {
-            tracing::info!(%kind, subject, "alarm cleared");
+            tracing::info!(event = "alarm.cleared", %kind, subject, "alarm cleared");
         }
     }
 
@@ -139,7 +143,7 @@ impl Alarms {
             of_kind.put(kind, &subject, problem);
         }
         for subject in gone.keys() {
-            tracing::info!(%kind, subject, "alarm cleared");
+            tracing::info!(event = "alarm.cleared", %kind, subject, "alarm cleared");
         }
     }
 
@@ -178,7 +182,7 @@ impl OfKind {
         match self.told.entry(subject.to_owned()) {
             Entry::Occupied(mut known) => known.get_mut().0 = problem,
             Entry::Vacant(new) => {
-                tracing::warn!(%kind, subject, problem, "alarm");
+                tracing::warn!(event = "alarm.raised", %kind, subject, problem, "alarm");
                 new.insert((problem, SystemTime::now()));
             }
         }

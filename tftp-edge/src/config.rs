@@ -108,7 +108,10 @@ impl Config {
         }
         self.control
             .validate()
-            .map_err(|(key, problem)| ("control", key, problem))
+            .map_err(|(key, problem)| ("control", key, problem))?;
+        self.log
+            .validate()
+            .map_err(|(key, problem)| ("log", key, problem))
     }
 
     /// Every path of every section goes through here.
@@ -125,8 +128,12 @@ impl Config {
         ] {
             *path = directory.join(&*path);
         }
-        // Empty is beside the inventory.
-        for path in [&mut self.register.database, &mut self.journal.database] {
+        // Empty is beside the inventory, and standard error.
+        for path in [
+            &mut self.register.database,
+            &mut self.journal.database,
+            &mut self.log.file,
+        ] {
             if !path.as_os_str().is_empty() {
                 *path = directory.join(&*path);
             }

@@ -30,6 +30,7 @@ use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
+use crate::ops::log::{self, Log};
 use crate::ops::sources::{self, Sources};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
@@ -65,6 +66,8 @@ pub enum StartError {
     UpstreamIsSelf(upstream::Server),
     #[error("the check of firmware and locales cannot be started: {0}")]
     Audit(#[source] io::Error),
+    #[error("the thread that looks after the log cannot be started: {0}")]
+    Log(#[source] io::Error),
     #[error("the thread that takes in unknown phones cannot be started: {0}")]
     Newcomers(#[source] io::Error),
     #[error(transparent)]
@@ -88,6 +91,7 @@ impl StartError {
             | Self::Signals(error)
             | Self::Control(error)
             | Self::Audit(error)
+            | Self::Log(error)
             | Self::Newcomers(error)
             | Self::Diagnosis(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
@@ -109,7 +113,7 @@ impl StartError {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub fn run(config: &Config) -> Result<(), StartError> {
+pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("ops")
@@ -120,18 +124,22 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, &runtime)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "tftp-edge runs");
-    let name = runtime.block_on(signals.ending());
-    tracing::info!(signal = name, "stopping");
+    let parts = start(config, log, &runtime)?;
+    tracing::info!(
+        event = "edge.started",
+        version = env!("CARGO_PKG_VERSION"),
+        "tftp-edge runs"
+    );
+    let name = runtime.block_on(signals.ending(log));
+    tracing::info!(event = "edge.stopping", signal = name, "stopping");
     drop(parts);
-    tracing::info!("stopped");
+    tracing::info!(event = "edge.stopped", "stopped");
     Ok(())
 }
 
 /// Starts every part, each after what it needs: content before the sockets that serve it, and last
 /// who tells about them. When one fails, those before it are stopped.
-fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
+fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
@@ -151,7 +159,11 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
     let attached = Arc::clone(&kernel);
     parts.push_with("kernel", move || attached.shutdown());
     if let Some(problem) = kernel.snapshot().problem {
-        tracing::warn!(problem, "no kernel path: sockets alone");
+        tracing::warn!(
+            event = "kernel.off",
+            problem,
+            "no kernel path: sockets alone"
+        );
     }
 
     if !config.upstream.servers.is_empty() {
@@ -174,6 +186,11 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         Arc::clone(&guard),
         Arc::clone(&alarms),
     ));
+    let located = Arc::clone(&table);
+    let locate = Box::new(move |device: &_| located.get(device).map(|it| it.source.ip()));
+    let keeper =
+        log::Keeper::start(log.clone(), Arc::clone(&alarms), locate).map_err(StartError::Log)?;
+    parts.push("log", keeper);
     let orders = Arc::new(Orders::new(
         config.register.orders,
         Arc::clone(&table),
@@ -231,7 +248,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         Arc::clone(&counters),
         Arc::clone(&misses),
     )?);
-    tracing::info!(addresses = ?server.local_addrs(), "TFTP");
+    tracing::info!(event = "tftp.listening", addresses = ?server.local_addrs(), "TFTP");
     let listening = Arc::downgrade(&server);
     let proofs = server.sources();
     parts.push("tftp", server);
@@ -248,8 +265,8 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         };
         let server = Arc::new(http::Server::start(&config.http, shared)?);
         tracing::info!(
-            http = ?server.local_addrs(Scheme::Http),
-            https = ?server.local_addrs(Scheme::Https),
+            event = "http.listening", addresses = ?server.local_addrs(Scheme::Http),
+            tls_addresses = ?server.local_addrs(Scheme::Https),
             "HTTP"
         );
         answering = Arc::downgrade(&server);
@@ -355,6 +372,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
         orders,
         board,
         alarms,
+        log: log.clone(),
     });
 
     if config.metrics.enabled {
@@ -362,7 +380,7 @@ fn start(config: &Config, runtime: &Runtime) -> Result<Parts, StartError> {
             config.metrics.address,
             Arc::clone(&sources),
         ))?;
-        tracing::info!(address = %server.address(), "metrics");
+        tracing::info!(event = "metrics.listening", address = %server.address(), "metrics");
         parts.push("metrics", server);
     }
     let control = {
@@ -436,7 +454,7 @@ fn content(library: &Library, auditor: &Auditor) -> sources::Content {
         memory_limit_bytes: counts.bytes_limit,
         evicted: counts.evicted,
         last_regeneration: counts.last_regeneration.took,
-        last_regeneration_files: counts.last_regeneration.files,
+        regenerations: counts.regenerations,
         ended,
     }
 }
@@ -469,7 +487,7 @@ mod tests {
         config.content.root = directory.path().to_owned();
         config.tftp.listen = vec![([127, 0, 0, 1], 0).into()];
         config.http.listen = vec![([127, 0, 0, 1], 0).into()];
-        let error = run(&config).unwrap_err();
+        let error = run(&config, &Log::default()).unwrap_err();
         assert_eq!(error.exit(), Exit::Unavailable);
         assert!(!config.control.socket.exists());
         // And the lock is free again.
@@ -485,7 +503,7 @@ mod tests {
         config.http.listen = vec![([0, 0, 0, 0], 6998).into()];
         for itself in ["tftp://127.0.0.1:6999", "http://127.0.0.1:6998"] {
             config.upstream.servers = vec![itself.parse().unwrap()];
-            let error = run(&config).unwrap_err();
+            let error = run(&config, &Log::default()).unwrap_err();
             assert_eq!(error.exit(), Exit::Config);
             assert!(error.to_string().contains("itself"), "{error}");
         }

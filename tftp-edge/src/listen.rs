@@ -74,7 +74,7 @@ pub async fn wait_for(
         tokio::time::sleep(RETRY).await;
         match listen() {
             Ok(listener) => {
-                tracing::info!(%address, "the address is there now");
+                tracing::info!(event = "listen.address_up", %address, "the address is there now");
                 return listener;
             }
             Err(error) if may_come_later(&error) => {}
@@ -101,7 +101,7 @@ pub async fn accept(
                 // Once: a flood of connections must not become one of log lines.
                 if !std::mem::replace(&mut told, true) {
                     let address = listener.local_addr().ok();
-                    tracing::error!(?address, %error, "a connection cannot be taken; trying on");
+                    tracing::error!(event = "listen.accept_failed", ?address, %error, "a connection cannot be taken; trying on");
                 }
                 tokio::time::sleep(PAUSE).await;
             }

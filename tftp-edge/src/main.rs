@@ -15,6 +15,7 @@ use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryComman
 use tftp_edge::ops::control;
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
+use tftp_edge::ops::log::command::LogCommand;
 use tftp_edge::ops::orders::OrderCommand;
 use tftp_edge::ops::phones::{
     ListArgs, PhonesError, ProvisioningCommand, ReportArgs, ShowArgs, WhyArgs,
@@ -62,6 +63,9 @@ enum Command {
     Report(ReportArgs),
     /// Show the phones that are registered, and follow who comes and goes
     Registrations(RegistrationsArgs),
+    /// Show and change what the daemon that runs logs.
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -165,6 +169,7 @@ fn main() -> ExitCode {
         Command::Why(arguments) => why(&cli.config, &arguments),
         Command::Report(arguments) => report(&cli.config, &arguments),
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
+        Command::Log(command) => log_command(&cli.config, command),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
@@ -192,17 +197,18 @@ fn told(error: &anyhow::Error) -> String {
     line
 }
 
-/// The configuration, with the log as it says.
+/// The configuration, with the log at its level.
 fn configured(file: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(file)?;
-    log::init(&config.log);
+    log::init_for_command(&config.log);
     Ok(config)
 }
 
 fn run(file: &Path) -> Result<Exit, Failure> {
-    let config = configured(file)?;
+    let config = Config::load(file)?;
+    let log = log::init(&config.log).map_err(|error| Failure::new(error.exit(), error))?;
     keep_memory_private();
-    edge::run(&config).map_err(|error| Failure::new(error.exit(), error))?;
+    edge::run(&config, &log).map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
 
@@ -210,7 +216,7 @@ fn run(file: &Path) -> Result<Exit, Failure> {
 /// other process of its user reads it through /proc or ptrace. Root still does.
 fn keep_memory_private() {
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
-        tracing::warn!(%error, "a core file of this process would hold passwords");
+        tracing::warn!(event = "edge.core_readable", %error, "a core file of this process would hold passwords");
     }
 }
 
@@ -281,6 +287,14 @@ fn registrations(file: &Path, arguments: &RegistrationsArgs) -> Result<Exit, Fai
     };
     arguments
         .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn log_command(file: &Path, command: LogCommand) -> Result<Exit, Failure> {
+    let config = configured(file)?;
+    command
+        .run(&config.control.socket, &mut io::stdout())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

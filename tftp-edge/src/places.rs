@@ -109,8 +109,10 @@ pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
         let missing = needed.saturating_sub(hard);
         let enough = hard + missing + MISSING.fetch_add(missing, Ordering::Relaxed);
         tracing::warn!(
+            event = "listen.files_limited",
             allowed,
             wanted,
+            setting = key,
             "fewer connections than {key}: the system allows {hard} open files; raise LimitNOFILE \
              to {enough}"
         );

@@ -36,6 +36,20 @@ impl Path {
     }
 }
 
+/// Ends of requests that the kernel program never counts, since only the daemon waits for clients
+/// and turns them away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing came back in spite of all resends; over HTTP the client took too little.
+    TimedOut,
+    /// There was no place for it: silence over TFTP, 503 over HTTP.
+    Shed,
+}
+
+impl Outcome {
+    pub const COUNT: usize = 2;
+}
+
 /// The counters of one path at one moment.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -46,6 +60,13 @@ pub struct Tally {
     pub transfer_us: [[u64; LOG2_BUCKETS]; Stage::COUNT],
     /// Microseconds in total, for each stage: the sum to [`Tally::transfer_us`].
     pub transfer_us_sum: [u64; Stage::COUNT],
+    /// Of each stage, by [`Outcome`].
+    pub outcomes: [[u64; Outcome::COUNT]; Stage::COUNT],
+    /// Microseconds from the arrival of a request to the first packet of the answer, for each
+    /// stage. The kernel program does not tell: it answers in the time it runs.
+    pub first_byte_us: [[u64; LOG2_BUCKETS]; Stage::COUNT],
+    /// Microseconds in total, for each stage: the sum to [`Tally::first_byte_us`].
+    pub first_byte_us_sum: [u64; Stage::COUNT],
 }
 
 impl Default for Tally {
@@ -55,11 +76,18 @@ impl Default for Tally {
             stages: [[0; StageCounter::COUNT]; Stage::COUNT],
             transfer_us: [[0; LOG2_BUCKETS]; Stage::COUNT],
             transfer_us_sum: [0; Stage::COUNT],
+            outcomes: [[0; Outcome::COUNT]; Stage::COUNT],
+            first_byte_us: [[0; LOG2_BUCKETS]; Stage::COUNT],
+            first_byte_us_sum: [0; Stage::COUNT],
         }
     }
 }
 
 impl Tally {
+    pub fn outcome(&self, stage: Stage, outcome: Outcome) -> u64 {
+        self.outcomes[stage as usize][outcome as usize]
+    }
+
     pub fn reason(&self, reason: Reason) -> u64 {
         self.reasons[reason as usize]
     }
@@ -77,6 +105,9 @@ pub struct Counters {
     stages: [[AtomicU64; StageCounter::COUNT]; Stage::COUNT],
     transfer_us: [[AtomicU64; LOG2_BUCKETS]; Stage::COUNT],
     transfer_us_sum: [AtomicU64; Stage::COUNT],
+    outcomes: [[AtomicU64; Outcome::COUNT]; Stage::COUNT],
+    first_byte_us: [[AtomicU64; LOG2_BUCKETS]; Stage::COUNT],
+    first_byte_us_sum: [AtomicU64; Stage::COUNT],
 }
 
 impl Default for Counters {
@@ -86,6 +117,9 @@ impl Default for Counters {
             stages: [const { [const { AtomicU64::new(0) }; StageCounter::COUNT] }; Stage::COUNT],
             transfer_us: [const { [const { AtomicU64::new(0) }; LOG2_BUCKETS] }; Stage::COUNT],
             transfer_us_sum: [const { AtomicU64::new(0) }; Stage::COUNT],
+            outcomes: [const { [const { AtomicU64::new(0) }; Outcome::COUNT] }; Stage::COUNT],
+            first_byte_us: [const { [const { AtomicU64::new(0) }; LOG2_BUCKETS] }; Stage::COUNT],
+            first_byte_us_sum: [const { AtomicU64::new(0) }; Stage::COUNT],
         }
     }
 }
@@ -97,6 +131,16 @@ impl Counters {
 
     pub fn add(&self, stage: Stage, counter: StageCounter, amount: u64) {
         self.stages[stage as usize][counter as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub fn ended(&self, stage: Stage, outcome: Outcome) {
+        self.outcomes[stage as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn first_byte(&self, stage: Stage, after: Duration) {
+        let us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        self.first_byte_us[stage as usize][log2_bucket(us)].fetch_add(1, Ordering::Relaxed);
+        self.first_byte_us_sum[stage as usize].fetch_add(us, Ordering::Relaxed);
     }
 
     pub fn completed(&self, stage: Stage, took: Duration) {
@@ -115,6 +159,13 @@ impl Counters {
                 std::array::from_fn(|at| read(&self.transfer_us[s][at]))
             }),
             transfer_us_sum: std::array::from_fn(|at| read(&self.transfer_us_sum[at])),
+            outcomes: std::array::from_fn(|s| {
+                std::array::from_fn(|at| read(&self.outcomes[s][at]))
+            }),
+            first_byte_us: std::array::from_fn(|s| {
+                std::array::from_fn(|at| read(&self.first_byte_us[s][at]))
+            }),
+            first_byte_us_sum: std::array::from_fn(|at| read(&self.first_byte_us_sum[at])),
         }
     }
 }

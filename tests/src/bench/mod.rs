@@ -12,6 +12,7 @@ mod registrar;
 mod republish;
 mod runs;
 mod scale;
+mod scrape;
 mod table;
 
 use std::fs;
@@ -45,6 +46,8 @@ pub enum Part {
     G,
     /// Kernel time to look for registrations
     H,
+    /// Time of a scrape with 100,000 phones
+    I,
 }
 
 /// What can be chosen about a run.
@@ -108,6 +111,7 @@ pub fn run(
             Part::F => vec![scale::measure(options, &mut say)?],
             Part::G => registrar::measure(options, &mut say)?,
             Part::H => vec![classify::measure(options, &mut say)?],
+            Part::I => vec![scrape::measure(options, &mut say)?],
         };
         for table in tables {
             show(&table);

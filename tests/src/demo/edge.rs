@@ -248,7 +248,9 @@ listen = {sip}
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut before = None;
         loop {
-            let names = self.metrics()?.sum("tftp_edge_xdp_names", &[]);
+            let names = self
+                .metrics()?
+                .sum("tftp_edge_xdp_map_entries", &[("map", "files")]);
             if before == Some(names) {
                 return Ok(());
             }
@@ -265,6 +267,15 @@ listen = {sip}
     pub fn storm(&self) -> Result<String> {
         let text = self.place.enter(|| page(METRICS, "/readyz"))?;
         Ok(text.lines().nth(1).unwrap_or_default().to_owned())
+    }
+
+    /// The text of a scrape, and how long it took.
+    pub fn scrape(&self) -> Result<(Duration, String)> {
+        self.place.enter(|| {
+            let began = Instant::now();
+            let text = page(METRICS, "/metrics")?;
+            Ok((began.elapsed(), text))
+        })
     }
 
     pub fn metrics(&self) -> Result<Metrics> {

@@ -43,6 +43,15 @@ impl Metrics {
         Self { samples }
     }
 
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     /// The sum of all series with this name and these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let wanted: Vec<String> = labels
@@ -73,8 +82,8 @@ impl Metrics {
     }
 }
 
-/// A page of the daemon's; the calling thread must be in its namespace.
-pub(super) fn page(address: &str, path: &str) -> Result<String> {
+/// A page over HTTP; the calling thread must be in the namespace of `address`.
+pub fn page(address: &str, path: &str) -> Result<String> {
     let mut stream =
         TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
     let limit = Some(Duration::from_secs(5));

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use agreement::{Agreement, Count};
 pub use edge::{Edge, Mode};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, page};
 pub use registration::{OverRow, Registrations, SetbackRow};
 pub use table::{Run, StageRow};
 pub use watch::{Watched, watch};

@@ -496,9 +496,12 @@ fn error_after_oack(rig: &Rig<'_>) -> Result<()> {
 }
 
 fn failed(rig: &Rig<'_>, before: &Metrics) -> Result<f64> {
-    let labels = [("result", "failed")];
     let metrics = rig.metrics()?;
-    Ok(metrics.grown(before, "tftp_edge_tftp_responses_total", &labels))
+    let grown = ["aborted", "timeout"].map(|result| {
+        let labels = [("result", result)];
+        metrics.grown(before, "tftp_edge_tftp_responses_total", &labels)
+    });
+    Ok(grown.iter().sum())
 }
 
 fn error_in_mid_transfer(rig: &Rig<'_>) -> Result<()> {

@@ -34,6 +34,7 @@ mod lldp;
 mod neighbours;
 mod orders;
 mod outage;
+mod prometheus;
 mod provisioning;
 mod raw;
 mod registration;

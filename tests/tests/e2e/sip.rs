@@ -221,7 +221,7 @@ fn sipp_with_wrong_passwords_stays_out() {
         let refused = [("protocol", "sip"), ("reason", "authentication")];
         let refused = metrics.sum("tftp_edge_registration_refusals_total", &refused);
         ensure!(refused == PHONES as f64, "{refused} refusals counted");
-        let bans = metrics.sum("tftp_edge_registration_bans_total", &[]);
+        let bans = metrics.sum("tftp_edge_blocks_added_total", &[]);
         ensure!(bans == 0.0, "{bans} bans");
         Ok(())
     });
@@ -236,7 +236,7 @@ fn sipp_with_wrong_passwords_for_many_lines_is_shut_out() {
             let metrics = rig.metrics()?;
             let ended = [("reason", "banned")];
             Ok((
-                metrics.sum("tftp_edge_registration_bans_total", &[("reason", "guess")]),
+                metrics.sum("tftp_edge_blocks_added_total", &[("reason", "guess")]),
                 metrics.sum("tftp_edge_sip_connections_ended_total", &ended),
             ))
         };

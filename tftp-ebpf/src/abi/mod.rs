@@ -344,8 +344,8 @@ pub enum StageCounter {
     Bytes = 4,
     /// DATA or OACK packets sent again.
     Resent = 5,
-    /// Transfers given up: timeout, ICMP, or an ERROR from the client in mid-transfer.
-    Failed = 6,
+    /// Transfers that the other side ended: ICMP, or an ERROR from the client in mid-transfer.
+    Aborted = 6,
 }
 
 impl StageCounter {

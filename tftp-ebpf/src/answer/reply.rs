@@ -143,7 +143,7 @@ fn end<M: Maps>(
             maps.count_stage(rung, stage, StageCounter::Complete, 1);
             maps.count_completed(rung, stage, took_us);
         }
-        Reason::ClientError => maps.count_stage(rung, stage, StageCounter::Failed, 1),
+        Reason::ClientError => maps.count_stage(rung, stage, StageCounter::Aborted, 1),
         _ => {}
     }
     maps.remove_transfer(key);

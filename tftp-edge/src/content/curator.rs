@@ -17,6 +17,7 @@ use super::generated::GeneratedFiles;
 use super::library::{Regeneration, Shared};
 use super::loader::{Loaded, Loader, Order};
 use super::media::{Heads, Media};
+use super::regeneration::{Cause, Regenerations};
 use super::root::{Denied, Fingerprint, Root};
 use super::table::Entry;
 use super::tree::{Found, NoContent, Tree};
@@ -121,6 +122,7 @@ pub(super) struct Curator {
     next_scan: Option<Instant>,
     last_scan: (Instant, Duration),
     last_regeneration: Regeneration,
+    regenerations: Regenerations,
     told_no_room: bool,
     /// Listeners know what lies on disk.
     surveyed: bool,
@@ -163,6 +165,7 @@ impl Curator {
             next_scan: None,
             last_scan: (Instant::now(), Duration::ZERO),
             last_regeneration: Regeneration::default(),
+            regenerations: Regenerations::default(),
             told_no_room: false,
             surveyed: false,
         }
@@ -176,21 +179,18 @@ impl Curator {
     /// The first, whole publication.
     pub(super) fn begin(&mut self, snapshot: Option<Snapshot>) {
         let began = Instant::now();
-        let mut regenerated = 0;
+        let mut regenerated = Vec::new();
         // First, so that what is left of the memory is known when the disk is read.
         if let Some(snapshot) = snapshot {
             let (names, _) = self.generate(snapshot);
-            regenerated = names.len() as u64;
             self.scan();
             names.iter().for_each(|name| self.publish(name));
+            regenerated = names;
         } else {
             self.scan();
         }
         self.deliver();
-        self.last_regeneration = Regeneration {
-            files: regenerated,
-            took: began.elapsed(),
-        };
+        self.note_regeneration(Cause::Start, &regenerated, began);
         self.count();
     }
 
@@ -243,7 +243,11 @@ impl Curator {
         self.publish_own_files(&closed);
         self.hand_out();
         self.count();
-        tracing::info!(devices = closed.len(), "provisioning windows closed");
+        tracing::info!(
+            event = "provisioning.windows_closed",
+            devices = closed.len(),
+            "provisioning windows closed"
+        );
     }
 
     fn publish_own_files(&mut self, devices: &[DeviceName]) {
@@ -283,10 +287,12 @@ impl Curator {
     fn regenerate(&mut self, snapshot: Snapshot) {
         let began = Instant::now();
         let (names, moved) = self.generate(snapshot);
-        self.publish_generated(&names, &moved, began);
+        self.publish_generated(Cause::Inventory, &names, &moved, began);
         tracing::info!(
+            event = "content.regenerated",
             files = names.len(),
-            took = ?self.last_regeneration.took,
+            cause = "inventory",
+            took_ms = self.last_regeneration.took.as_millis() as u64,
             "regenerated after a change of the inventory"
         );
     }
@@ -295,25 +301,36 @@ impl Curator {
         let began = Instant::now();
         let names = self.generated.use_templates(templates);
         self.tell_failures();
-        self.publish_generated(&names, &[], began);
+        self.publish_generated(Cause::Templates, &names, &[], began);
         tracing::info!(
+            event = "content.regenerated",
             files = names.len(),
-            took = ?self.last_regeneration.took,
+            cause = "templates",
+            took_ms = self.last_regeneration.took.as_millis() as u64,
             "regenerated after a change of the templates"
         );
     }
 
-    fn publish_generated(&mut self, names: &[Arc<str>], moved: &[DeviceName], began: Instant) {
+    fn publish_generated(
+        &mut self,
+        cause: Cause,
+        names: &[Arc<str>],
+        moved: &[DeviceName],
+        began: Instant,
+    ) {
         names.iter().for_each(|name| self.publish(name));
         if !moved.is_empty() {
             self.publish_own_files(moved);
         }
         self.hand_out();
-        self.last_regeneration = Regeneration {
-            files: names.len() as u64,
-            took: began.elapsed(),
-        };
+        self.note_regeneration(cause, names, began);
         self.count();
+    }
+
+    fn note_regeneration(&mut self, cause: Cause, names: &[Arc<str>], began: Instant) {
+        let (files, took) = (names.len() as u64, began.elapsed());
+        self.last_regeneration = Regeneration { files, took };
+        self.regenerations.note(cause, names, took);
     }
 
     fn scan_within(&mut self, delay: Duration) {
@@ -366,7 +383,7 @@ impl Curator {
         self.last_scan = (Instant::now(), began.elapsed());
         if tree.incomplete && !self.incomplete {
             tracing::error!(
-                root = %self.root.path().display(),
+                event = "content.unreadable", folder = %self.root.path().display(),
                 "the content cannot be looked through; what was read before is kept"
             );
         }
@@ -403,7 +420,7 @@ impl Curator {
             && !found.others.is_empty()
         {
             tracing::warn!(
-                file = %found.path.display(), others = ?found.others,
+                event = "content.case_clash", file = %found.path.display(), others = ?found.others,
                 "names that differ only in case: each answers to its exact spelling, the first \
                  to any other"
             );
@@ -544,7 +561,7 @@ impl Curator {
     fn tell_no_room(&mut self, path: &std::path::Path) {
         if !std::mem::replace(&mut self.told_no_room, true) {
             tracing::warn!(
-                file = %path.display(),
+                event = "content.memory_full", file = %path.display(),
                 "there is no room for it at the moment and its readers are kept waiting; raise \
                  content.memory_limit"
             );
@@ -600,6 +617,6 @@ impl Curator {
 }
 
 fn refuse(file: &mut DiskFile, why: &str) {
-    tracing::warn!(file = %file.path.display(), why, "not served");
+    tracing::warn!(event = "content.not_served", file = %file.path.display(), reason = why, "not served");
     file.content = DiskContent::Refused;
 }

@@ -20,6 +20,7 @@ use tftp_ebpf::stage::Stage;
 
 use super::curator::{Curator, Message, Messages};
 use super::loader::Loader;
+use super::regeneration::Regenerations;
 use super::root::Root;
 use super::table::{Entry, Table};
 use super::tree::MAX_NAME;
@@ -55,6 +56,7 @@ pub struct Counts {
     pub sip_devices: u64,
     pub sccp_devices: u64,
     pub last_regeneration: Regeneration,
+    pub regenerations: Regenerations,
     /// Files fetched from upstream, their bytes, and names that are not there either.
     pub proxied: u64,
     pub proxied_bytes: u64,
@@ -356,7 +358,7 @@ fn watch_tree(root: &Path, messages: Messages) -> Option<RecommendedWatcher> {
     watch_folder(root, tell)
         .inspect_err(|error| {
             tracing::warn!(
-                %error,
+                event = "content.not_watched", %error,
                 "the content cannot be watched and is looked through every few seconds instead; \
                  raising fs.inotify.max_user_watches may help"
             );

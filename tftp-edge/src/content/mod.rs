@@ -25,6 +25,7 @@ mod generated;
 mod library;
 mod loader;
 mod media;
+mod regeneration;
 mod root;
 mod settings;
 mod survey;
@@ -46,6 +47,7 @@ pub use byte_size::{ByteSize, ByteSizeError};
 pub use generated::OPTIONAL;
 pub use library::{Counts, Library, Regeneration};
 pub use media::{Heads, Media, Remark};
+pub use regeneration::{Cause, Regenerations};
 pub use settings::{ContentError, Settings};
 pub use survey::{OnDisk, Survey};
 pub use upstream::Forwarders;
@@ -88,6 +90,18 @@ pub enum Lookup {
     /// There is something under that name that must not be served (a directory, a device, a file
     /// that cannot be read, a link out of the root, a name with dot segments): ERROR 2.
     Refused,
+}
+
+impl Lookup {
+    /// For the log.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Loading => "loading",
+            Self::Absent => "absent",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// One request for a name, over whatever protocol.

@@ -4,12 +4,16 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::ops::log::Log;
+
 /// The signals that the daemon takes notice of.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     /// Would otherwise end the process there and then, with the kernel program left attached.
     hangup: Signal,
+    /// The log's file was moved away.
+    user1: Signal,
 }
 
 impl Signals {
@@ -19,17 +23,22 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
     /// The signal that ends the daemon.
-    pub(super) async fn ending(&mut self) -> &'static str {
+    pub(super) async fn ending(&mut self, log: &Log) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.user1.recv() => {
+                    log.reopen();
+                    tracing::info!(event = "log.reopened", signal = "SIGUSR1", "the log goes on here");
+                }
                 _ = self.hangup.recv() => tracing::warn!(
-                    signal = "SIGHUP",
+                    event = "edge.signal_ignored", signal = "SIGHUP",
                     "ignored: the settings are read at the start only; restart to change them"
                 ),
             }

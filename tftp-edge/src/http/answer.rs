@@ -22,7 +22,7 @@ use super::link::Link;
 use crate::content::upstream::MARK;
 use crate::content::{Catalog, Lookup, Query, Version};
 use crate::misses::Miss;
-use crate::stats::StageCounter;
+use crate::stats::{Outcome, StageCounter};
 
 /// How long a file is waited for that is not in memory. A phone that is sent away asks over TFTP,
 /// which waits for the same file.
@@ -48,6 +48,17 @@ enum Found {
     NotReady,
 }
 
+impl Found {
+    /// For the log.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::File(_) => "found",
+            Self::Nothing => "absent",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
 pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<Response, Silence> {
     let since = Instant::now();
     link.asked();
@@ -65,7 +76,14 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
     let marks = request.headers().get_all(FORWARDED);
     let marks = marks.iter().map(HeaderValue::as_bytes);
     let forwarded = link.site.catalog.forwarders().http(link.client, marks);
-    match find(link, &name, forwarded).await {
+    let found = find(link, &name, forwarded).await;
+    tracing::debug!(
+        peer = %link.client,
+        file = %name.escape_ascii(),
+        outcome = found.as_str(),
+        "asked over HTTP"
+    );
+    match found {
         Found::File(version) => {
             let stage = version.stage;
             let bytes = version.bytes.clone();
@@ -76,7 +94,7 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
             link.lane().refuse(Refusal::NotReady);
             let (stages, stage) = (&link.lane().stages, stage_of(&name));
             stages.add(stage, StageCounter::Requests, 1);
-            stages.add(stage, StageCounter::Failed, 1);
+            stages.ended(stage, Outcome::Shed);
             Ok(empty(StatusCode::SERVICE_UNAVAILABLE, []))
         }
     }

@@ -81,6 +81,7 @@ pub(super) struct Lane {
     pub(super) stages: Counters,
     refused: [AtomicU64; Refusal::COUNT],
     connections: AtomicU64,
+    in_progress: AtomicU64,
 }
 
 impl Lane {
@@ -96,11 +97,22 @@ impl Lane {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// A file is about to be sent.
+    pub(super) fn began(&self) {
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is no longer being sent.
+    pub(super) fn ended(&self) {
+        self.in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn traffic(&self) -> Traffic {
         Traffic {
             tally: self.stages.tally(),
             refused: std::array::from_fn(|at| self.refused[at].load(Ordering::Relaxed)),
             connections: self.connections.load(Ordering::Relaxed),
+            in_progress: self.in_progress.load(Ordering::Relaxed),
         }
     }
 }
@@ -112,6 +124,8 @@ pub struct Traffic {
     pub refused: [u64; Refusal::COUNT],
     /// Open now.
     pub connections: u64,
+    /// Files being sent now.
+    pub in_progress: u64,
 }
 
 impl Traffic {

@@ -13,7 +13,7 @@ use tftp_ebpf::stage::Stage;
 
 use super::counters::{Lane, Refusal, Scheme};
 use super::server::Site;
-use crate::stats::StageCounter;
+use crate::stats::{Outcome, StageCounter};
 
 /// One connection.
 pub(super) struct Link {
@@ -34,7 +34,8 @@ struct State {
 struct UnderWay {
     stage: Stage,
     since: Instant,
-    /// The body has given all it has.
+    /// The body has given something, and all it has.
+    first_given: bool,
     given: bool,
 }
 
@@ -81,19 +82,28 @@ impl Link {
     /// A file, or what is known about it, is about to be sent. `since` is when it was asked for.
     pub(super) fn begin(&self, stage: Stage, since: Instant, has_body: bool) {
         self.lane().stages.add(stage, StageCounter::Requests, 1);
-        self.state.lock().under_way = Some(UnderWay {
+        let under_way = UnderWay {
             stage,
             since,
+            first_given: false,
             given: !has_body,
-        });
+        };
+        let before = self.state.lock().under_way.replace(under_way);
+        if before.is_none() {
+            self.lane().began();
+        }
     }
 
     /// The body has given a part of the file, and perhaps all.
     pub(super) fn gave(&self, stage: Stage, bytes: usize, all: bool) {
         let bytes = bytes as u64;
-        self.lane().stages.add(stage, StageCounter::Bytes, bytes);
-        if all && let Some(under_way) = &mut self.state.lock().under_way {
-            under_way.given = true;
+        let stages = &self.lane().stages;
+        stages.add(stage, StageCounter::Bytes, bytes);
+        if let Some(under_way) = &mut self.state.lock().under_way {
+            if !std::mem::replace(&mut under_way.first_given, true) {
+                stages.first_byte(stage, under_way.since.elapsed());
+            }
+            under_way.given |= all;
         }
     }
 
@@ -105,6 +115,7 @@ impl Link {
         if let Some(UnderWay { stage, since, .. }) = complete {
             let now = Instant::now();
             self.lane().stages.completed(stage, now - since);
+            self.lane().ended();
             // A TCP connection proves the address as the ACK of a block does.
             self.site.sources.proved(self.client, now, 0);
         }
@@ -113,8 +124,15 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(UnderWay { stage, .. }) = self.state.lock().under_way.take() {
-            self.lane().stages.add(stage, StageCounter::Failed, 1);
+        let State {
+            stalled, under_way, ..
+        } = std::mem::take(self.state.get_mut());
+        if let Some(UnderWay { stage, .. }) = under_way {
+            match stalled {
+                true => self.lane().stages.ended(stage, Outcome::TimedOut),
+                false => self.lane().stages.add(stage, StageCounter::Aborted, 1),
+            }
+            self.lane().ended();
         }
         self.lane().closed();
     }

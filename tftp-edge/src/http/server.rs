@@ -200,7 +200,7 @@ impl Server {
             let listener = match shared.bind(&endpoint, address, runtime) {
                 Ok(listener) => runtime.spawn(shared.accept(endpoint, listener)),
                 Err(error) if crate::tftp::socket::may_come_later(&error) => {
-                    tracing::warn!(%address, "the address does not exist yet and is waited for");
+                    tracing::warn!(event = "listen.address_awaited", service = "http", %address, "the address does not exist yet and is waited for");
                     runtime.spawn(shared.wait_for(endpoint, address))
                 }
                 Err(source) => {
@@ -311,7 +311,7 @@ async fn handle(stream: TcpStream, link: Arc<Link>, tls: Option<TlsAcceptor>, pl
         Ok(Ok(session)) => serve(session, link).await,
         Ok(Err(error)) => {
             link.lane().refuse(Refusal::Handshake);
-            tracing::debug!(client = %link.client, %error, "no TLS session");
+            tracing::debug!(peer = %link.client, %error, "no TLS session");
         }
         Err(_) => link.lane().refuse(Refusal::Handshake),
     }

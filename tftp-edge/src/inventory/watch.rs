@@ -33,7 +33,7 @@ impl Watch {
                     // The last good snapshot goes on being served; told once, not ten times a second.
                     Err(error) if !failing => {
                         failing = true;
-                        tracing::error!(%error, "the inventory cannot be read; what was read before is kept");
+                        tracing::error!(event = "inventory.unreadable", %error, "the inventory cannot be read; what was read before is kept");
                     }
                     Err(_) => {}
                 }

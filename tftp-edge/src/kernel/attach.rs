@@ -94,13 +94,13 @@ impl Attachment {
             && let Ok(program) = program::<Xdp>(ebpf, XDP_PROGRAM)
             && let Err(error) = program.detach(link)
         {
-            tracing::warn!(interface = %self.status.name, %error, "XDP could not be detached");
+            tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = "xdp", "the kernel program could not be detached");
         }
         if let Some(link) = self.tc.take()
             && let Ok(program) = program::<SchedClassifier>(ebpf, TC_PROGRAM)
             && let Err(error) = program.detach(link)
         {
-            tracing::warn!(interface = %self.status.name, %error, "TC could not be detached");
+            tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = "tc", "the kernel program could not be detached");
         }
     }
 }
@@ -112,6 +112,7 @@ pub fn remove_stale(interface: &str) {
         aya::programs::tc::qdisc_detach_program(interface, TcAttachType::Ingress, TC_PROGRAM);
     if removed.is_ok() {
         tracing::warn!(
+            event = "kernel.leftover_removed",
             interface,
             "took off a TC program that a killed daemon had left"
         );

@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ use super::attach::Attachment;
 use super::budgets::Budgets;
 use super::directory::{Directory, Files};
 use super::error::Error;
+use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
@@ -27,7 +29,7 @@ use super::samples::Watchers;
 use super::services::Services;
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
-use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
+use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 use super::sweeper::Sweeper;
 use super::worker::Worker;
 use super::{host, sys};
@@ -59,6 +61,11 @@ pub(super) struct Engine {
     policy: Mutex<(Array<MapData, Policy>, Policy)>,
     budgets: Arc<Budgets>,
     interfaces: Vec<InterfaceStatus>,
+    wanted: Wanted,
+    /// Networks of the allow list.
+    clients: u64,
+    /// Names there may be.
+    max_names: u64,
     counters: ReadCounters,
     gate: Arc<Gate>,
     watchers: Watchers,
@@ -81,6 +88,7 @@ struct ReadCounters {
     classes: PerCpuArray<MapData, ClassCounts>,
     sampling: PerCpuArray<MapData, Sampling>,
     descriptors: Vec<RawFd>,
+    walked: Walked,
 }
 
 impl Engine {
@@ -129,7 +137,7 @@ impl Engine {
             .collect::<Result<Vec<_>, _>>()?;
         for attachment in &attachments {
             tracing::info!(
-                interface = %attachment.status.name,
+                event = "kernel.attached", interface = %attachment.status.name,
                 mode = attachment.status.mode.as_str(),
                 problem = attachment.status.problem.as_deref().unwrap_or("none"),
                 "kernel path"
@@ -145,6 +153,7 @@ impl Engine {
             latency,
             events_lost,
             descriptors,
+            walked,
         } = object.counters;
         let slabs = Slabs::new(object.banks, settings.max_banks());
         let directory = Directory::new(object.files, slabs, settings.max_names);
@@ -194,6 +203,9 @@ impl Engine {
             policy: Mutex::new((object.policy, policy)),
             budgets: Arc::new(Budgets::new(object.budgets)),
             interfaces,
+            wanted: Wanted::new(settings),
+            clients: access.nets().len() as u64,
+            max_names: settings.max_names.into(),
             counters: ReadCounters {
                 blocks,
                 latency,
@@ -201,6 +213,7 @@ impl Engine {
                 classes: registrations.classes,
                 sampling: registrations.sampling,
                 descriptors,
+                walked,
             },
             gate,
             watchers,
@@ -237,7 +250,7 @@ impl Engine {
         }
         if let Err(error) = applied {
             // Some names may stand for old versions now, and nobody would ever put them right.
-            tracing::error!(%error, "the kernel's directory is behind: the kernel path is off until a restart");
+            tracing::error!(event = "kernel.directory_behind", %error, "the kernel's directory is behind: the kernel path is off until a restart");
             self.behind.store(true, Ordering::Relaxed);
             self.set_policy(|policy| policy.enabled = 0);
         }
@@ -263,7 +276,7 @@ impl Engine {
             return;
         }
         if let Err(error) = map.set(0, *value, 0) {
-            tracing::error!(%error, "the kernel's policy could not be written");
+            tracing::error!(event = "kernel.policy_unwritten", %error, "the kernel's policy could not be written");
         }
     }
 
@@ -272,7 +285,10 @@ impl Engine {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread of the kernel side had panicked");
+            tracing::error!(
+                event = "kernel.worker_panicked",
+                "the thread of the kernel side had panicked"
+            );
         }
     }
 
@@ -306,6 +322,7 @@ impl Engine {
             .sum();
         Snapshot {
             interfaces: self.interfaces.clone(),
+            wanted: self.wanted,
             problem: self.problem().map(str::to_owned),
             xdp: self.tally(0),
             tc: self.tally(1),
@@ -317,6 +334,7 @@ impl Engine {
             slab_bytes,
             slab_bytes_limit: self.slab_bytes_limit,
             map_bytes: map_bytes + bank_map_bytes,
+            fills: self.fills(counts.names, slab_bytes),
             transfers: self.transfers.load(Ordering::Relaxed),
             transfers_limit: self.transfers_limit,
             evicted: counts.evicted,
@@ -328,6 +346,31 @@ impl Engine {
                 .map_or(0, |lost| lost.iter().sum()),
             registrations: self.registrations(),
         }
+    }
+
+    fn fills(&self, names: u64, slab_bytes: u64) -> [Fill; BoundedMap::COUNT] {
+        let gate = self.gate.status();
+        let bank = BANK_BYTES as u64;
+        let mut fills = [Fill::default(); BoundedMap::COUNT];
+        for (map, entries, capacity) in [
+            (BoundedMap::Files, names, self.max_names),
+            (
+                BoundedMap::Slabs,
+                slab_bytes / bank,
+                self.slab_bytes_limit / bank,
+            ),
+            (
+                BoundedMap::Transfers,
+                self.transfers.load(Ordering::Relaxed),
+                self.transfers_limit,
+            ),
+            (BoundedMap::Clients, self.clients, self.clients.max(1)),
+            (BoundedMap::Registered, gate.sources, gate.sources_limit),
+        ] {
+            fills[map as usize] = Fill { entries, capacity };
+        }
+        self.counters.walked.tell(&mut fills, Instant::now());
+        fills
     }
 
     /// What was seen of registrations, alone: it is asked for several times a second.
@@ -425,11 +468,11 @@ fn reserve(settings: &Settings) -> Option<Reservation> {
     let range = settings.tid_ports;
     let bound = ports::bound_in(range);
     if !bound.is_empty() {
-        tracing::warn!(%range, ?bound, "some ports of kernel.tid_ports are in use; choose another range");
+        tracing::warn!(event = "kernel.ports_taken", %range, ports = ?bound, "some ports of kernel.tid_ports are in use; choose another range");
     }
     Reservation::take(range)
         .inspect_err(|error| {
-            tracing::warn!(%range, %error, "the ports of kernel.tid_ports could not be reserved");
+            tracing::warn!(event = "kernel.ports_unreserved", %range, %error, "the ports of kernel.tid_ports could not be reserved");
         })
         .ok()
 }

@@ -85,7 +85,7 @@ impl Follower {
                 padding: [0; 2],
             };
             if let Err(error) = interfaces.insert(ifindex, entry, 0) {
-                tracing::error!(interface = %name, %error, "the kernel could not be told of an interface");
+                tracing::error!(event = "kernel.interface_untold", interface = %name, %error, "the kernel could not be told of an interface");
             }
         }
         let Ok(addresses) = host::local_addresses() else {
@@ -101,7 +101,7 @@ impl Follower {
         }
         for new in addresses.difference(&self.known_locals) {
             if let Err(error) = locals.insert(new, 1, 0) {
-                tracing::error!(%error, "the kernel could not be told of an address of this host");
+                tracing::error!(event = "kernel.address_untold", %error, "the kernel could not be told of an address of this host");
             }
         }
         self.known_locals = addresses;

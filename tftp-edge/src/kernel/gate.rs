@@ -99,6 +99,7 @@ impl Gate {
             let before = self.overflow.fetch_add(failed, Ordering::Relaxed);
             if before == 0 {
                 tracing::warn!(
+                    event = "kernel.registered_full",
                     "the kernel's map of registered phones is full: the others are newcomers there"
                 );
             }
@@ -131,7 +132,7 @@ impl Guard for Gate {
         match map.set(0, new, 0) {
             Ok(()) => *value = new,
             Err(error) => {
-                tracing::error!(%error, "the kernel could not be told how many may register");
+                tracing::error!(event = "kernel.admission_untold", %error, "the kernel could not be told how many may register");
             }
         }
     }

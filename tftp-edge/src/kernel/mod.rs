@@ -12,6 +12,7 @@ mod budgets;
 pub mod directory;
 mod engine;
 mod error;
+mod fill;
 mod follower;
 mod gate;
 mod host;
@@ -31,9 +32,10 @@ mod worker;
 use std::sync::Arc;
 
 pub use error::Error;
+pub use fill::{BoundedMap, Fill};
 pub use gate::GateStatus;
 pub use settings::{Ladder, Settings};
-pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot};
+pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 
 use crate::access::Access;
 use crate::content::{Change, Listener};
@@ -47,7 +49,10 @@ pub struct Kernel(Inner);
 
 enum Inner {
     On(Arc<Engine>),
-    Off { problem: Option<String> },
+    Off {
+        problem: Option<String>,
+        wanted: Wanted,
+    },
 }
 
 impl Kernel {
@@ -69,21 +74,25 @@ impl Kernel {
             attach::remove_stale(interface);
         }
         if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
-            tracing::info!("no kernel path was asked for: kernel.interfaces names those for it");
-            return Self::off(None);
+            tracing::info!(
+                event = "kernel.not_asked",
+                "no kernel path was asked for: kernel.interfaces names those for it"
+            );
+            return Self::off(settings, None);
         }
         let silent = no_answers(tftp);
         if silent.is_some() && register.places().is_empty() {
-            return Self::off(silent.map(str::to_owned));
+            return Self::off(settings, silent.map(str::to_owned));
         }
         match Engine::start(settings, tftp, access, register, silent) {
             Ok(engine) => Self(Inner::On(engine)),
-            Err(error) => Self::off(Some(error.to_string())),
+            Err(error) => Self::off(settings, Some(error.to_string())),
         }
     }
 
-    fn off(problem: Option<String>) -> Self {
-        Self(Inner::Off { problem })
+    fn off(settings: &Settings, problem: Option<String>) -> Self {
+        let wanted = Wanted::new(settings);
+        Self(Inner::Off { problem, wanted })
     }
 
     /// Whether any interface has the program.
@@ -133,8 +142,9 @@ impl Kernel {
     pub fn snapshot(&self) -> Snapshot {
         match &self.0 {
             Inner::On(engine) => engine.snapshot(),
-            Inner::Off { problem } => Snapshot {
+            Inner::Off { problem, wanted } => Snapshot {
                 problem: problem.clone(),
+                wanted: *wanted,
                 ..Snapshot::default()
             },
         }

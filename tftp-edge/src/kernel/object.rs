@@ -1,6 +1,6 @@
 //! The program object: loading it, and its maps under their types.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use aya::maps::lpm_trie::Key;
@@ -19,6 +19,7 @@ use tftp_ebpf::abi::{
 use tftp_ebpf::name::NameKey;
 
 use super::error::Error;
+use super::fill::Walked;
 use super::settings::Settings;
 use super::slabs::Banks;
 use super::sys;
@@ -105,6 +106,8 @@ pub struct Counters {
     pub events_lost: PerCpuArray<MapData, u64>,
     /// Every map's descriptor, for what the kernel says of its memory.
     pub descriptors: Vec<RawFd>,
+    /// Maps whose entries are counted.
+    pub walked: Walked,
 }
 
 impl Object {
@@ -139,8 +142,10 @@ impl Object {
         } else {
             None
         };
-        let descriptors = ebpf.maps().filter_map(|(_, map)| descriptor(map)).collect();
+        let descriptors = ebpf.maps().filter_map(|(_, map)| descriptor(map));
+        let descriptors = descriptors.map(|map| map.as_raw_fd()).collect();
         let counters = Counters {
+            walked: Walked::open(&ebpf)?,
             blocks: take(&mut ebpf, "COUNTERS")?,
             latency: take(&mut ebpf, "LATENCY")?,
             events_lost: take(&mut ebpf, "EVENTS_LOST")?,
@@ -217,11 +222,11 @@ fn load_classifiers(ebpf: &mut Ebpf) -> Result<(), Error> {
 /// Diagnosis is no reason to do without the kernel path.
 fn open_log(ebpf: &mut Ebpf) -> Option<Logger> {
     EbpfLogger::init(ebpf)
-        .inspect_err(|error| tracing::warn!(%error, "the kernel program's log cannot be read"))
+        .inspect_err(|error| tracing::warn!(event = "kernel.log_unreadable", %error, "the kernel program's log cannot be read"))
         .ok()
 }
 
-fn descriptor(map: &aya::maps::Map) -> Option<RawFd> {
+pub(super) fn descriptor(map: &aya::maps::Map) -> Option<BorrowedFd<'_>> {
     use aya::maps::Map;
     let data = match map {
         Map::Array(data)
@@ -234,7 +239,7 @@ fn descriptor(map: &aya::maps::Map) -> Option<RawFd> {
         | Map::ArrayOfMaps(data) => data,
         _ => return None,
     };
-    Some(data.fd().as_fd().as_raw_fd())
+    Some(data.fd().as_fd())
 }
 
 pub fn program<'ebpf, P>(ebpf: &'ebpf mut Ebpf, name: &'static str) -> Result<&'ebpf mut P, Error>
@@ -304,13 +309,14 @@ impl KernelBanks {
 
 /// What the kernel says a map occupies.
 pub fn memory_of(descriptor: RawFd) -> u64 {
-    std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}"))
-        .ok()
-        .and_then(|info| {
-            info.lines()
-                .find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
-        })
-        .unwrap_or(0)
+    fact_of(descriptor, "memlock:").unwrap_or(0)
+}
+
+/// A number the kernel tells of a map, by what stands before it.
+pub(super) fn fact_of(descriptor: RawFd, what: &str) -> Option<u64> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    let mut lines = info.lines();
+    lines.find_map(|line| line.strip_prefix(what)?.trim().parse().ok())
 }
 
 impl Banks for KernelBanks {
@@ -351,7 +357,7 @@ impl Banks for KernelBanks {
         }
         // An empty bank that stays in the outer map costs memory, but is never read.
         if let Err(error) = sys::delete(self.outer_fd.as_fd(), &(self.banks.len() as u32)) {
-            tracing::warn!(%error, "an empty bank of slabs could not be given back");
+            tracing::warn!(event = "kernel.bank_kept", %error, "an empty bank of slabs could not be given back");
         }
     }
 

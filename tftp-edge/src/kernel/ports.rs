@@ -30,7 +30,7 @@ impl Drop for Reservation {
         let restored = fs::read_to_string(RESERVED)
             .and_then(|list| fs::write(RESERVED, without(&list, self.range)));
         if let Err(error) = restored {
-            tracing::warn!(range = %self.range, %error, file = RESERVED, "the ports stay reserved");
+            tracing::warn!(event = "kernel.ports_kept", range = %self.range, %error, file = RESERVED, "the ports stay reserved");
         }
     }
 }

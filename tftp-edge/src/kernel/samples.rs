@@ -28,11 +28,11 @@ pub fn read(ring: &mut RingBuf<MapData>, watchers: &Watchers) {
             continue;
         };
         tracing::trace!(
-            source = %sighting.source,
-            destination = %sighting.destination,
+            peer = %sighting.source,
+            address = %sighting.destination,
             class = sighting.class.as_str(),
             verdict = sighting.decision.as_str(),
-            name = %String::from_utf8_lossy(sighting.name),
+            device = %String::from_utf8_lossy(sighting.name),
             "registration seen"
         );
         for watcher in &*watchers {

@@ -52,7 +52,7 @@ impl Services {
             match map.insert(key, u32::from(service), 0) {
                 Ok(()) => drop(self.known.insert(key, service)),
                 Err(error) => {
-                    tracing::error!(%error, "the kernel could not be told of a place where phones register");
+                    tracing::error!(event = "kernel.service_untold", %error, "the kernel could not be told of a place where phones register");
                     return;
                 }
             }

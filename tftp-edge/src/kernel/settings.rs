@@ -21,6 +21,20 @@ pub enum Ladder {
     Off,
 }
 
+impl Ladder {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Xdp, Self::Tc, Self::Off];
+
+    /// As the configuration and the metrics have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Xdp => "xdp",
+            Self::Tc => "tc",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// The `[kernel]` section of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use tftp_ebpf::abi::registration::ClassCounts;
 use tftp_ebpf::classify::{Class, Decision};
 
+use super::fill::{BoundedMap, Fill};
 use super::gate::GateStatus;
+use super::settings::{Ladder, Settings};
 use crate::stats::{LOG2_BUCKETS, Tally};
 
 /// The best rung of the ladder that is in use.
@@ -40,9 +42,31 @@ pub struct InterfaceStatus {
     pub problem: Option<String>,
 }
 
+/// What the configuration asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    pub mode: Ladder,
+    /// On how many interfaces; none if the mode is off.
+    pub interfaces: u64,
+}
+
+impl Wanted {
+    pub fn new(settings: &Settings) -> Self {
+        let interfaces = match settings.mode {
+            Ladder::Off => 0,
+            Ladder::Auto | Ladder::Xdp | Ladder::Tc => settings.interfaces.len() as u64,
+        };
+        Self {
+            mode: settings.mode,
+            interfaces,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub interfaces: Vec<InterfaceStatus>,
+    pub wanted: Wanted,
     /// Why the kernel side is off altogether, if it is.
     pub problem: Option<String>,
     pub xdp: Tally,
@@ -61,6 +85,8 @@ pub struct Snapshot {
     pub slab_bytes_limit: u64,
     /// Bytes of all maps, as the kernel accounts them.
     pub map_bytes: u64,
+    /// How full maps are, by [`BoundedMap`].
+    pub fills: [Fill; BoundedMap::COUNT],
     pub transfers: u64,
     pub transfers_limit: u64,
     /// Files taken out to make room, and files that found none.

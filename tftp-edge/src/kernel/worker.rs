@@ -28,7 +28,7 @@ use super::services::Services;
 use super::sweeper::{Action, Sweeper};
 use super::sys;
 use crate::clock::monotonic_ns;
-use crate::stats::{self, StageCounter};
+use crate::stats::{self, Outcome, StageCounter};
 
 /// How often events are read: a full ring takes longer to fill at any rate we can answer.
 const TICK: Duration = Duration::from_millis(20);
@@ -101,7 +101,7 @@ impl Worker {
             let directory = directory.get_or_insert_with(|| self.directory.lock());
             directory.used(event.file_id);
             tracing::trace!(
-                name = directory.name_of(event.file_id).map_or("?", |name| name),
+                file = directory.name_of(event.file_id).map_or("?", |name| name),
                 reason = Reason::ALL
                     .get(usize::from(event.reason))
                     .map_or("?", |reason| reason.as_str()),
@@ -138,7 +138,7 @@ impl Worker {
         sweeper.finish();
         self.running.store(count, Ordering::Relaxed);
         if let Err(error) = walked {
-            tracing::error!(%error, "the kernel's transfers could not be read");
+            tracing::error!(event = "kernel.transfers_unreadable", %error, "the kernel's transfers could not be read");
             return;
         }
         for (key, transfer, action) in stalled {
@@ -149,7 +149,7 @@ impl Worker {
             self.act(&key, &transfer, action);
         }
         if let Err(error) = self.directory.lock().swept(&referred) {
-            tracing::error!(%error, "content that waits for room could not be published");
+            tracing::error!(event = "kernel.publish_failed", %error, "content that waits for room could not be published");
         }
     }
 
@@ -159,7 +159,7 @@ impl Worker {
             Action::Resend => self.resend(key, transfer),
             Action::GiveUp { unconfirmed } => {
                 if self.end(key, transfer, Reason::TimedOut) && !unconfirmed {
-                    self.stats.add(stage, StageCounter::Failed, 1);
+                    self.stats.ended(stage, Outcome::TimedOut);
                 }
             }
             Action::Supersede => {

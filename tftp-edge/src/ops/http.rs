@@ -120,7 +120,7 @@ async fn exposition(State(metrics): State<Arc<Metrics>>) -> Response {
 }
 
 fn internal(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "the metrics could not be written");
+    tracing::error!(event = "metrics.unwritten", %error, "the metrics could not be written");
     (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
 }
 

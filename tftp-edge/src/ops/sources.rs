@@ -9,10 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tftp_ebpf::verdict::Rung;
 
 use crate::alarms::Alarms;
-use crate::content::upstream;
+use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
 use crate::journal::{Board, Cause};
 use crate::kernel::{Mode, Snapshot};
+use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
 use crate::register::export::Export;
@@ -57,8 +58,8 @@ pub struct Content {
     pub evicted: u64,
     /// How long the last regeneration took, from the change to its last file.
     pub last_regeneration: Duration,
-    /// How many files it changed.
-    pub last_regeneration_files: u64,
+    /// All since the start.
+    pub regenerations: Regenerations,
     /// Threads behind the sockets that have ended by themselves.
     pub ended: Vec<&'static str>,
 }
@@ -96,6 +97,7 @@ pub struct Sources {
     /// What every phone did.
     pub board: Arc<Board>,
     pub alarms: Arc<Alarms>,
+    pub log: Log,
 }
 
 impl Default for Sources {
@@ -116,6 +118,7 @@ impl Default for Sources {
             orders: Arc::default(),
             board: Arc::default(),
             alarms: Arc::default(),
+            log: Log::default(),
         }
     }
 }
@@ -135,6 +138,7 @@ impl Sources {
             register: (self.register)(),
             stuck: self.board.stuck_by_cause(),
             alarms: Arc::clone(&self.alarms),
+            log: self.log.now(Instant::now()),
         }
     }
 }
@@ -155,6 +159,7 @@ pub struct Reading {
     /// Phones that do not get on.
     pub stuck: BTreeMap<Cause, u64>,
     pub alarms: Arc<Alarms>,
+    pub log: log::Now,
 }
 
 impl Reading {
@@ -239,6 +244,17 @@ fn sum(one: &Tally, other: &Tally) -> Tally {
         }),
         transfer_us_sum: std::array::from_fn(|at| {
             rows(&one.transfer_us_sum, &other.transfer_us_sum, at)
+        }),
+        outcomes: std::array::from_fn(|stage| {
+            std::array::from_fn(|at| rows(&one.outcomes[stage], &other.outcomes[stage], at))
+        }),
+        first_byte_us: std::array::from_fn(|stage| {
+            std::array::from_fn(|at| {
+                rows(&one.first_byte_us[stage], &other.first_byte_us[stage], at)
+            })
+        }),
+        first_byte_us_sum: std::array::from_fn(|at| {
+            rows(&one.first_byte_us_sum, &other.first_byte_us_sum, at)
         }),
     }
 }

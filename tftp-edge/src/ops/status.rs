@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
+use super::log;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
@@ -45,6 +46,9 @@ pub struct Status {
     /// None where phones do not register.
     pub register: Option<Register>,
     pub alarms: Vec<Alarm>,
+    /// None if it is as the configuration says.
+    #[serde(default)]
+    pub log: Option<log::Now>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -157,6 +161,7 @@ impl Status {
             stuck: reading.stuck.clone(),
             register: Register::new(reading),
             alarms: reading.alarms.list(),
+            log: Some(&reading.log).filter(|it| it.differs()).cloned(),
         }
     }
 
@@ -200,12 +205,13 @@ impl Served {
             let counts = Stage::ALL.iter().map(|&stage| tally.stage(stage, counter));
             counts.sum()
         };
+        let turned_away = tally.outcomes.iter().flatten();
         Self {
             path: path.as_str().to_owned(),
             requests: total(StageCounter::Requests),
             complete: total(StageCounter::Complete),
             not_found: total(StageCounter::NotFound),
-            failed: total(StageCounter::Failed),
+            failed: total(StageCounter::Aborted) + turned_away.sum::<u64>(),
             blocks: total(StageCounter::Blocks),
             bytes: total(StageCounter::Bytes),
             resent: total(StageCounter::Resent),
@@ -312,6 +318,10 @@ impl fmt::Display for Status {
         self.fmt_upstream(out)?;
         if let Some(register) = &self.register {
             register.fmt(out)?;
+        }
+
+        if let Some(log) = &self.log {
+            write!(out, "{log}")?;
         }
 
         if !self.alarms.is_empty() {

@@ -81,7 +81,7 @@ impl RenderArgs {
         let file_name = target.file_name();
         if is_beneath(root, &file_name) {
             tracing::warn!(
-                file = %root.join(&file_name).display(),
+                event = "render.shadowed", file = %root.join(&file_name).display(),
                 "this file is served instead of the generated one"
             );
         }
@@ -91,7 +91,7 @@ impl RenderArgs {
             return Ok(out.write_all(&laid_out)?);
         }
         if target.template(&templates, &self.site).is_none() {
-            tracing::warn!(file = %file_name, "no template fits it");
+            tracing::warn!(event = "render.no_template", file = %file_name, "no template fits it");
         }
         let ours = self.render(&target, &Templates::default(), &snapshot)?;
         let [ours, laid_out] =

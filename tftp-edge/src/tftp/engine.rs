@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -25,7 +25,7 @@ use super::transfer::{Sent, Sink, Step, Transfer};
 use crate::access::Access;
 use crate::content::Catalog;
 use crate::misses::Misses;
-use crate::stats::{Counters, StageCounter};
+use crate::stats::{Counters, Outcome, StageCounter};
 use crate::udp::{self, Client, Local, Outbox, SocketId};
 
 /// Bytes a datagram is read into: more than the 512 a request may have, so that a longer one is
@@ -100,6 +100,13 @@ pub(super) struct Session {
     pub armed: Instant,
 }
 
+/// A transfer whose first packet is in the outbox.
+pub(super) struct Begun {
+    pub stage: Stage,
+    /// The stamp of its request.
+    pub arrived: Duration,
+}
+
 pub struct Engine {
     pub(super) shared: Arc<Shared>,
     pub(super) sockets: TransferSockets,
@@ -109,6 +116,8 @@ pub struct Engine {
     timers: BinaryHeap<Reverse<(Instant, Client)>>,
     ended: Ended,
     pub(super) parking: Parking,
+    /// What was begun since [`Self::sent_out`].
+    pub(super) begun: Vec<Begun>,
     pub(super) outbox: Outbox,
     pub(super) rng: StdRng,
     pub(super) names: RandomState,
@@ -123,6 +132,7 @@ impl Engine {
             timers: BinaryHeap::new(),
             ended: Ended::default(),
             parking: Parking::new(ready),
+            begun: Vec::new(),
             outbox: Outbox::default(),
             rng: rand::make_rng(),
             names: RandomState::new(),
@@ -131,6 +141,20 @@ impl Engine {
 
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
+    }
+
+    /// What was in the outbox has gone out, at this time of the clock that stamps datagrams.
+    pub fn sent_out(&mut self, now: impl FnOnce() -> Duration) {
+        if self.begun.is_empty() {
+            return;
+        }
+        let now = now();
+        for Begun { stage, arrived } in self.begun.drain(..) {
+            // That clock may have been set back meanwhile.
+            if let Some(after) = now.checked_sub(arrived) {
+                self.shared.counters.first_byte(stage, after);
+            }
+        }
     }
 
     /// Whether any transfer runs over this socket.
@@ -298,10 +322,11 @@ impl Engine {
             }
             Reason::Probe | Reason::Superseded => {}
             _ if unconfirmed => {}
-            _ => self.shared.counters.add(stage, StageCounter::Failed, 1),
+            Reason::TimedOut => self.shared.counters.ended(stage, Outcome::TimedOut),
+            _ => self.shared.counters.add(stage, StageCounter::Aborted, 1),
         }
         tracing::debug!(
-            client = %std::net::SocketAddr::from(client),
+            peer = %std::net::SocketAddr::from(client),
             file = %transfer.version().name,
             reason = reason.as_str(),
             unconfirmed,

@@ -52,6 +52,8 @@ pub(super) struct Parked {
     pub(super) to: Local,
     packet: Box<[u8]>,
     since: Instant,
+    /// When it reached the host, since the epoch.
+    pub(super) stamp: Option<Duration>,
     /// The source has given the token of the first packet.
     pub(super) paid: bool,
 }
@@ -113,6 +115,7 @@ impl Parking {
             to: datagram.to,
             packet: packet.into(),
             since: now,
+            stamp: datagram.stamp,
             paid,
         };
         self.requests.insert(datagram.from, parked);

@@ -1,6 +1,6 @@
 //! The request port: who is answered, and with what.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -10,11 +10,11 @@ use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 use tftp_ebpf::wire::tftp::{ErrorCode, Granted, Limits, MIN_BLKSIZE, Mode, PORT, Request, opcode};
 
-use super::engine::{Datagram, Engine, PathMtu, Session, Wish};
+use super::engine::{Begun, Datagram, Engine, PathMtu, Session, Wish};
 use super::transfer::{Repeated, Transfer};
 use crate::content::{Lookup, Query, Version};
 use crate::misses::Miss;
-use crate::stats::StageCounter;
+use crate::stats::{Outcome, StageCounter};
 use crate::udp::{Client, SocketId};
 
 /// RFC 2347: a request has 512 octets at most.
@@ -90,7 +90,7 @@ impl Engine {
                 broadcast: false,
                 packet: &packet,
                 len,
-                stamp: None,
+                stamp: parked.stamp,
             };
             let turn = Turn::Later { paid: parked.paid };
             self.on_read_request(parked.socket, &datagram, now, mtu, turn);
@@ -143,10 +143,17 @@ impl Engine {
         let client = datagram.from.ip;
         let forwarded = catalog.forwarders().tftp(client, options);
         let query = Query::new(raw, client).forwarded(forwarded);
-        match catalog.lookup(query) {
+        let found = catalog.lookup(query);
+        tracing::debug!(
+            peer = %SocketAddr::from(datagram.from),
+            file = %raw.escape_ascii(),
+            outcome = found.as_str(),
+            "asked over TFTP"
+        );
+        match found {
             Lookup::Found(version) => {
                 let clamp = self.clamp(datagram.from, &request, mtu);
-                self.start(socket, datagram.from, wish, version, clamp, now, turn);
+                self.start(socket, datagram, wish, version, clamp, now, turn);
             }
             Lookup::Absent => {
                 self.answer_miss(socket, datagram, raw, ErrorCode::FileNotFound, now);
@@ -170,7 +177,7 @@ impl Engine {
     ) {
         if turn.is_paid() {
             // There is no room for it, or nobody upstream answers: the client asks again.
-            return self.count(Reason::Shed);
+            return self.shed(stage_of(query.name));
         }
         if self.parking.holds(datagram, now) {
             return self.count(Reason::LateRequest);
@@ -179,7 +186,7 @@ impl Engine {
             return self.count(Reason::FirstBudget);
         }
         match self.parking.park(socket, datagram, now, true) {
-            None => self.count(Reason::Shed),
+            None => self.shed(stage_of(query.name)),
             Some(false) => self.count(Reason::LateRequest),
             Some(true) => {
                 let (ready, client) = (self.parking.ready.clone(), datagram.from);
@@ -245,15 +252,16 @@ impl Engine {
     fn start(
         &mut self,
         socket: SocketId,
-        client: Client,
+        datagram: &Datagram<'_>,
         wish: Wish,
         version: std::sync::Arc<Version>,
         blksize: u16,
         now: Instant,
         turn: Turn,
     ) {
+        let client = datagram.from;
         if !self.admit(client.ip, now) {
-            return self.count(Reason::Shed);
+            return self.shed(version.stage);
         }
         if !turn.is_paid() && !self.shared.sources.take_first(client.ip, now) {
             self.shared.leave(client.ip);
@@ -288,6 +296,8 @@ impl Engine {
         });
         self.shared.counters.add(stage, StageCounter::Requests, 1);
         self.count_sent(stage, sent);
+        let begun = datagram.stamp.map(|arrived| Begun { stage, arrived });
+        self.begun.extend(begun);
         let session = Session {
             armed: transfer.deadline(),
             transfer,
@@ -297,6 +307,14 @@ impl Engine {
         };
         self.sessions.insert(client, session);
         self.arm(client);
+    }
+
+    /// Silence, so that the client asks again.
+    fn shed(&self, stage: Stage) {
+        let counters = &self.shared.counters;
+        counters.add(stage, StageCounter::Requests, 1);
+        counters.ended(stage, Outcome::Shed);
+        self.count(Reason::Shed);
     }
 
     /// Takes a place among the transfers, and among those of its source. The last quarter is kept
@@ -350,8 +368,7 @@ impl Engine {
                 return self.count(reason);
             }
         }
-        let mut buffer = [0; NAME_MAX];
-        let stage = Stage::of_name(name::normalise(raw, &mut buffer).unwrap_or(raw));
+        let stage = stage_of(raw);
         let socket = self.answering_socket(socket, datagram.from.ip);
         self.send_error(socket, datagram, code);
         let counters = &self.shared.counters;
@@ -387,6 +404,11 @@ impl Engine {
             sockets[self.rng.random_range(..sockets.len())]
         }
     }
+}
+
+fn stage_of(raw: &[u8]) -> Stage {
+    let mut buffer = [0; NAME_MAX];
+    Stage::of_name(name::normalise(raw, &mut buffer).unwrap_or(raw))
 }
 
 /// The name as it was written, the rest, and the rest's options as they were written; `None` for

@@ -162,7 +162,7 @@ impl Server {
                 self.listening.lock().clone_from(&listen);
                 listen.extend(sockets.pending());
                 for address in sockets.pending() {
-                    tracing::warn!(%address, "the address does not exist yet and is waited for");
+                    tracing::warn!(event = "listen.address_awaited", service = "tftp", %address, "the address does not exist yet and is waited for");
                 }
             }
             all.push(sockets);
@@ -216,7 +216,7 @@ impl Drop for Server {
             if let Some(thread) = worker.thread.take()
                 && thread.join().is_err()
             {
-                tracing::error!("a TFTP worker had panicked");
+                tracing::error!(event = "tftp.worker_panicked", "a TFTP worker had panicked");
             }
         }
     }

@@ -23,6 +23,14 @@ impl From<&Settings> for Options {
     }
 }
 
+/// Those of a socket for requests: how long one waited is told.
+pub fn for_requests(settings: &Settings) -> Options {
+    Options {
+        stamps: true,
+        ..settings.into()
+    }
+}
+
 /// Whether nobody holds the port yet. `SO_REUSEPORT` would let a second daemon of the same user
 /// take half of the requests without a word.
 pub fn check_free(address: SocketAddr, options: Options) -> Result<(), StartError> {

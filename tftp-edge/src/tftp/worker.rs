@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use parking_lot::Mutex;
@@ -59,7 +59,7 @@ impl Sockets {
     pub fn open(settings: &Settings, listen: &[SocketAddr]) -> io::Result<Self> {
         let mut sockets = Self::default();
         for &address in listen {
-            match socket::listen(address, settings.into()) {
+            match socket::listen(address, socket::for_requests(settings)) {
                 Ok(socket) => sockets.push(socket, Role::Request),
                 Err(error) if socket::may_come_later(&error) => sockets.pending.push(address),
                 Err(error) => return Err(error),
@@ -188,7 +188,7 @@ impl Worker {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => continue,
                 Err(error) => {
-                    tracing::error!(%error, "a TFTP worker cannot wait for packets and ends");
+                    tracing::error!(event = "tftp.worker_ended", %error, "a TFTP worker cannot wait for packets and ends");
                     return;
                 }
             };
@@ -360,7 +360,7 @@ impl Worker {
     fn retry_pending(&mut self) {
         self.retry_at = Instant::now() + RETRY;
         for address in std::mem::take(&mut self.sockets.pending) {
-            let listening = socket::listen(address, (&self.shared.settings).into());
+            let listening = socket::listen(address, socket::for_requests(&self.shared.settings));
             let watched = listening.and_then(|socket| {
                 watch(&self.epoll, &socket, self.sockets.open.len())?;
                 Ok(socket)
@@ -372,7 +372,7 @@ impl Worker {
                     if !listening.contains(&address) {
                         listening.push(address);
                     }
-                    tracing::info!(%address, "the address has come up: TFTP requests are taken");
+                    tracing::info!(event = "listen.address_up", %address, "the address is there now");
                 }
                 Err(_) => self.sockets.pending.push(address),
             }
@@ -385,6 +385,11 @@ fn send_out(engine: &mut Engine, sender: &mut Sender, open: &[Open], counters: &
     let mut failed = 0;
     engine.outbox().drain(|socket, run, arena| {
         failed += sender.send(open[usize::from(socket.0)].socket.as_fd(), run, arena);
+    });
+    engine.sent_out(|| {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
     });
     for _ in 0..failed {
         counters.count(Reason::WriteFailed);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tftp_ebpf::stage::Stage;
 use tftp_edge::content::ByteSize;
 use tftp_edge::http::Refusal;
-use tftp_edge::stats::StageCounter;
+use tftp_edge::stats::{Outcome, StageCounter};
 
 use crate::site::{Site, content, networks};
 
@@ -197,7 +197,9 @@ fn a_file_there_is_no_room_for_sends_the_phone_to_tftp() {
     let answer = site.get("/big.sbn");
     assert_eq!((answer.status, answer.body.len()), (503, 0));
     site.wait_for_refusal(Refusal::NotReady, 1);
-    assert_eq!(site.stage(Stage::Firmware, StageCounter::Failed), 1);
+    let tally = &site.snapshot().traffic[0].tally;
+    assert_eq!(tally.stage(Stage::Firmware, StageCounter::Requests), 1);
+    assert_eq!(tally.outcome(Stage::Firmware, Outcome::Shed), 1);
 }
 
 #[test]
@@ -250,10 +252,16 @@ fn what_was_sent_is_counted_by_stage() {
     let count = |counter| site.stage(Stage::Config, counter);
     assert_eq!(count(StageCounter::Requests), 3);
     assert_eq!(count(StageCounter::NotFound), 1);
-    assert_eq!(count(StageCounter::Failed), 0);
+    assert_eq!(count(StageCounter::Aborted), 0);
     assert_eq!(count(StageCounter::Bytes), 100_000);
     let us: u64 = site.snapshot().traffic[0].tally.transfer_us[Stage::Config as usize]
         .iter()
         .sum();
     assert_eq!(us, 2, "a time for each that is complete");
+    let traffic = &site.snapshot().traffic[0];
+    let first: u64 = traffic.tally.first_byte_us[Stage::Config as usize]
+        .iter()
+        .sum();
+    assert_eq!(first, 1, "a HEAD has no first byte");
+    assert_eq!(traffic.in_progress, 0);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tftp_ebpf::stage::Stage;
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings};
 use tftp_edge::misses::Miss;
-use tftp_edge::stats::StageCounter;
+use tftp_edge::stats::{Outcome, StageCounter};
 
 use crate::site::{Choice, Site, content, networks};
 
@@ -116,10 +116,10 @@ fn a_client_that_takes_next_to_nothing_is_ended() {
     }
     assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
     site.wait_for_refusal(Refusal::SlowReader, 1);
-    site.wait_for("failed", 1, |snapshot| {
+    site.wait_for("timed out", 1, |snapshot| {
         snapshot.traffic[0]
             .tally
-            .stage(Stage::Firmware, StageCounter::Failed)
+            .outcome(Stage::Firmware, Outcome::TimedOut)
     });
     assert_eq!(site.stage(Stage::Firmware, StageCounter::Complete), 0);
 }

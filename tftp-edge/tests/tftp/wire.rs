@@ -49,6 +49,8 @@ fn a_file_is_read_over_ipv4_and_ipv6() {
         tally.transfer_us[Stage::Other as usize].iter().sum::<u64>(),
         2
     );
+    let first_bytes = tally.first_byte_us[Stage::Other as usize];
+    assert_eq!(first_bytes.iter().sum::<u64>(), 2, "one for each request");
     assert_eq!(site.server.gauges().transfers, 0);
 }
 
@@ -362,7 +364,7 @@ fn a_size_probe_ends_at_once_and_is_no_failure() {
     phone.send(tid, b"\0\x05\0\x08\0");
     site.wait_for(Reason::Probe, 1);
     assert_eq!(site.server.gauges().transfers, 0);
-    assert_eq!(site.tally().stage(Stage::Other, StageCounter::Failed), 0);
+    assert_eq!(site.tally().stage(Stage::Other, StageCounter::Aborted), 0);
     phone.expect_silence();
     assert_eq!(phone.fetch(site.v4(), &request, 512, 1), content(5000));
 }
@@ -375,7 +377,7 @@ fn an_error_in_mid_transfer_ends_it() {
     phone.ask(tid, &ack(1));
     phone.send(tid, b"\0\x05\0\x03full\0");
     site.wait_for(Reason::ClientError, 1);
-    assert_eq!(site.tally().stage(Stage::Other, StageCounter::Failed), 1);
+    assert_eq!(site.tally().stage(Stage::Other, StageCounter::Aborted), 1);
     phone.expect_silence();
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Option<Toolchain>> {
     let toolchain = bpf::settle(workspace, compiler, linker, steps.next("BPF toolchain"))?;
     tools::lints(toolchain.as_ref(), steps.next("BPF lints"), &mut installed);
     tools::programs(steps.next("test tools"), &mut installed);
-    tools::promtool(workspace, steps.next("promtool"), &mut installed);
+    tools::prometheus(workspace, steps.next("Prometheus"), &mut installed);
     services::find(
         workspace,
         steps.next("DHCP servers, lldpd, Kamailio"),

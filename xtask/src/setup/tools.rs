@@ -1,4 +1,4 @@
-//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, promtool, clippy and rustfmt.
+//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, Prometheus, clippy and rustfmt.
 
 use std::fs;
 use std::process::Command;
@@ -55,30 +55,36 @@ pub(crate) fn programs(step: Step, installed: &mut bool) {
     }
 }
 
-/// promtool alone, out of Debian's `prometheus`: installing that would start a server.
-pub(crate) fn promtool(workspace: &Workspace, step: Step, installed: &mut bool) {
-    if let Some(found) = workspace.tool("promtool").or_else(|| on_path("promtool")) {
-        step.done(&format!("already there: {}", found.display()));
+/// Prometheus and promtool, out of Debian's package: installing that would start a server.
+pub(crate) fn prometheus(workspace: &Workspace, step: Step, installed: &mut bool) {
+    const PROGRAMS: [&str; 2] = ["prometheus", "promtool"];
+    let is_missing = |program: &&str| {
+        let found = workspace.tool(program).or_else(|| on_path(program));
+        found.is_none()
+    };
+    if !PROGRAMS.iter().any(is_missing) {
+        step.done(&format!("already there: {}", PROGRAMS.join(" ")));
         return;
     }
     if !apt::available() {
-        step.warn("missing; take it from https://prometheus.io/download");
+        step.warn("missing; take both from https://prometheus.io/download");
         return;
     }
     let unpacked = workspace.tools.join("prometheus");
     let result = apt::unpack(&["prometheus"], &unpacked, &step).and_then(|()| {
-        fs::copy(
-            unpacked.join("usr/bin/promtool"),
-            workspace.bin().join("promtool"),
-        )
-        .context("promtool is not where the package used to have it")
+        for program in PROGRAMS {
+            let packed = unpacked.join("usr/bin").join(program);
+            fs::copy(packed, workspace.bin().join(program))
+                .with_context(|| format!("{program} is not where the package used to have it"))?;
+        }
+        Ok(())
     });
-    // The rest of the package, eighty megabytes, is of no use here.
+    // The rest of the package, its pages and libraries of scripts, is of no use here.
     let _ = fs::remove_dir_all(&unpacked);
     match result {
-        Ok(_) => {
+        Ok(()) => {
             *installed = true;
-            step.done("unpacked from Debian's prometheus package");
+            step.done("unpacked from Debian's package");
         }
         Err(error) => step.warn(&format!("{error:#}")),
     }

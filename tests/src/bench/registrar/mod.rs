@@ -5,7 +5,7 @@ mod arm;
 mod edge;
 mod kamailio;
 mod play;
-mod population;
+pub(super) mod population;
 mod report;
 mod sccp;
 mod sip;

@@ -179,7 +179,7 @@ fn each_reason_is_counted_for_its_stage() {
             (StageCounter::Complete, is(&[Reason::Complete])),
             (StageCounter::NotFound, is(&[Reason::Absent])),
             (StageCounter::Resent, is(&[Reason::Repeat])),
-            (StageCounter::Failed, is(&[Reason::ClientError])),
+            (StageCounter::Aborted, is(&[Reason::ClientError])),
         ];
         for (counter, expected) in counted {
             assert_eq!(count(counter), expected, "{}: {counter:?}", case.name);

@@ -34,7 +34,12 @@ impl Curator {
         names.iter().for_each(|name| self.publish(name));
         for remark in &self.media.remarks {
             if !before.remarks.contains(remark) {
-                tracing::warn!(file = remark.file, "{}", remark.problem);
+                tracing::warn!(
+                    event = "content.media_remark",
+                    file = remark.file,
+                    problem = remark.problem,
+                    "phones may not take it"
+                );
             }
         }
     }

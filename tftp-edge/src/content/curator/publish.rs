@@ -219,6 +219,7 @@ impl Curator {
             sip_devices: self.generated.devices(Protocol::Sip),
             sccp_devices: self.generated.devices(Protocol::Sccp),
             last_regeneration: self.last_regeneration,
+            regenerations: self.regenerations,
             proxied: self.upstream.files(),
             proxied_bytes: self.upstream.bytes(),
             missed: self.upstream.missed(),

@@ -148,7 +148,7 @@ impl Upstream {
             }
         };
         let servers: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
-        tracing::info!(?servers, "upstream");
+        tracing::info!(event = "upstream.configured", ?servers, "upstream");
         Ok(Some(Self {
             shared,
             names: Names::new(settings),
@@ -298,7 +298,7 @@ async fn ask_all(shared: Arc<Shared>, spelling: Arc<[u8]>) -> Answer {
             .unwrap_or(Err(Failure::Timeout));
         tracing::debug!(
             server = %health.server,
-            name = %spelling.escape_ascii(),
+            file = %spelling.escape_ascii(),
             outcome = outcome.as_ref().map_or_else(|failure| failure.as_str(), |_| "found"),
             took_ms = began.elapsed().as_millis() as u64,
             "asked upstream"

@@ -215,6 +215,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     fn warn_full(&mut self, what: &str, setting: &str) {
         if !std::mem::replace(&mut self.warned_full, true) {
             tracing::warn!(
+                event = "kernel.no_room",
                 what,
                 setting,
                 "no room left in the kernel: what does not fit is served by the daemon"
@@ -289,7 +290,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
         self.slabs.allocate(len).unwrap_or_else(|error| {
             if !std::mem::replace(&mut self.warned_memory, true) {
                 tracing::warn!(
-                    %error,
+                    event = "kernel.no_memory", %error,
                     "the kernel has no memory for more content: what does not fit is served by \
                      the daemon until there is some; lower kernel.memory_limit or free memory"
                 );
@@ -313,7 +314,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
         if !self.slabs.holds(extent, &version.bytes) {
             self.slabs.release(extent);
             self.is_doubtful = true;
-            tracing::error!(name = %text, "content read back from the kernel differs: left to the daemon");
+            tracing::error!(event = "kernel.content_differs", file = %text, "content read back from the kernel differs: left to the daemon");
             return Ok(Outcome::Unsound);
         }
         let entry = FileEntry {

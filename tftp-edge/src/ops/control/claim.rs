@@ -90,7 +90,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(socket = %self.path.display(), %error, "cannot remove the control socket");
+            tracing::warn!(event = "control.socket_kept", file = %self.path.display(), %error, "cannot remove the control socket");
         }
     }
 }

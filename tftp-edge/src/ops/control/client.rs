@@ -9,6 +9,7 @@ use super::{Request, Response};
 use crate::inventory::DeviceName;
 use crate::journal::{self, Overview, Page, PhoneView};
 use crate::ops::exit::Exit;
+use crate::ops::log;
 use crate::ops::status::Status;
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Event, Filter, HEARTBEAT, Row};
@@ -123,6 +124,25 @@ pub fn order(socket: &Path, command: Command) -> Result<Ordered, ClientError> {
 pub fn orders(socket: &Path, ticket: Option<u64>) -> Result<Progress, ClientError> {
     match ask(socket, Request::Orders { ticket })? {
         Response::Orders(progress) => Ok(progress),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// Changes what the daemon behind `socket` logs, for a while or for good, and tells what that is.
+pub fn log(
+    socket: &Path,
+    change: Option<log::Change>,
+    lasting: Option<Duration>,
+) -> Result<log::Now, ClientError> {
+    let request = Request::Log {
+        change,
+        // A part of a second is a second.
+        for_seconds: lasting.map(|it| it.as_secs() + u64::from(it.subsec_nanos() > 0)),
+    };
+    match ask(socket, request)? {
+        Response::Log(now) => Ok(*now),
         _ => Err(ClientError::Other {
             socket: socket.to_owned(),
         }),

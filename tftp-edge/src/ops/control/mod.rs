@@ -12,6 +12,8 @@
 //! {"request":"order","order":"reset","phones":{"names":["SEP001122334455"]}}
 //!                                                           {"ordered":{…}}
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
+//! {"request":"log","change":{"level":"debug"},"for_seconds":600}
+//!                                                           {"log":{…}}
 //! {"request":"overview"}                                    {"overview":{…}}
 //! {"request":"phones","filter":{"site":"berlin","stuck":true}}   {"phones":{"total":2,"rows":[…]}}
 //! {"request":"phone","device":"SEP001122334455"}            {"phone":{…}}, or {"phone":null}
@@ -30,7 +32,7 @@ use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -41,8 +43,10 @@ use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
 pub use self::client::{
-    ClientError, follow, knocking, order, orders, overview, phone, phones, registrations, status,
+    ClientError, follow, knocking, log, order, orders, overview, phone, phones, registrations,
+    status,
 };
+use super::log;
 use super::sources::Sources;
 use super::status::Status;
 use crate::inventory::DeviceName;
@@ -117,6 +121,14 @@ pub enum Request {
         #[serde(default)]
         ticket: Option<u64>,
     },
+    /// What is logged now, after the change if there is one.
+    Log {
+        #[serde(default)]
+        change: Option<log::Change>,
+        /// The change ends after so long.
+        #[serde(default)]
+        for_seconds: Option<u64>,
+    },
     /// All phones together, by stage.
     Overview,
     /// How far phones are.
@@ -144,6 +156,7 @@ pub enum Response {
     },
     Ordered(Ordered),
     Orders(Progress),
+    Log(Box<log::Now>),
     Overview(Box<Overview>),
     Phones(Page),
     /// None: neither the inventory nor the journal has it.
@@ -194,7 +207,7 @@ async fn accept(listener: UnixListener, sources: Arc<Sources>) {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "control socket: cannot accept");
+                tracing::warn!(event = "control.accept_failed", %error, "control socket: cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -247,6 +260,10 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
             Response::Ordered(sources.orders.command(&command, SystemTime::now()))
         }
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
+        Request::Log {
+            change,
+            for_seconds,
+        } => logged(&sources.log, change, for_seconds),
         Request::Overview => Response::Overview(Box::new((*sources.board.overview()).clone())),
         Request::Phones { filter } => Response::Phones(sources.board.phones(&filter)),
         Request::Phone { device } => Response::Phone(sources.board.phone(&device).map(Box::new)),
@@ -258,6 +275,17 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
         Ok(response) => response,
         Err(error) => Response::Error(format!("the request failed: {error}")),
     }
+}
+
+fn logged(log: &log::Log, change: Option<log::Change>, for_seconds: Option<u64>) -> Response {
+    let now = Instant::now();
+    if let Some(change) = change {
+        let lasting = for_seconds.map(Duration::from_secs);
+        if let Err(error) = log.change(change, lasting, now) {
+            return Response::Error(error.to_string());
+        }
+    }
+    Response::Log(Box::new(log.now(now)))
 }
 
 #[cfg(test)]

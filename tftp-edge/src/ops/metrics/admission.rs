@@ -22,7 +22,7 @@ const AGE: Bounds = Bounds {
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let mut families = admission(reading);
     families.extend(storms(reading));
-    families.extend(bans(reading));
+    families.extend(blocks(reading));
     families.push(newcomers(reading));
     families.extend(front(reading));
     families
@@ -117,32 +117,41 @@ fn storms(reading: &Reading) -> Vec<Family> {
     ]
 }
 
-fn bans(reading: &Reading) -> Vec<Family> {
+/// The kernel program shuts nobody out by itself: it lets each source have so much, which is told by
+/// the reasons of `tftp_packets_total`. So there is one layer.
+fn blocks(reading: &Reading) -> Vec<Family> {
     let bans = &reading.register.bans;
-    let mut total = Family::counter("registration_bans_total", "Sources that were shut out.");
+    let layer = ("layer", "user");
+    let mut blocks = Family::gauge(
+        "blocks",
+        "Sources that are shut out from registration, by what they did.",
+    );
+    let mut spared = Family::gauge(
+        "blocks_spared",
+        "Sources that would be shut out if phones of a site were not there.",
+    );
+    let mut added = Family::counter("blocks_added_total", "Sources that were shut out.");
     for offence in Offence::ALL {
-        let count = bans.bans[offence as usize];
-        total.add(&[("reason", offence.as_str())], count as f64);
+        let labels = [layer, ("reason", offence.as_str())];
+        let count = |is_spared| {
+            let banned = bans.banned.iter().filter(|it| it.offence == offence);
+            banned.filter(|it| it.is_spared == is_spared).count() as f64
+        };
+        blocks.add(&labels, count(false));
+        spared.add(&labels, count(true));
+        added.add(&labels, bans.bans[offence as usize] as f64);
     }
-    let count = |is_spared| {
-        let bans = bans.banned.iter();
-        bans.filter(|it| it.is_spared == is_spared).count() as f64
-    };
     vec![
-        Family::gauge("registration_bans", "Sources that are shut out.").with(&[], count(false)),
-        Family::gauge("registration_bans_limit", "Most sources that can be.")
-            .with(&[], bans.limit as f64),
-        Family::gauge(
-            "registration_bans_spared",
-            "Sources that would be shut out if phones of a site were not there.",
-        )
-        .with(&[], count(true)),
-        total,
+        blocks,
+        Family::gauge("blocks_limit", "Most sources that can be shut out.")
+            .with(&[layer], bans.limit as f64),
+        spared,
+        added,
         Family::counter(
-            "registration_bans_overflowed_total",
+            "blocks_overflowed_total",
             "Sources that were not shut out since too many are.",
         )
-        .with(&[], bans.overflowed as f64),
+        .with(&[layer], bans.overflowed as f64),
         Family::counter(
             "registration_unproved_offences_total",
             "Offences that counted for nothing, since the address may be forged.",

@@ -45,19 +45,9 @@ pub(super) fn families(reading: &Reading) -> Vec<Family> {
             "Packets of newcomers that it lets in at once; 0 while it lets in all.",
             burst,
         ),
-        gauge(
-            "registration_kernel_sources",
-            "Addresses that phones are registered from, and that the kernel program lets pass.",
-            gate.sources as f64,
-        ),
-        gauge(
-            "registration_kernel_sources_limit",
-            "Most addresses that the kernel program can be told of.",
-            gate.sources_limit as f64,
-        ),
         Family::counter(
             "registration_kernel_sources_refused_total",
-            "Addresses that were too many to be told.",
+            "Addresses of registered phones that were too many for the kernel program to be told of.",
         )
         .with(&[], gate.overflow as f64),
         Family::counter(

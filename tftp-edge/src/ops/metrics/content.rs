@@ -1,10 +1,20 @@
 //! What is served, and what is fetched from other servers for it.
 
-use super::family::Family;
+use tftp_ebpf::stage::Stage;
+
+use super::family::{Bounds, Family};
+use crate::content::{Cause, Regenerations};
 use crate::ops::sources::Reading;
+
+/// Regenerations: 256 µs to 67 s.
+const RENDER: Bounds = Bounds {
+    exponents: 8..=26,
+    units_per_second: 1e6,
+};
 
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let mut families = content(reading);
+    families.extend(regenerations(&reading.content.regenerations));
     families.extend(upstream(reading));
     families
 }
@@ -51,11 +61,6 @@ fn content(reading: &Reading) -> Vec<Family> {
             "Time the last regeneration took.",
             content.last_regeneration.as_secs_f64(),
         ),
-        gauge(
-            "regeneration_last_files",
-            "Files the last regeneration changed.",
-            content.last_regeneration_files as f64,
-        ),
         Family::gauge("inventory_devices", "Devices in the inventory.")
             .with(&[("protocol", "sip")], reading.devices.sip as f64)
             .with(&[("protocol", "sccp")], reading.devices.sccp as f64),
@@ -75,6 +80,37 @@ fn content(reading: &Reading) -> Vec<Family> {
             reading.devices.windows_open.unwrap_or(0) as f64,
         ),
     ]
+}
+
+fn regenerations(all: &Regenerations) -> Vec<Family> {
+    let mut runs = Family::counter(
+        "regenerations_total",
+        "Times that files were generated anew, by what was seen to have changed.",
+    );
+    for cause in Cause::ALL {
+        let count = all.runs[cause as usize];
+        runs.add(&[("cause", cause.as_str())], count as f64);
+    }
+    let mut files = Family::counter(
+        "regenerated_files_total",
+        "Names whose generated content became another one.",
+    );
+    let mut last = Family::gauge(
+        "regeneration_last_files",
+        "Names whose content the last regeneration made another one.",
+    );
+    for stage in Stage::ALL {
+        let class = [("class", stage.as_str())];
+        files.add(&class, all.files[stage as usize] as f64);
+        last.add(&class, all.last_files[stage as usize] as f64);
+    }
+    let mut took = Family::histogram(
+        "render_duration_seconds",
+        "Time of a regeneration, from hearing of a change to the last part of the daemon having \
+         taken over all files.",
+    );
+    took.add_log2(&[], &RENDER, &all.took_us, Some(all.took_us_sum));
+    vec![runs, files, last, took]
 }
 
 /// Nothing without upstream servers. Their addresses come from the configuration: three at most.

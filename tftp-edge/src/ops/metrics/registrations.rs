@@ -1,14 +1,14 @@
-//! Who is registered: the table, its file, and orders to phones. Who may come in is told in
-//! `admission`, and what each protocol has taken in, in a file of its name.
+//! Who is registered: the table, and orders to phones. Who may come in is told in
+//! `admission`, what is kept of it in `store`, and what each protocol has taken in, in a
+//! file of its name.
 
 use super::family::Family;
 use crate::inventory::Protocol;
 use crate::ops::sources::Reading;
-use crate::register::{Departure, Event, Order, Refusal};
+use crate::register::{Departure, Event, Mode, Order, Refusal};
 
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let mut families = table(reading);
-    families.extend(store(reading));
     families.extend(orders(reading));
     families
 }
@@ -18,7 +18,8 @@ fn table(reading: &Reading) -> Vec<Family> {
     let mut registered = Family::gauge("registrations", "Phones that are registered.");
     let mut expected = Family::gauge(
         "registrations_expected",
-        "Devices of the inventory: the phones that ought to be registered.",
+        "Devices of the inventory: the phones that ought to be registered. None unless phones register \
+         here.",
     );
     let mut events = Family::counter(
         "registration_events_total",
@@ -35,9 +36,10 @@ fn table(reading: &Reading) -> Vec<Family> {
     );
     for protocol in Protocol::ALL {
         let label = ("protocol", protocol.as_str());
-        let devices = match protocol {
-            Protocol::Sip => reading.devices.sip,
-            Protocol::Sccp => reading.devices.sccp,
+        let devices = match (reading.register.mode, protocol) {
+            (Mode::Off | Mode::Front, _) => 0,
+            (Mode::Registrar, Protocol::Sip) => reading.devices.sip,
+            (Mode::Registrar, Protocol::Sccp) => reading.devices.sccp,
         };
         registered.add(&[label], table.registered(protocol) as f64);
         expected.add(&[label], devices as f64);
@@ -83,37 +85,6 @@ fn table(reading: &Reading) -> Vec<Family> {
         .with(&[], table.refused as f64),
         events,
         departures,
-    ]
-}
-
-fn store(reading: &Reading) -> Vec<Family> {
-    let store = &reading.register.store;
-    let label = ("store", "registrations");
-    let operations = Family::counter(
-        "store_operations_total",
-        "Transactions of a store, and attempts to use it that failed.",
-    )
-    .with(&[label, ("result", "ok")], store.flushes as f64)
-    .with(&[label, ("result", "failed")], store.failures as f64);
-    let rows = Family::counter("store_rows_total", "Rows written to a store.");
-    let pending = Family::gauge(
-        "store_pending_writes",
-        "Entries that a store has an older state of, or none.",
-    );
-    let oldest = Family::gauge(
-        "store_oldest_pending_seconds",
-        "The longest that one of them can have waited.",
-    );
-    let dropped = Family::counter(
-        "store_dropped_total",
-        "Entries of a store left out at the start: they were over, or nobody wants them any more.",
-    );
-    vec![
-        operations,
-        rows.with(&[label], store.rows as f64),
-        pending.with(&[label], store.pending as f64),
-        oldest.with(&[label], store.oldest_pending.as_secs_f64()),
-        dropped.with(&[label], store.dropped as f64),
     ]
 }
 

@@ -7,7 +7,7 @@ use crate::register::sip::message::{Defect, Method};
 use crate::register::sip::{Bad, CLASSES, End, Event, Snapshot};
 
 /// Hundreds of a status code, in their order.
-const CLASS: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
+const CODES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
 
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let sip = &reading.register.sip;
@@ -49,9 +49,9 @@ fn messages(sip: &Snapshot) -> Vec<Family> {
     );
     for method in Method::ALL {
         let of = ("method", method.as_str());
-        for (at, class) in CLASS.into_iter().enumerate() {
+        for (at, code) in CODES.into_iter().enumerate() {
             let count = traffic.responses[method as usize][at];
-            responses.add(&[("class", class), of], count as f64);
+            responses.add(&[("code", code), of], count as f64);
         }
         sent.add(&[of], traffic.sent[method as usize] as f64);
     }
@@ -59,8 +59,8 @@ fn messages(sip: &Snapshot) -> Vec<Family> {
         "sip_received_responses_total",
         "Answers of phones to requests of SIP, by the hundreds of their status.",
     );
-    for (at, class) in CLASS.into_iter().enumerate() {
-        answers.add(&[("class", class)], traffic.answers[at] as f64);
+    for (at, code) in CODES.into_iter().enumerate() {
+        answers.add(&[("code", code)], traffic.answers[at] as f64);
     }
     let counter = |name, help, value: u64| Family::counter(name, help).with(&[], value as f64);
     vec![

@@ -22,7 +22,7 @@ pub(super) fn read(folder: &Path) -> BTreeMap<String, Result<String, String>> {
     let mut folders = vec![(root.clone(), 0)];
     while let Some((path, depth)) = folders.pop() {
         let Ok(entries) = fs::read_dir(&path) else {
-            tracing::warn!(folder = %path.display(), "a folder of templates cannot be read");
+            tracing::warn!(event = "templates.unreadable", folder = %path.display(), "a folder of templates cannot be read");
             continue;
         };
         for path in entries.flatten().map(|entry| entry.path()) {

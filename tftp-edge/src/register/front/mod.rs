@@ -128,7 +128,7 @@ impl Front {
         if let Some(state) = watch.look(sight, now) {
             let served = capacity.drained(now);
             tracing::warn!(
-                %state,
+                event = "front.storm", %state,
                 unanswered = unanswered.round(),
                 arrivals_per_second = sight.arrivals.round(),
                 served_per_second = served.round(),

@@ -50,8 +50,8 @@ impl Intake {
             Ok(results) => results,
             Err(error) => {
                 tracing::error!(
-                    %error,
-                    phones = batch.len(),
+                    event = "newcomer.inventory_unwritable", %error,
+                    devices = batch.len(),
                     "unknown phones cannot be taken in: the inventory cannot be written"
                 );
                 let refused = Offer::Refused(Refusal::AutoRegistration);
@@ -69,7 +69,7 @@ impl Intake {
                     state.counts.taken_in += 1;
                     let (site, number) = (taken.site, taken.lines.into_iter().next());
                     let number = number.map(|line| line.number).unwrap_or_default();
-                    tracing::info!(%device, site, number, model = adoption.model, "taken in");
+                    tracing::info!(event = "newcomer.taken_in", %device, site, number, model = adoption.model, "taken in");
                 }
                 // Somebody else was faster.
                 Err(AdoptError::Known(_)) => {}
@@ -82,7 +82,7 @@ impl Intake {
                     }
                     let refused = Offer::Refused(Refusal::AutoRegistration);
                     state.answers.put(device, refused, now);
-                    tracing::warn!(%device, %error, "an unknown phone is not taken in");
+                    tracing::warn!(event = "newcomer.refused", %device, %error, "an unknown phone is not taken in");
                 }
             }
         }

@@ -159,7 +159,7 @@ impl Running {
             state.answers.put(device, offer, now);
             state.counts.unfit += 1;
             let type_id = newcomer.type_id;
-            tracing::warn!(%device, ?type_id, site, "an unknown phone of an unknown model");
+            tracing::warn!(event = "newcomer.unknown_model", %device, ?type_id, site, "an unknown phone of an unknown model");
             return offer;
         };
         let adoption = Adoption {

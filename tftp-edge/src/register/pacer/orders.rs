@@ -258,7 +258,7 @@ impl Orders {
                     state.queue.ended(&waiting);
                 }
                 Done::Failed(why) => {
-                    tracing::debug!(%device, order = waiting.order.as_str(), %why, "not told");
+                    tracing::debug!(%device, order = waiting.order.as_str(), reason = %why, "not told");
                     state.seen.failed += 1;
                     state.queue.ended(&waiting);
                 }

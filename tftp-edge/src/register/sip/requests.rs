@@ -44,6 +44,11 @@ impl Core {
         exchange: &Exchange<'_, '_>,
         out: &mut Vec<Outgoing>,
     ) -> Received {
+        tracing::trace!(
+            peer = %exchange.incoming.source,
+            request = exchange.request.method.as_str(),
+            "over SIP"
+        );
         let answer = match exchange.request.method {
             Method::Register => self.checked(exchange, |it| {
                 if self.registrar.trying {
@@ -167,7 +172,7 @@ impl Core {
                 reason,
             } = &alarm;
             let source = exchange.incoming.source;
-            tracing::debug!(alarm = name, device, reason, %source, "a phone's alarm");
+            tracing::debug!(alarm = name, device, reason, peer = %source, "a phone's alarm");
         } else {
             self.tally.event(Event::Other);
         }

@@ -34,6 +34,7 @@ use parking_lot::Mutex;
 
 use self::writer::Writer;
 use super::Desk;
+use crate::stats::LOG2_BUCKETS;
 
 /// How often it is looked whether there is something to write.
 const TURN: Duration = Duration::from_millis(250);
@@ -52,9 +53,44 @@ pub struct Snapshot {
     pub failures: u64,
     /// It cannot be used at the moment: registrations are in memory only.
     pub is_failing: bool,
-    /// Registrations put back at the start, and those that were over or not wanted any more.
+    /// Registrations put back at the start, and those left out, by [`Dropped`].
     pub restored: u64,
-    pub dropped: u64,
+    pub dropped: [u64; Dropped::COUNT],
+    /// Microseconds that transactions took.
+    pub took_us: [u64; LOG2_BUCKETS],
+    pub took_us_sum: u64,
+}
+
+/// Why a registration that the file has is not put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// Its time was over before the daemon came back.
+    Expired,
+    /// The inventory does not have its device any more, or the table no room for it.
+    Unwanted,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl Dropped {
+    pub const COUNT: usize = 3;
+    pub const ALL: [Self; Self::COUNT] = [Self::Expired, Self::Unwanted, Self::Unreadable];
+
+    /// The metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Unwanted => "unwanted",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Snapshot {
+    /// For whatever reason.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
 }
 
 /// The thread that writes. Dropping it writes what is left.

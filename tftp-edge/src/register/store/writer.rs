@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::Snapshot;
 use super::database::{Database, DatabaseError, State};
+use super::{Dropped, Snapshot};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::register::{Registration, SHARDS, Table};
+use crate::stats::log2_bucket;
 
 /// The longest that a change waits for its transaction.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -55,22 +56,34 @@ impl Writer {
             Ok((stored, database)) => {
                 writer.database = Some(database);
                 writer.table.set_store(true);
-                let mut dropped = stored.unreadable as u64;
+                let mut dropped = [0; Dropped::COUNT];
+                dropped[Dropped::Unreadable as usize] = stored.unreadable as u64;
                 for registration in stored.registrations {
                     let device = registration.device;
                     let is_over = registration.expires <= now.1;
                     let is_kept =
                         !is_over && is_wanted(&registration) && writer.table.restore(registration);
                     if !is_kept {
-                        dropped += 1;
+                        let why = match is_over {
+                            true => Dropped::Expired,
+                            false => Dropped::Unwanted,
+                        };
+                        dropped[why as usize] += 1;
                         writer.table.soil(&device);
                     }
                 }
                 let restored = writer.table.len() as u64;
-                tracing::info!(restored, dropped, "registrations of the last run");
-                let mut seen = writer.seen.lock();
-                (seen.restored, seen.dropped) = (restored, dropped);
-                drop(seen);
+                let dropped = {
+                    let mut seen = writer.seen.lock();
+                    (seen.restored, seen.dropped) = (restored, dropped);
+                    seen.dropped()
+                };
+                tracing::info!(
+                    event = "registrations.restored",
+                    restored,
+                    dropped,
+                    "registrations of the last run"
+                );
                 if stored.unreadable > 0 {
                     writer.write_everything(now.0);
                 }
@@ -117,8 +130,9 @@ impl Writer {
             self.written = now;
             return;
         }
+        let began = Instant::now();
         match database.write(&states) {
-            Ok(()) => self.wrote(states.len() as u64, now),
+            Ok(()) => self.wrote(states.len() as u64, began.elapsed(), now),
             // What was taken is not in the file: the next one that can be used gets everything.
             Err(error) => self.fail(&error, now),
         }
@@ -142,9 +156,10 @@ impl Writer {
             return;
         };
         let pages = (0..).map_while(|at| self.table.page(at));
+        let began = Instant::now();
         match database.replace(pages) {
             Ok(rows) => {
-                self.wrote(rows, now);
+                self.wrote(rows, began.elapsed(), now);
                 let subject = self.path.display().to_string();
                 self.alarms.clear(AlarmKind::RegistrationStore, &subject);
             }
@@ -152,11 +167,14 @@ impl Writer {
         }
     }
 
-    fn wrote(&mut self, rows: u64, now: Instant) {
+    fn wrote(&mut self, rows: u64, took: Duration, now: Instant) {
         self.written = now;
         let mut seen = self.seen.lock();
         seen.flushes += 1;
         seen.rows += rows;
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        seen.took_us[log2_bucket(us)] += 1;
+        seen.took_us_sum = seen.took_us_sum.saturating_add(us);
     }
 
     /// Goes on in memory alone.

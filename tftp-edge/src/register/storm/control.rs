@@ -147,7 +147,7 @@ impl Storm {
             } = sight;
             let served = admission.capacity.drained(now);
             tracing::warn!(
-                %state,
+                event = "storm.changed", %state,
                 waiting,
                 arrivals_per_second = arrivals.round(),
                 served_per_second = served.round(),

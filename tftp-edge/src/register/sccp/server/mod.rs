@@ -95,7 +95,7 @@ impl Server {
         for &address in &settings.listen {
             server.open(address)?;
         }
-        tracing::info!(addresses = ?server.local_addrs(), "SCCP");
+        tracing::info!(event = "sccp.listening", addresses = ?server.local_addrs(), "SCCP");
         Ok(server)
     }
 
@@ -109,7 +109,7 @@ impl Server {
         let listener = match listener {
             Ok(listener) => runtime.spawn(shared.accept(listener)),
             Err(error) if may_come_later(&error) => {
-                tracing::warn!(%address, "the address does not exist yet and is waited for");
+                tracing::warn!(event = "listen.address_awaited", service = "sccp", %address, "the address does not exist yet and is waited for");
                 runtime.spawn(shared.wait_for(address))
             }
             Err(source) => {

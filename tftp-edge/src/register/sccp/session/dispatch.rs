@@ -34,6 +34,7 @@ impl Session {
             return Flow::Open;
         };
         counters.received(message);
+        tracing::trace!(peer = %self.peer, request = message.as_str(), "over SCCP");
         if let State::Registered(registered) = &mut self.state {
             registered.heard(turn);
         }
@@ -202,6 +203,7 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Flow {
         turn.registrar.counters.refused(refusal);
+        tracing::debug!(peer = %self.peer, reason = refusal.as_str(), "refused over SCCP");
         // Who waited too long does not wait for an answer any more.
         if refusal != Refusal::Stale {
             let text = gate::text(refusal, wait);

@@ -154,6 +154,12 @@ impl Session {
         }
         registrar.counters.registered(!was_registered);
         let is_refresh = before == Some(self.connection);
+        tracing::debug!(
+            device = %application.device,
+            peer = %self.peer,
+            load = application.load.as_deref(),
+            "registered over SCCP"
+        );
         let applicant = gate.applicant(application, is_refresh, now);
         registrar.desk.storm.served(&applicant, now.instant);
         self.token = None;
@@ -248,7 +254,9 @@ impl Session {
         else {
             return;
         };
-        remove(registrar, &registered.device, self.connection, why);
+        let (device, peer) = (&registered.device, self.peer);
+        tracing::debug!(%device, %peer, reason = why.as_str(), "left over SCCP");
+        remove(registrar, device, self.connection, why);
         registrar.counters.left(why);
     }
 }

@@ -66,7 +66,9 @@ impl Core {
                 let tried = tried(exchange, who, &credentials.username);
                 self.desk.bans.guessed(source, &tried, true, exchange.now);
                 if let Err(why) = known {
-                    tracing::debug!(device = ?who.name, why = why.as_str(), "refused over SIP");
+                    let (device, peer) = (who.name.as_ref(), exchange.incoming.source);
+                    let device = device.map(|it| it.as_str());
+                    tracing::debug!(device, %peer, reason = why.as_str(), "refused over SIP");
                 }
                 Err(No::Refused(Refusal::Authentication))
             }

@@ -88,7 +88,7 @@ impl Registrar {
         if is_due {
             *said = Some(now);
             tracing::warn!(
-                device = %known.device.name,
+                event = "sip.no_password", device = %known.device.name,
                 line = known.line().number,
                 "a line without a password cannot register over SIP: give it one with `tftp-edge \
                  inventory`, or set register.sip.digest.require to \"lines_with_secret\""

@@ -100,7 +100,8 @@ impl Core {
             Outcome::Stands { bindings, kind, .. } => {
                 if kind == Kind::New {
                     let alarm = reason.and_then(Reason::alarm);
-                    tracing::debug!(%device, line, alarm, "registered over SIP");
+                    let peer = exchange.incoming.source;
+                    tracing::debug!(%device, %peer, line, alarm, "registered over SIP");
                 }
                 self.tally.event(match kind {
                     Kind::New => Event::Registered,

@@ -153,7 +153,7 @@ impl Server {
                 listen = sockets.listening().collect();
                 listen.extend(sockets.pending());
                 for address in sockets.pending() {
-                    tracing::warn!(%address, "the address does not exist yet and is waited for");
+                    tracing::warn!(event = "listen.address_awaited", service = "sip", %address, "the address does not exist yet and is waited for");
                 }
             }
             self.spawn_worker(number, sockets)?;
@@ -277,7 +277,7 @@ impl Drop for Server {
             if let Some(thread) = worker.thread.take()
                 && thread.join().is_err()
             {
-                tracing::error!("a SIP worker had panicked");
+                tracing::error!(event = "sip.worker_panicked", "a SIP worker had panicked");
             }
         }
         if let Some(runtime) = self.runtime.take() {

@@ -154,7 +154,7 @@ impl Worker {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => continue,
                 Err(error) => {
-                    tracing::error!(%error, "a SIP worker cannot wait for packets and ends");
+                    tracing::error!(event = "sip.worker_ended", %error, "a SIP worker cannot wait for packets and ends");
                     return;
                 }
             };
@@ -251,7 +251,9 @@ impl Worker {
                 self.sockets.add(socket, &self.hub)
             });
             match added {
-                Ok(()) => tracing::info!(%address, "the address has come up: SIP is taken on UDP"),
+                Ok(()) => {
+                    tracing::info!(event = "listen.address_up", %address, "the address is there now")
+                }
                 Err(_) => self.sockets.pending.push(address),
             }
         }
