@@ -263,8 +263,8 @@ fn phone(
     }
     // SCCP knows no passwords; an old SIP phone may use UDP.
     let (secret, settings) = match family {
-        Family::Sip7961 if index.is_multiple_of(2) => (format!("s{index}"), "sip_transport=udp"),
-        Family::Sip7961 | Family::Sip8851 => (format!("s{index}"), "sip_transport=tcp"),
+        Family::Sip7961 if index.is_multiple_of(2) => (format!("hush{index}"), "sip_transport=udp"),
+        Family::Sip7961 | Family::Sip8851 => (format!("hush{index}"), "sip_transport=tcp"),
         _ => (String::new(), ""),
     };
     writeln!(

@@ -149,12 +149,17 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let started = Instant::now();
     let configured = SystemTime::now();
 
+    // Before whoever sees phones.
+    let directory = Arc::new(Directory::default());
+    let journal = Arc::new(journal(config, &directory));
+
     // The kernel program passes every packet until the content is complete.
     let kernel = Arc::new(Kernel::start_with(
         &config.kernel,
         &config.tftp,
         &config.access.allow,
         &config.register,
+        Arc::clone(&journal),
     ));
     let attached = Arc::clone(&kernel);
     parts.push_with("kernel", move || attached.shutdown());
@@ -178,8 +183,6 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     parts.push_with("audit", move || audited.shutdown());
 
     let inventory = Inventory::open(&config.inventory)?;
-    let directory = Arc::new(Directory::default());
-    let journal = Arc::new(journal(config, &directory));
     let guard = kernel.guard();
     let table = Arc::new(Table::new(
         config.register.max_registrations,
@@ -247,6 +250,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         Arc::clone(&library) as Arc<_>,
         Arc::clone(&counters),
         Arc::clone(&misses),
+        Arc::clone(&journal),
     )?);
     tracing::info!(event = "tftp.listening", addresses = ?server.local_addrs(), "TFTP");
     let listening = Arc::downgrade(&server);
@@ -261,6 +265,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
             sources: proofs,
             misses,
             alarms: Arc::clone(&alarms),
+            journal: Arc::clone(&journal),
             dscp: config.tftp.dscp,
         };
         let server = Arc::new(http::Server::start(&config.http, shared)?);

@@ -21,6 +21,7 @@ use tftp_edge::ops::phones::{
     ListArgs, PhonesError, ProvisioningCommand, ReportArgs, ShowArgs, WhyArgs,
 };
 use tftp_edge::ops::registrations::RegistrationsArgs;
+use tftp_edge::ops::top::TopArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -63,6 +64,8 @@ enum Command {
     Report(ReportArgs),
     /// Show the phones that are registered, and follow who comes and goes
     Registrations(RegistrationsArgs),
+    /// Follow the daemon that runs on a terminal: phones, sites, storm and rates.
+    Top(TopArgs),
     /// Show and change what the daemon that runs logs.
     #[command(subcommand)]
     Log(LogCommand),
@@ -169,6 +172,7 @@ fn main() -> ExitCode {
         Command::Why(arguments) => why(&cli.config, &arguments),
         Command::Report(arguments) => report(&cli.config, &arguments),
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
+        Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
@@ -287,6 +291,17 @@ fn registrations(file: &Path, arguments: &RegistrationsArgs) -> Result<Exit, Fai
     };
     arguments
         .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn top(file: &Path, arguments: &TopArgs) -> Result<Exit, Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured(file)?.control.socket,
+    };
+    arguments
+        .run(&socket)
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

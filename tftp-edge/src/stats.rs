@@ -39,14 +39,14 @@ impl Path {
 /// Ends of requests that the kernel program never counts, since only the daemon waits for clients
 /// and turns them away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Unserved {
     /// Nothing came back in spite of all resends; over HTTP the client took too little.
     TimedOut,
     /// There was no place for it: silence over TFTP, 503 over HTTP.
     Shed,
 }
 
-impl Outcome {
+impl Unserved {
     pub const COUNT: usize = 2;
 }
 
@@ -60,8 +60,8 @@ pub struct Tally {
     pub transfer_us: [[u64; LOG2_BUCKETS]; Stage::COUNT],
     /// Microseconds in total, for each stage: the sum to [`Tally::transfer_us`].
     pub transfer_us_sum: [u64; Stage::COUNT],
-    /// Of each stage, by [`Outcome`].
-    pub outcomes: [[u64; Outcome::COUNT]; Stage::COUNT],
+    /// Of each stage, by [`Unserved`].
+    pub outcomes: [[u64; Unserved::COUNT]; Stage::COUNT],
     /// Microseconds from the arrival of a request to the first packet of the answer, for each
     /// stage. The kernel program does not tell: it answers in the time it runs.
     pub first_byte_us: [[u64; LOG2_BUCKETS]; Stage::COUNT],
@@ -76,7 +76,7 @@ impl Default for Tally {
             stages: [[0; StageCounter::COUNT]; Stage::COUNT],
             transfer_us: [[0; LOG2_BUCKETS]; Stage::COUNT],
             transfer_us_sum: [0; Stage::COUNT],
-            outcomes: [[0; Outcome::COUNT]; Stage::COUNT],
+            outcomes: [[0; Unserved::COUNT]; Stage::COUNT],
             first_byte_us: [[0; LOG2_BUCKETS]; Stage::COUNT],
             first_byte_us_sum: [0; Stage::COUNT],
         }
@@ -84,7 +84,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    pub fn outcome(&self, stage: Stage, outcome: Outcome) -> u64 {
+    pub fn outcome(&self, stage: Stage, outcome: Unserved) -> u64 {
         self.outcomes[stage as usize][outcome as usize]
     }
 
@@ -105,7 +105,7 @@ pub struct Counters {
     stages: [[AtomicU64; StageCounter::COUNT]; Stage::COUNT],
     transfer_us: [[AtomicU64; LOG2_BUCKETS]; Stage::COUNT],
     transfer_us_sum: [AtomicU64; Stage::COUNT],
-    outcomes: [[AtomicU64; Outcome::COUNT]; Stage::COUNT],
+    outcomes: [[AtomicU64; Unserved::COUNT]; Stage::COUNT],
     first_byte_us: [[AtomicU64; LOG2_BUCKETS]; Stage::COUNT],
     first_byte_us_sum: [AtomicU64; Stage::COUNT],
 }
@@ -117,7 +117,7 @@ impl Default for Counters {
             stages: [const { [const { AtomicU64::new(0) }; StageCounter::COUNT] }; Stage::COUNT],
             transfer_us: [const { [const { AtomicU64::new(0) }; LOG2_BUCKETS] }; Stage::COUNT],
             transfer_us_sum: [const { AtomicU64::new(0) }; Stage::COUNT],
-            outcomes: [const { [const { AtomicU64::new(0) }; Outcome::COUNT] }; Stage::COUNT],
+            outcomes: [const { [const { AtomicU64::new(0) }; Unserved::COUNT] }; Stage::COUNT],
             first_byte_us: [const { [const { AtomicU64::new(0) }; LOG2_BUCKETS] }; Stage::COUNT],
             first_byte_us_sum: [const { AtomicU64::new(0) }; Stage::COUNT],
         }
@@ -133,7 +133,7 @@ impl Counters {
         self.stages[stage as usize][counter as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
-    pub fn ended(&self, stage: Stage, outcome: Outcome) {
+    pub fn ended(&self, stage: Stage, outcome: Unserved) {
         self.outcomes[stage as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 

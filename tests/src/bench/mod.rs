@@ -6,6 +6,7 @@ mod boots;
 mod classify;
 mod http;
 mod load;
+mod log;
 mod memory;
 mod napi;
 mod registrar;
@@ -48,6 +49,8 @@ pub enum Part {
     H,
     /// Time of a scrape with 100,000 phones
     I,
+    /// What the log costs, off and on
+    J,
 }
 
 /// What can be chosen about a run.
@@ -112,6 +115,7 @@ pub fn run(
             Part::G => registrar::measure(options, &mut say)?,
             Part::H => vec![classify::measure(options, &mut say)?],
             Part::I => vec![scrape::measure(options, &mut say)?],
+            Part::J => log::measure(options, &mut say)?,
         };
         for table in tables {
             show(&table);

@@ -141,6 +141,7 @@ fn write_registrations(edge: &Edge<'_>, phones: u32) -> Result<()> {
         bans: Arc::default(),
         directory: Arc::default(),
         guard: Arc::new(NoGuard),
+        journal: Arc::default(),
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&storm::Settings::default())),
         table: Arc::new(table),

@@ -103,6 +103,7 @@ impl<'lab> Site<'lab> {
                 &tftp_edge::tftp::Settings::default(),
                 &Access::default(),
                 &register,
+                Arc::default(),
             );
             Ok(Self {
                 lab,

@@ -145,6 +145,7 @@ impl Edge {
             library.clone(),
             Arc::default(),
             misses.clone(),
+            Arc::default(),
         )
         .unwrap();
         let http = http::Server::start(
@@ -158,6 +159,7 @@ impl Edge {
                 sources: server.sources(),
                 misses,
                 alarms: alarms.clone(),
+                journal: Arc::default(),
                 dscp: 0,
             },
         )

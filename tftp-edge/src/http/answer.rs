@@ -10,7 +10,6 @@ use axum::http::{HeaderName, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use tftp_ebpf::name::normalise;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 
@@ -18,11 +17,13 @@ use super::body::Sending;
 use super::conditional::{Selection, select};
 use super::config_list;
 use super::counters::{Refusal, Scheme};
-use super::link::Link;
+use super::link::{Begun, Link};
+use super::told::{outcome, stage_of};
 use crate::content::upstream::MARK;
 use crate::content::{Catalog, Lookup, Query, Version};
+use crate::journal::Outcome;
 use crate::misses::Miss;
-use crate::stats::{Outcome, StageCounter};
+use crate::stats::{StageCounter, Unserved};
 
 /// How long a file is waited for that is not in memory. A phone that is sent away asks over TFTP,
 /// which waits for the same file.
@@ -71,7 +72,13 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
     if config_list::is_asked_for(&name) && link.site.settings.config_list_allow.allows(link.client)
     {
         let list = config_list::write(&link.site.catalog).await;
-        return Ok(file(link, request, Stage::Other, list, None, since));
+        let begun = Begun {
+            stage: Stage::Other,
+            since,
+            has_body: true,
+            told: None,
+        };
+        return Ok(file(link, request, begun, list, None));
     }
     let marks = request.headers().get_all(FORWARDED);
     let marks = marks.iter().map(HeaderValue::as_bytes);
@@ -85,16 +92,25 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
     );
     match found {
         Found::File(version) => {
-            let stage = version.stage;
+            let told = (!forwarded).then(|| (link.request(&version), Outcome::Complete));
+            let begun = Begun {
+                stage: version.stage,
+                since,
+                has_body: true,
+                told,
+            };
             let bytes = version.bytes.clone();
-            Ok(file(link, request, stage, bytes, Some(&version), since))
+            Ok(file(link, request, begun, bytes, Some(&version)))
         }
-        Found::Nothing => absent(link, &name, since),
+        Found::Nothing => absent(link, &name, forwarded, since),
         Found::NotReady => {
             link.lane().refuse(Refusal::NotReady);
             let (stages, stage) = (&link.lane().stages, stage_of(&name));
             stages.add(stage, StageCounter::Requests, 1);
-            stages.ended(stage, Outcome::Shed);
+            stages.ended(stage, Unserved::Shed);
+            if !forwarded {
+                link.tell_name(&name, Outcome::Overload);
+            }
             Ok(empty(StatusCode::SERVICE_UNAVAILABLE, []))
         }
     }
@@ -107,7 +123,7 @@ fn name(uri: &Uri) -> Cow<'_, [u8]> {
 }
 
 /// A 404, out of the same budget as ERROR 1 of TFTP; over it, what TFTP says: nothing.
-fn absent(link: &Link, name: &[u8], now: Instant) -> Result<Response, Silence> {
+fn absent(link: &Link, name: &[u8], forwarded: bool, now: Instant) -> Result<Response, Silence> {
     let (site, client, miss) = (&link.site, link.client, Miss::of(name));
     if let Err(reason) = site.misses.take(client, &miss, now) {
         // As over TFTP: one scanner behind NAT must not hold up a site's boots.
@@ -117,18 +133,20 @@ fn absent(link: &Link, name: &[u8], now: Instant) -> Result<Response, Silence> {
                 Reason::UnknownBudget => Refusal::UnknownBudget,
                 _ => Refusal::MissBudget,
             });
+            // Configurations of devices that nobody knows are what a scan asks for.
+            if !forwarded && !matches!(miss, Miss::Device(_)) {
+                link.tell_name(name, Outcome::Overload);
+            }
             return Err(Silence);
         }
     }
     let (stages, stage) = (&link.lane().stages, stage_of(name));
     stages.add(stage, StageCounter::Requests, 1);
     stages.add(stage, StageCounter::NotFound, 1);
+    if !forwarded {
+        link.tell_name(name, Outcome::Absent);
+    }
     Ok(empty(StatusCode::NOT_FOUND, []))
-}
-
-fn stage_of(raw: &[u8]) -> Stage {
-    let mut buffer = [0; 255];
-    Stage::of_name(normalise(raw, &mut buffer).unwrap_or(raw))
 }
 
 /// The file of a name. On the port of HTTPS the file itself goes before its signed form: the
@@ -181,10 +199,9 @@ async fn look_up(catalog: &Arc<dyn Catalog>, query: Query<'_>) -> Found {
 fn file<B>(
     link: &Arc<Link>,
     request: &Request<B>,
-    stage: Stage,
+    mut begun: Begun,
     bytes: Bytes,
     version: Option<&Version>,
-    since: Instant,
 ) -> Response {
     let len = bytes.len();
     let now = SystemTime::now();
@@ -203,7 +220,12 @@ fn file<B>(
         Method::HEAD => Bytes::new(),
         _ => bytes.slice(range.clone()),
     };
-    link.begin(stage, since, !body.is_empty());
+    let stage = begun.stage;
+    begun.has_body = !body.is_empty();
+    if let Some((_, becomes)) = &mut begun.told {
+        *becomes = outcome(request.method(), status);
+    }
+    link.begin(begun);
     let body = match body.is_empty() {
         true => Body::empty(),
         false => Body::new(Sending::new(body, stage, Arc::clone(link))),

@@ -4,7 +4,7 @@
 //! it has, and the connection was flushed after that. One that is still under way when the
 //! connection ends has failed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,13 +13,15 @@ use tftp_ebpf::stage::Stage;
 
 use super::counters::{Lane, Refusal, Scheme};
 use super::server::Site;
-use crate::stats::{Outcome, StageCounter};
+use crate::journal::{Happening, Outcome, Request};
+use crate::stats::{StageCounter, Unserved};
 
 /// One connection.
 pub(super) struct Link {
     pub(super) site: Arc<Site>,
     pub(super) scheme: Scheme,
     pub(super) client: IpAddr,
+    pub(super) peer: SocketAddr,
     state: Mutex<State>,
 }
 
@@ -31,21 +33,32 @@ struct State {
     under_way: Option<UnderWay>,
 }
 
+/// A file, or what is known about it, that is about to be sent.
+pub(super) struct Begun {
+    pub(super) stage: Stage,
+    /// When it was asked for.
+    pub(super) since: Instant,
+    pub(super) has_body: bool,
+    /// The file for the journal, and what has become of it when all has gone out. None if the
+    /// journal is not to have it.
+    pub(super) told: Option<(Request, Outcome)>,
+}
+
 struct UnderWay {
-    stage: Stage,
-    since: Instant,
+    begun: Begun,
     /// The body has given something, and all it has.
     first_given: bool,
     given: bool,
 }
 
 impl Link {
-    pub(super) fn new(site: Arc<Site>, scheme: Scheme, client: IpAddr) -> Arc<Self> {
+    pub(super) fn new(site: Arc<Site>, scheme: Scheme, peer: SocketAddr) -> Arc<Self> {
         site.lane(scheme).opened();
         Arc::new(Self {
             site,
             scheme,
-            client,
+            client: peer.ip(),
+            peer,
             state: Mutex::default(),
         })
     }
@@ -79,14 +92,18 @@ impl Link {
         self.state.lock().stalled
     }
 
-    /// A file, or what is known about it, is about to be sent. `since` is when it was asked for.
-    pub(super) fn begin(&self, stage: Stage, since: Instant, has_body: bool) {
-        self.lane().stages.add(stage, StageCounter::Requests, 1);
+    pub(super) fn begin(&self, begun: Begun) {
+        let stages = &self.lane().stages;
+        stages.add(begun.stage, StageCounter::Requests, 1);
+        if begun.has_body
+            && let Some((request, _)) = &begun.told
+        {
+            self.tell(Happening::Requested(request.clone()));
+        }
         let under_way = UnderWay {
-            stage,
-            since,
             first_given: false,
-            given: !has_body,
+            given: !begun.has_body,
+            begun,
         };
         let before = self.state.lock().under_way.replace(under_way);
         if before.is_none() {
@@ -101,7 +118,7 @@ impl Link {
         stages.add(stage, StageCounter::Bytes, bytes);
         if let Some(under_way) = &mut self.state.lock().under_way {
             if !std::mem::replace(&mut under_way.first_given, true) {
-                stages.first_byte(stage, under_way.since.elapsed());
+                stages.first_byte(stage, under_way.begun.since.elapsed());
             }
             under_way.given |= all;
         }
@@ -112,10 +129,14 @@ impl Link {
         let mut state = self.state.lock();
         let complete = state.under_way.take_if(|under_way| under_way.given);
         drop(state);
-        if let Some(UnderWay { stage, since, .. }) = complete {
+        if let Some(UnderWay { begun, .. }) = complete {
             let now = Instant::now();
-            self.lane().stages.completed(stage, now - since);
+            let took = now - begun.since;
+            self.lane().stages.completed(begun.stage, took);
             self.lane().ended();
+            if let Some((request, outcome)) = begun.told {
+                self.tell_answered(request, outcome, took);
+            }
             // A TCP connection proves the address as the ACK of a block does.
             self.site.sources.proved(self.client, now, 0);
         }
@@ -124,15 +145,24 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let State {
-            stalled, under_way, ..
-        } = std::mem::take(self.state.get_mut());
-        if let Some(UnderWay { stage, .. }) = under_way {
-            match stalled {
-                true => self.lane().stages.ended(stage, Outcome::TimedOut),
-                false => self.lane().stages.add(stage, StageCounter::Aborted, 1),
-            }
+        let state = self.state.get_mut();
+        let stalled = state.stalled;
+        if let Some(UnderWay { begun, .. }) = state.under_way.take() {
+            let stages = &self.lane().stages;
+            let outcome = match stalled {
+                true => {
+                    stages.ended(begun.stage, Unserved::TimedOut);
+                    Outcome::TimedOut
+                }
+                false => {
+                    stages.add(begun.stage, StageCounter::Aborted, 1);
+                    Outcome::Aborted
+                }
+            };
             self.lane().ended();
+            if let Some((request, _)) = begun.told {
+                self.tell_answered(request, outcome, begun.since.elapsed());
+            }
         }
         self.lane().closed();
     }

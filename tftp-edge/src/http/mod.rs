@@ -31,6 +31,7 @@ mod counters;
 mod link;
 mod server;
 mod settings;
+mod told;
 mod validators;
 mod watched;
 

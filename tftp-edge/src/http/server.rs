@@ -21,6 +21,7 @@ use super::validators::Tags;
 use crate::access::Access;
 use crate::alarms::Alarms;
 use crate::content::Catalog;
+use crate::journal::Journal;
 use crate::listen::{self, ListenError};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
@@ -76,6 +77,7 @@ pub struct Parts {
     /// One budget for both protocols and the kernel: those who scan use all of them.
     pub misses: Arc<Misses>,
     pub alarms: Arc<Alarms>,
+    pub journal: Arc<Journal>,
     pub dscp: u8,
 }
 
@@ -86,6 +88,7 @@ pub(super) struct Site {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) sources: Arc<Sources>,
     pub(super) misses: Arc<Misses>,
+    pub(super) journal: Arc<Journal>,
     pub(super) tags: Tags,
     lanes: [Lane; Scheme::COUNT],
 }
@@ -155,6 +158,7 @@ impl Server {
                 catalog: parts.catalog,
                 sources: parts.sources,
                 misses: parts.misses,
+                journal: parts.journal,
                 tags: Tags::default(),
                 lanes: Default::default(),
             }),
@@ -279,7 +283,7 @@ impl Shared {
         }
         match self.places.take(client) {
             Ok(place) => {
-                let link = Link::new(Arc::clone(&self.site), endpoint.scheme, client);
+                let link = Link::new(Arc::clone(&self.site), endpoint.scheme, peer);
                 tokio::spawn(handle(stream, link, endpoint.tls.clone(), place));
             }
             Err(full) => {

@@ -224,9 +224,11 @@ impl Boot {
         self.entries.pop();
     }
 
-    /// Roughly what it takes in memory: names of files are shared with the library.
+    /// Roughly what it takes in memory, and not less: most names of files are shared with the
+    /// library, and count as if they were not.
     pub fn bytes(&self) -> usize {
         let texts = self.entries.iter().map(|entry| match &entry.what {
+            What::File(file) => file.name.len() + 16,
             What::Fact(Fact::Alarm { text, .. }) => text.len(),
             What::Fact(Fact::Refused {
                 detail: Some(text), ..

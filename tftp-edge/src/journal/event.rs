@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage as FileStage;
+use tftp_ebpf::verdict::Reason;
 
 use crate::inventory::{DeviceName, Protocol};
 use crate::register::{Departure, Order, Refusal, Transport, front};
@@ -68,6 +69,9 @@ pub enum Outcome {
     Refused,
     /// Nothing at all came back to what we sent.
     Unheard,
+    /// All of it was sent, and only the last acknowledgement never came: the phone most likely has
+    /// it. Some never send that one.
+    Unconfirmed,
     /// It stopped in the middle.
     TimedOut,
     /// The phone ended it in the middle.
@@ -82,7 +86,38 @@ pub enum Outcome {
     Overload,
 }
 
+/// What had come back of a transfer before it was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Nothing,
+    Some,
+    /// Everything but the last acknowledgement.
+    AllButTheLast,
+}
+
 impl Outcome {
+    /// How a TFTP request or transfer ended; None for what is no end.
+    pub const fn of_tftp(reason: Reason, heard: Heard) -> Option<Self> {
+        Some(match (reason, heard) {
+            (Reason::Complete, _) => Self::Complete,
+            (Reason::Absent, _) => Self::Absent,
+            (Reason::Refused, _) => Self::Refused,
+            (Reason::Probe, _) => Self::Probe,
+            (Reason::ClientError, _) => Self::Aborted,
+            (Reason::Superseded, _) => Self::Superseded,
+            (Reason::Unreachable, _) => Self::Unreachable,
+            (Reason::TimedOut, Heard::Nothing) => Self::Unheard,
+            (Reason::TimedOut, Heard::Some) => Self::TimedOut,
+            (Reason::TimedOut, Heard::AllButTheLast) => Self::Unconfirmed,
+            _ => return None,
+        })
+    }
+
+    /// The phone has all of it, as far as can be told.
+    pub const fn has_arrived(self) -> bool {
+        matches!(self, Self::Complete | Self::Unconfirmed)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -90,6 +125,7 @@ impl Outcome {
             Self::Absent => "absent",
             Self::Refused => "refused",
             Self::Unheard => "unheard",
+            Self::Unconfirmed => "unconfirmed",
             Self::TimedOut => "timed_out",
             Self::Aborted => "aborted",
             Self::Unreachable => "unreachable",

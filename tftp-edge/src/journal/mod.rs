@@ -26,7 +26,7 @@ pub(crate) mod view;
 pub use board::Board;
 pub use boot::{Boot, Entry, File, What};
 pub use diagnosis::Cause;
-pub use event::{Answer, Event, Fact, Happening, Outcome, Request};
+pub use event::{Answer, Event, Fact, Happening, Heard, Outcome, Request};
 pub use phone::{Failure, Phone};
 pub use recorder::{Counts, Gap, IsKnown, Journal, unix_ms};
 pub use settings::Settings;

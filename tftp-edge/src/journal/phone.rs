@@ -165,7 +165,11 @@ impl Phone {
             | Outcome::Aborted
             | Outcome::Unreachable
             | Outcome::Overload => true,
-            Outcome::Pending | Outcome::Complete | Outcome::Superseded | Outcome::Probe => false,
+            Outcome::Pending
+            | Outcome::Complete
+            | Outcome::Unconfirmed
+            | Outcome::Superseded
+            | Outcome::Probe => false,
         };
         if has_failed {
             let failure = Failure::File(Arc::clone(&request.name), answer.outcome);

@@ -18,6 +18,7 @@ use super::attach::Attachment;
 use super::budgets::Budgets;
 use super::directory::{Directory, Files};
 use super::error::Error;
+use super::events::{self, Events, LostCounter};
 use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
@@ -35,6 +36,7 @@ use super::worker::Worker;
 use super::{host, sys};
 use crate::access::Access;
 use crate::content::Change;
+use crate::journal::Journal;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, Watch};
 use crate::stats::{self, Tally};
@@ -84,7 +86,7 @@ pub(super) struct Engine {
 struct ReadCounters {
     blocks: PerCpuArray<MapData, CounterBlock>,
     latency: PerCpuArray<MapData, tftp_ebpf::abi::LatencyHistogram>,
-    events_lost: PerCpuArray<MapData, u64>,
+    events_lost: LostCounter,
     classes: PerCpuArray<MapData, ClassCounts>,
     sampling: PerCpuArray<MapData, Sampling>,
     descriptors: Vec<RawFd>,
@@ -98,6 +100,7 @@ impl Engine {
         access: &Access,
         register: &register::Settings,
         silent: Option<&'static str>,
+        journal: Arc<Journal>,
     ) -> Result<Arc<Self>, Error> {
         let sender = Sender::open().map_err(|source| Error::System {
             what: "no raw socket for resends".into(),
@@ -155,6 +158,8 @@ impl Engine {
             descriptors,
             walked,
         } = object.counters;
+        let events_lost = Arc::new(events_lost);
+        let events = Events::new(object.events, Arc::clone(&events_lost), journal);
         let slabs = Slabs::new(object.banks, settings.max_banks());
         let directory = Directory::new(object.files, slabs, settings.max_names);
         let directory = Arc::new(Mutex::new(directory));
@@ -178,7 +183,7 @@ impl Engine {
             transfers: object.transfers,
             interfaces: object.interfaces,
             locals: object.locals,
-            events: object.events,
+            events,
             logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
@@ -339,11 +344,7 @@ impl Engine {
             transfers_limit: self.transfers_limit,
             evicted: counts.evicted,
             refused: counts.refused,
-            events_lost: self
-                .counters
-                .events_lost
-                .get(&0, 0)
-                .map_or(0, |lost| lost.iter().sum()),
+            events_lost: events::total(&self.counters.events_lost),
             registrations: self.registrations(),
         }
     }

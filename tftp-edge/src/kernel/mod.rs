@@ -12,6 +12,7 @@ mod budgets;
 pub mod directory;
 mod engine;
 mod error;
+mod events;
 mod fill;
 mod follower;
 mod gate;
@@ -39,6 +40,7 @@ pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 
 use crate::access::Access;
 use crate::content::{Change, Listener};
+use crate::journal::Journal;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, NoGuard, Watch};
 use crate::tftp;
@@ -59,16 +61,19 @@ impl Kernel {
     /// Climbs the ladder. That a rung cannot be had is no error: it shows in the snapshot.
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
-        Self::start_with(settings, tftp, access, &register::Settings::default())
+        let register = register::Settings::default();
+        Self::start_with(settings, tftp, access, &register, Arc::default())
     }
 
     /// The same, and registrations are classified where phones register by these settings: there is
-    /// work for the program then even if it has no share in TFTP.
+    /// work for the program then even if it has no share in TFTP. The journal is told of all that
+    /// the program answers.
     pub fn start_with(
         settings: &Settings,
         tftp: &tftp::Settings,
         access: &Access,
         register: &register::Settings,
+        journal: Arc<Journal>,
     ) -> Self {
         for interface in &settings.interfaces {
             attach::remove_stale(interface);
@@ -84,7 +89,7 @@ impl Kernel {
         if silent.is_some() && register.places().is_empty() {
             return Self::off(settings, silent.map(str::to_owned));
         }
-        match Engine::start(settings, tftp, access, register, silent) {
+        match Engine::start(settings, tftp, access, register, silent, journal) {
             Ok(engine) => Self(Inner::On(engine)),
             Err(error) => Self::off(settings, Some(error.to_string())),
         }

@@ -1,16 +1,16 @@
 //! Reads what the kernel program has seen of registrations, and tells who wants to know.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
 use parking_lot::RwLock;
-use tftp_ebpf::abi::Address;
 use tftp_ebpf::abi::registration::Sample;
 use tftp_ebpf::classify::{Class, Decision};
 use tftp_ebpf::wire::ip;
 
+use super::events::unmapped;
 use crate::clock::monotonic_ns;
 use crate::register::{Sighting, Transport, Watch};
 
@@ -79,16 +79,6 @@ fn sighting(sample: &Sample, now: Instant, now_ns: u64) -> Option<Sighting<'_>> 
         name: &sample.device[..name_len.unwrap_or(sample.device.len())],
         head: sample.head.get(..usize::from(sample.head_len))?,
     })
-}
-
-/// An address of the maps, IPv4 as such.
-fn unmapped(address: &Address) -> IpAddr {
-    let [a, b, c, d] = address.map(u32::from_be).map(u128::from);
-    let bits = a << 96 | b << 64 | c << 32 | d;
-    match Ipv6Addr::from_bits(bits).to_ipv4_mapped() {
-        Some(v4) => IpAddr::V4(Ipv4Addr::from(v4.octets())),
-        None => IpAddr::V6(Ipv6Addr::from_bits(bits)),
-    }
 }
 
 #[cfg(test)]

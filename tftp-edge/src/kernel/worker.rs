@@ -10,7 +10,7 @@ use aya::maps::{HashMap as BpfHashMap, MapData, RingBuf};
 use parking_lot::Mutex;
 use rand::RngExt as _;
 use tftp_ebpf::abi::registration::ServiceKey;
-use tftp_ebpf::abi::{Address, Event, Interface, Transfer, TransferKey};
+use tftp_ebpf::abi::{Address, Interface, Transfer, TransferKey};
 use tftp_ebpf::plan;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
@@ -18,6 +18,7 @@ use tftp_ebpf::verdict::Reason;
 use super::attach::Attachment;
 use super::directory::Directory;
 use super::engine::KernelFiles;
+use super::events::{BATCHES, Events};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::object::{KernelBanks, Logger};
@@ -28,7 +29,7 @@ use super::services::Services;
 use super::sweeper::{Action, Sweeper};
 use super::sys;
 use crate::clock::monotonic_ns;
-use crate::stats::{self, Outcome, StageCounter};
+use crate::stats::{self, StageCounter, Unserved};
 
 /// How often events are read: a full ring takes longer to fill at any rate we can answer.
 const TICK: Duration = Duration::from_millis(20);
@@ -50,7 +51,7 @@ pub(super) struct Worker {
     pub(super) transfers: MapData,
     pub(super) interfaces: BpfHashMap<MapData, u32, Interface>,
     pub(super) locals: BpfHashMap<MapData, Address, u32>,
-    pub(super) events: RingBuf<MapData>,
+    pub(super) events: Events,
     pub(super) logger: Option<Logger>,
     pub(super) directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     pub(super) follower: Follower,
@@ -93,24 +94,22 @@ impl Worker {
     }
 
     fn read_events(&mut self) {
-        let mut directory = None;
-        while let Some(record) = self.events.next() {
-            let Some(event) = parse_event(&record) else {
-                continue;
-            };
-            let directory = directory.get_or_insert_with(|| self.directory.lock());
-            directory.used(event.file_id);
-            tracing::trace!(
-                file = directory.name_of(event.file_id).map_or("?", |name| name),
-                reason = Reason::ALL
-                    .get(usize::from(event.reason))
-                    .map_or("?", |reason| reason.as_str()),
-                device = %String::from_utf8_lossy(&event.device).trim_end_matches('\0'),
-                resends = event.resends,
-                took_us = event.took_ns / 1000,
-                "kernel event"
-            );
+        let mut names = Vec::new();
+        for _ in 0..BATCHES {
+            let batch = self.events.next_batch();
+            if batch.is_empty() {
+                break;
+            }
+            names.clear();
+            let mut directory = self.directory.lock();
+            names.extend(batch.iter().map(|event| {
+                directory.used(event.file_id);
+                directory.name_of(event.file_id).cloned()
+            }));
+            drop(directory);
+            self.events.tell(&names);
         }
+        self.events.look_for_losses();
     }
 
     fn sweep(&mut self) {
@@ -159,7 +158,7 @@ impl Worker {
             Action::Resend => self.resend(key, transfer),
             Action::GiveUp { unconfirmed } => {
                 if self.end(key, transfer, Reason::TimedOut) && !unconfirmed {
-                    self.stats.ended(stage, Outcome::TimedOut);
+                    self.stats.ended(stage, Unserved::TimedOut);
                 }
             }
             Action::Supersede => {
@@ -200,6 +199,11 @@ impl Worker {
             return false;
         }
         self.stats.count(reason);
+        let name = self.directory.lock().name_of(seen.file_id).cloned();
+        if let Some(name) = name {
+            self.events
+                .ended((key, seen), &name, reason, monotonic_ns());
+        }
         true
     }
 }
@@ -209,12 +213,4 @@ type ClientPort = (Address, u32, [u8; 2]);
 
 fn client_port(key: &TransferKey) -> ClientPort {
     (key.client, key.scope, key.client_port)
-}
-
-fn parse_event(record: &[u8]) -> Option<Event> {
-    if record.len() < size_of::<Event>() {
-        return None;
-    }
-    // SAFETY: the record is long enough, and every bit pattern is a valid event.
-    Some(unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) })
 }

@@ -1,6 +1,7 @@
 //! What an operator sees of the daemon: log, metrics, health, the control socket, exit codes.
 
 mod bounded;
+mod colour;
 pub mod control;
 pub mod exit;
 pub mod http;
@@ -11,3 +12,4 @@ pub mod phones;
 pub mod registrations;
 pub mod sources;
 pub mod status;
+pub mod top;

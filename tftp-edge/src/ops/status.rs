@@ -399,6 +399,7 @@ pub(super) fn duration(time: Duration) -> String {
     }
 }
 
+/// For people, in steps of a thousand.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;

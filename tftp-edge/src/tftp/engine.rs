@@ -24,8 +24,9 @@ use super::sources::Sources;
 use super::transfer::{Sent, Sink, Step, Transfer};
 use crate::access::Access;
 use crate::content::Catalog;
+use crate::journal::Journal;
 use crate::misses::Misses;
-use crate::stats::{Counters, Outcome, StageCounter};
+use crate::stats::{Counters, StageCounter, Unserved};
 use crate::udp::{self, Client, Local, Outbox, SocketId};
 
 /// Bytes a datagram is read into: more than the 512 a request may have, so that a longer one is
@@ -62,6 +63,7 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     pub sources: Arc<Sources>,
     pub misses: Arc<Misses>,
+    pub journal: Arc<Journal>,
     /// Transfers of all workers.
     pub running: AtomicUsize,
 }
@@ -88,6 +90,8 @@ pub(super) struct Wish {
     pub name: u64,
     pub request: Request,
     pub to: Local,
+    /// Another edge asks for a client of its own.
+    pub forwarded: bool,
 }
 
 pub(super) struct Session {
@@ -312,6 +316,9 @@ impl Engine {
         self.shared.leave(client.ip);
         self.ended.insert(client, session.socket);
         self.count(reason);
+        if !session.wish.forwarded {
+            self.tell_ended(client, &session, reason, now);
+        }
         let transfer = &session.transfer;
         let (stage, took) = (transfer.version().stage, transfer.age(now));
         let unconfirmed = reason == Reason::TimedOut && transfer.is_unconfirmed();
@@ -322,7 +329,7 @@ impl Engine {
             }
             Reason::Probe | Reason::Superseded => {}
             _ if unconfirmed => {}
-            Reason::TimedOut => self.shared.counters.ended(stage, Outcome::TimedOut),
+            Reason::TimedOut => self.shared.counters.ended(stage, Unserved::TimedOut),
             _ => self.shared.counters.add(stage, StageCounter::Aborted, 1),
         }
         tracing::debug!(

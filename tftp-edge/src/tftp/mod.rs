@@ -15,6 +15,7 @@ pub mod server;
 pub mod settings;
 pub mod socket;
 pub mod sources;
+mod told;
 pub mod transfer;
 pub mod worker;
 

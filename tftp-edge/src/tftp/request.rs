@@ -13,15 +13,16 @@ use tftp_ebpf::wire::tftp::{ErrorCode, Granted, Limits, MIN_BLKSIZE, Mode, PORT,
 use super::engine::{Begun, Datagram, Engine, PathMtu, Session, Wish};
 use super::transfer::{Repeated, Transfer};
 use crate::content::{Lookup, Query, Version};
+use crate::journal::Outcome;
 use crate::misses::Miss;
-use crate::stats::{Outcome, StageCounter};
+use crate::stats::{StageCounter, Unserved};
 use crate::udp::{Client, SocketId};
 
 /// RFC 2347: a request has 512 octets at most.
 const REQUEST_MAX: usize = 512;
 
 /// Longest name taken, as it was written.
-const NAME_MAX: usize = 255;
+pub(super) const NAME_MAX: usize = 255;
 
 /// IP, UDP and TFTP headers of a DATA packet.
 const OVERHEAD_V4: u32 = 20 + 8 + 4;
@@ -131,19 +132,19 @@ impl Engine {
         let mut buffer = [0; NAME_MAX];
         // A name that cannot be normalised is the catalog's to refuse.
         let name = name::normalise(raw, &mut buffer).unwrap_or(raw);
+        let client = datagram.from.ip;
+        let forwarded = self.shared.catalog.forwarders().tftp(client, options);
         let wish = Wish {
             name: std::hash::BuildHasher::hash_one(&self.names, name),
             request,
             to: datagram.to,
+            forwarded,
         };
         if self.on_repeated(socket, datagram, wish, now, turn) {
             return;
         }
-        let catalog = &self.shared.catalog;
-        let client = datagram.from.ip;
-        let forwarded = catalog.forwarders().tftp(client, options);
         let query = Query::new(raw, client).forwarded(forwarded);
-        let found = catalog.lookup(query);
+        let found = self.shared.catalog.lookup(query);
         tracing::debug!(
             peer = %SocketAddr::from(datagram.from),
             file = %raw.escape_ascii(),
@@ -156,10 +157,10 @@ impl Engine {
                 self.start(socket, datagram, wish, version, clamp, now, turn);
             }
             Lookup::Absent => {
-                self.answer_miss(socket, datagram, raw, ErrorCode::FileNotFound, now);
+                self.answer_miss(socket, datagram, query, ErrorCode::FileNotFound, now);
             }
             Lookup::Refused => {
-                self.answer_miss(socket, datagram, raw, ErrorCode::AccessViolation, now);
+                self.answer_miss(socket, datagram, query, ErrorCode::AccessViolation, now);
             }
             Lookup::Loading => self.await_file(socket, datagram, query, now, turn),
         }
@@ -177,6 +178,7 @@ impl Engine {
     ) {
         if turn.is_paid() {
             // There is no room for it, or nobody upstream answers: the client asks again.
+            self.tell_silence(datagram.from, query);
             return self.shed(stage_of(query.name));
         }
         if self.parking.holds(datagram, now) {
@@ -186,7 +188,10 @@ impl Engine {
             return self.count(Reason::FirstBudget);
         }
         match self.parking.park(socket, datagram, now, true) {
-            None => self.shed(stage_of(query.name)),
+            None => {
+                self.tell_silence(datagram.from, query);
+                self.shed(stage_of(query.name));
+            }
             Some(false) => self.count(Reason::LateRequest),
             Some(true) => {
                 let (ready, client) = (self.parking.ready.clone(), datagram.from);
@@ -260,12 +265,24 @@ impl Engine {
         turn: Turn,
     ) {
         let client = datagram.from;
-        if !self.admit(client.ip, now) {
-            return self.shed(version.stage);
-        }
-        if !turn.is_paid() && !self.shared.sources.take_first(client.ip, now) {
+        let refused = if !self.admit(client.ip, now) {
+            Some(Reason::Shed)
+        } else if !turn.is_paid() && !self.shared.sources.take_first(client.ip, now) {
             self.shared.leave(client.ip);
-            return self.count(Reason::FirstBudget);
+            Some(Reason::FirstBudget)
+        } else {
+            None
+        };
+        if !wish.forwarded {
+            match refused {
+                None => self.tell_began(client, &version),
+                Some(_) => self.tell_no_room(client, &version),
+            }
+        }
+        match refused {
+            None => {}
+            Some(Reason::Shed) => return self.shed(version.stage),
+            Some(reason) => return self.count(reason),
         }
         let limits = Limits {
             blksize,
@@ -313,7 +330,7 @@ impl Engine {
     fn shed(&self, stage: Stage) {
         let counters = &self.shared.counters;
         counters.add(stage, StageCounter::Requests, 1);
-        counters.ended(stage, Outcome::Shed);
+        counters.ended(stage, Unserved::Shed);
         self.count(Reason::Shed);
     }
 
@@ -356,17 +373,29 @@ impl Engine {
         &mut self,
         socket: SocketId,
         datagram: &Datagram<'_>,
-        raw: &[u8],
+        query: Query<'_>,
         code: ErrorCode,
         now: Instant,
     ) {
+        let raw = query.name;
         let (ip, miss) = (datagram.from.ip, Miss::of(raw));
         if let Err(reason) = self.shared.misses.take(ip, &miss, now) {
             // As in the kernel program: one scanner behind NAT must not hold up a site's boots.
             let goes_on = miss == Miss::Optional && self.shared.sources.is_known(ip, now);
             if !goes_on {
+                // Configurations of devices that nobody knows are what a scan asks for.
+                if !matches!(miss, Miss::Device(_)) {
+                    self.tell_silence(datagram.from, query);
+                }
                 return self.count(reason);
             }
+        }
+        if !query.forwarded {
+            let outcome = match code {
+                ErrorCode::FileNotFound => Outcome::Absent,
+                _ => Outcome::Refused,
+            };
+            self.tell_name(datagram.from, raw, outcome);
         }
         let stage = stage_of(raw);
         let socket = self.answering_socket(socket, datagram.from.ip);
@@ -378,6 +407,13 @@ impl Engine {
             self.count(Reason::Absent);
         } else {
             self.count(Reason::Refused);
+        }
+    }
+
+    /// The client hears nothing, and waits.
+    fn tell_silence(&self, client: Client, query: Query<'_>) {
+        if !query.forwarded {
+            self.tell_name(client, query.name, Outcome::Overload);
         }
     }
 

@@ -18,6 +18,7 @@ use super::sources::Sources;
 use super::worker::{Control, Sockets, Worker};
 use crate::access::Access;
 use crate::content::Catalog;
+use crate::journal::Journal;
 use crate::misses::Misses;
 use crate::stats::Counters;
 
@@ -85,6 +86,7 @@ impl Server {
         catalog: Arc<dyn Catalog>,
         counters: Arc<Counters>,
         misses: Arc<Misses>,
+        journal: Arc<Journal>,
     ) -> Result<Self, StartError> {
         settings.validate()?;
         for &address in &settings.listen {
@@ -95,6 +97,7 @@ impl Server {
             policy: settings.resend_policy(),
             sources: Arc::new(Sources::new(&settings.budget)),
             misses,
+            journal,
             settings: settings.clone(),
             access,
             catalog,
@@ -252,6 +255,7 @@ mod tests {
             Arc::new(Nothing),
             Arc::default(),
             Arc::new(Misses::new(&settings.budget, None)),
+            Arc::default(),
         )
         .unwrap();
         assert_eq!(server.workers(), Workers { all: 2, ended: 0 });

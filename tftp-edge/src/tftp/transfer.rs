@@ -102,6 +102,8 @@ pub struct Transfer {
     resend: ResendTimer,
     /// Sends of what is outstanding, answers to repeated requests not counted.
     sends: u32,
+    /// Packets that went out again.
+    resends: u32,
     /// What is outstanding went out once only, so its ACK tells the round trip (Karn).
     sent_once: bool,
     started: Instant,
@@ -144,6 +146,7 @@ impl Transfer {
             last,
             resend: ResendTimer::new(policy, agreed),
             sends: 0,
+            resends: 0,
             sent_once: false,
             started: now,
             last_send: now,
@@ -175,6 +178,11 @@ impl Transfer {
 
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.started)
+    }
+
+    /// Packets that were sent again so far.
+    pub fn resends(&self) -> u32 {
+        self.resends
     }
 
     /// When to call [`Self::on_timer`] next.
@@ -285,6 +293,8 @@ impl Transfer {
                 self.sent = self.sent.max(block);
             }
         }
+        let resent = u32::try_from(sent.resent).unwrap_or(u32::MAX);
+        self.resends = self.resends.saturating_add(resent);
         self.sent_once = self.sends == 0;
         self.sends += 1;
         self.last_send = now;

@@ -432,6 +432,7 @@ mod tests {
             policy: settings.resend_policy(),
             sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
+            journal: Arc::default(),
             settings,
             access: Arc::default(),
             catalog: Arc::new(Nothing),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tftp_ebpf::stage::Stage;
 use tftp_edge::content::ByteSize;
 use tftp_edge::http::Refusal;
-use tftp_edge::stats::{Outcome, StageCounter};
+use tftp_edge::stats::{StageCounter, Unserved};
 
 use crate::site::{Site, content, networks};
 
@@ -199,7 +199,7 @@ fn a_file_there_is_no_room_for_sends_the_phone_to_tftp() {
     site.wait_for_refusal(Refusal::NotReady, 1);
     let tally = &site.snapshot().traffic[0].tally;
     assert_eq!(tally.stage(Stage::Firmware, StageCounter::Requests), 1);
-    assert_eq!(tally.outcome(Stage::Firmware, Outcome::Shed), 1);
+    assert_eq!(tally.outcome(Stage::Firmware, Unserved::Shed), 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tftp_ebpf::stage::Stage;
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings};
 use tftp_edge::misses::Miss;
-use tftp_edge::stats::{Outcome, StageCounter};
+use tftp_edge::stats::{StageCounter, Unserved};
 
 use crate::site::{Choice, Site, content, networks};
 
@@ -119,7 +119,7 @@ fn a_client_that_takes_next_to_nothing_is_ended() {
     site.wait_for("timed out", 1, |snapshot| {
         snapshot.traffic[0]
             .tally
-            .outcome(Stage::Firmware, Outcome::TimedOut)
+            .outcome(Stage::Firmware, Unserved::TimedOut)
     });
     assert_eq!(site.stage(Stage::Firmware, StageCounter::Complete), 0);
 }
@@ -251,6 +251,7 @@ fn a_port_in_use_is_told_with_its_holder_and_its_setting() {
         sources: site.sources.clone(),
         misses: site.misses.clone(),
         alarms: site.alarms.clone(),
+        journal: std::sync::Arc::default(),
         dscp: 24,
     };
     let Err(error) = Server::start(&settings, parts) else {

@@ -5,6 +5,7 @@
 
 mod answers;
 mod curl;
+mod journal;
 mod limits;
 mod provisioning;
 mod site;

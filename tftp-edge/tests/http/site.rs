@@ -16,6 +16,7 @@ use tftp_edge::alarms::Alarms;
 use tftp_edge::content::{self, Library, upstream};
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings, Snapshot};
 use tftp_edge::inventory::{self, Edit, Inventory, Origin, SqliteStore, Table, Want};
+use tftp_edge::journal::Journal;
 use tftp_edge::misses::Misses;
 use tftp_edge::provisioning::Gate;
 use tftp_edge::stats::StageCounter;
@@ -77,6 +78,7 @@ pub(crate) struct Site {
     pub(crate) sources: Arc<Sources>,
     pub(crate) misses: Arc<Misses>,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) library: Arc<Library>,
     pub(crate) folder: TempDir,
 }
@@ -114,12 +116,14 @@ impl Site {
         let library = library.unwrap();
         let sources = Arc::new(Sources::new(&choice.budget));
         let misses = Arc::new(Misses::new(&choice.budget, None));
+        let journal = Arc::<Journal>::default();
         let parts = Parts {
             access: Arc::new(choice.access),
             catalog: Arc::clone(&library) as Arc<_>,
             sources: Arc::clone(&sources),
             misses: Arc::clone(&misses),
             alarms: Arc::clone(&alarms),
+            journal: Arc::clone(&journal),
             dscp: 24,
         };
         Self {
@@ -127,6 +131,7 @@ impl Site {
             sources,
             misses,
             alarms,
+            journal,
             library,
             folder,
         }

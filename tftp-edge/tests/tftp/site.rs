@@ -113,6 +113,7 @@ impl Site {
             files.clone(),
             counters.clone(),
             misses,
+            Arc::default(),
         )
         .unwrap();
         Self {

@@ -656,6 +656,7 @@ fn start(settings: &Settings) -> StartError {
         std::sync::Arc::<crate::site::Files>::default(),
         Default::default(),
         std::sync::Arc::new(Misses::new(&settings.budget, None)),
+        Default::default(),
     );
     result.err().expect("the server must not start")
 }

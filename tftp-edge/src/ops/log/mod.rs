@@ -46,6 +46,7 @@ pub use self::traced::{DEVICES_MAX, Traced};
 use self::file::LogFile;
 use self::gate::{Gate, Rules};
 use self::sink::{Lines, Sink};
+use crate::ops::colour;
 use crate::ops::exit::Exit;
 
 /// `[log]`.
@@ -105,11 +106,13 @@ impl Settings {
         let is_terminal = !self.has_file() && io::stderr().is_terminal();
         match self.format {
             Format::Text => Style::Text {
-                colour: is_terminal,
+                colour: is_terminal && colour::is_wanted(),
             },
             Format::Json => Style::Json,
             Format::Journald => Style::Journald,
-            Format::Auto if is_terminal => Style::Text { colour: true },
+            Format::Auto if is_terminal => Style::Text {
+                colour: colour::is_wanted(),
+            },
             Format::Auto if !self.has_file() && journald::is_stderr() => Style::Journald,
             Format::Auto => Style::Json,
         }
@@ -190,7 +193,7 @@ pub fn init(settings: &Settings) -> Result<Log, LogError> {
 /// Begins to log for a command that is not the daemon: what it has to say is for whoever called it.
 pub fn init_for_command(settings: &Settings) {
     let log = Log::new(settings.level.clone(), Sink::Stderr(Default::default()));
-    let colour = io::stderr().is_terminal();
+    let colour = io::stderr().is_terminal() && colour::is_wanted();
     install(lines(Style::Text { colour }, &log), &log);
 }
 

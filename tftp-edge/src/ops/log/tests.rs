@@ -148,6 +148,11 @@ fn about_everybody() {
     );
     tracing::debug!(peer = "10.0.0.5:9", "by its address");
     tracing::debug!(peer = "10.0.0.6:9", "another's address");
+    tracing::debug!(
+        file = "sep001122334466.cnf.xml",
+        peer = "10.0.0.5:9",
+        "another's file"
+    );
     tracing::debug!(device = "SEP001122334466", "another");
     tracing::debug!("about nobody");
 }

@@ -73,10 +73,12 @@ impl TracedSet {
         let devices = self.devices.read();
         let is_named = |traced: &Traced| told.names(traced.device.as_str());
         let Some(at) = devices.iter().position(is_named) else {
-            return told.peer.is_some_and(|peer| {
-                let mut all = devices.iter().flat_map(|traced| &traced.addresses);
-                all.any(|address| *address == peer)
-            });
+            // Several phones may share an address, as behind NAT.
+            return !told.names_somebody()
+                && told.peer.is_some_and(|peer| {
+                    let mut all = devices.iter().flat_map(|traced| &traced.addresses);
+                    all.any(|address| *address == peer)
+                });
         };
         // It is asked from there: what else comes from there is about it, too.
         if let Some(peer) = told.peer
@@ -113,14 +115,22 @@ struct Told {
 }
 
 impl Told {
+    /// Phones, and the catalog, write names of files in any case.
     fn names(&self, device: &str) -> bool {
-        self.device.0.contains(device) || self.file.0.contains(device)
+        let device = device.to_ascii_uppercase();
+        self.device.0.contains(&device) || self.file.0.contains(&device)
+    }
+
+    fn names_somebody(&self) -> bool {
+        !self.device.0.is_empty()
+            || DeviceName::of_file(&self.file.0.to_ascii_lowercase()).is_some()
     }
 
     fn take(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let mut text = Value::default();
         // Stops at the bound.
         let _ = text.write_fmt(value);
+        text.0.make_ascii_uppercase();
         match field.name() {
             "device" => self.device = text,
             "file" => self.file = text,

@@ -6,7 +6,7 @@ use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 use super::family::{Bounds, Family};
 use crate::http::{Refusal, Scheme};
 use crate::ops::sources::Reading;
-use crate::stats::{Outcome, Path, StageCounter};
+use crate::stats::{Path, StageCounter, Unserved};
 
 /// Transfers: 256 µs to 67 s.
 const TRANSFER: Bounds = Bounds {
@@ -67,8 +67,8 @@ fn served(reading: &Reading) -> Vec<Family> {
                 ("complete", count(StageCounter::Complete)),
                 ("not_found", count(StageCounter::NotFound)),
                 ("aborted", count(StageCounter::Aborted)),
-                ("timeout", ended(Outcome::TimedOut)),
-                ("shed", ended(Outcome::Shed)),
+                ("timeout", ended(Unserved::TimedOut)),
+                ("shed", ended(Unserved::Shed)),
             ] {
                 // The kernel program forgets the transfer that was idle longest instead.
                 if result != "shed" || !is_kernel {

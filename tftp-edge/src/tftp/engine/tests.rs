@@ -10,12 +10,15 @@ use tftp_ebpf::stage::Stage;
 
 use super::*;
 use crate::content::{Lookup, Query, Version};
+use crate::inventory::DeviceName;
+use crate::journal::{Event, Fact, Outcome, What};
 use crate::misses::Misses;
 
 const MS: Duration = Duration::from_millis(1);
 const REQUEST_SOCKET: SocketId = SocketId(0);
 
-/// One file of 5,000 bytes under every name but those that begin with `loading`.
+/// One file of 5,000 bytes under every name but those that begin with `loading`, `absent` or
+/// `refused`.
 struct OneFile(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Catalog for OneFile {
@@ -24,8 +27,14 @@ impl Catalog for OneFile {
         if raw.starts_with(b"loading") {
             return Lookup::Loading;
         }
+        if raw.starts_with(b"absent") {
+            return Lookup::Absent;
+        }
+        if raw.starts_with(b"refused") {
+            return Lookup::Refused;
+        }
         Lookup::Found(Arc::new(Version {
-            name: "f".into(),
+            name: String::from_utf8_lossy(raw).into(),
             stage: Stage::Other,
             generation: 1,
             published: std::time::SystemTime::UNIX_EPOCH,
@@ -64,6 +73,7 @@ impl Bench {
             counters: Arc::default(),
             sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
+            journal: Arc::default(),
             running: AtomicUsize::new(0),
             settings,
         };
@@ -72,10 +82,13 @@ impl Bench {
             v6: vec![SocketId(2)],
         };
         let ready = Arc::new(Ready::new(EventFd::new().unwrap()));
+        let client = SocketAddr::from(([10, 0, 0, 1], 2000));
+        let fact = Fact::Ordered(crate::register::Order::Reset);
+        shared.journal.tell(&Event::fact(device(), client, fact));
         Self {
             engine: Engine::new(Arc::new(shared), sockets, ready),
             catalog,
-            client: SocketAddr::from(([10, 0, 0, 1], 2000)).into(),
+            client: client.into(),
             now: Instant::now(),
             mtu: Mtu(None),
         }
@@ -131,9 +144,24 @@ impl Bench {
         sent
     }
 
+    /// What the journal has of the client's requests, after the phone there has named itself.
+    fn told(&self) -> Vec<(String, Outcome)> {
+        let phone = self.engine.shared.journal.phone(&device()).unwrap();
+        let entries = phone.boots.into_iter().flat_map(|boot| boot.entries);
+        let told = entries.filter_map(|entry| match entry.what {
+            What::File(file) => Some((file.name.to_string(), file.outcome)),
+            What::Fact(_) => None,
+        });
+        told.collect()
+    }
+
     fn counted(&self, reason: Reason) -> u64 {
         self.engine.shared.counters.tally().reason(reason)
     }
+}
+
+fn device() -> DeviceName {
+    "SEP001122334455".parse().unwrap()
 }
 
 const RRQ: &[u8] = b"\0\x01f\0octet\0";
@@ -355,4 +383,79 @@ proptest::proptest! {
             proptest::prop_assert!(answers.iter().map(Vec::len).sum::<usize>() <= 516);
         }
     }
+}
+
+#[test]
+fn the_journal_has_how_each_transfer_ended() {
+    type Play = fn(&mut Bench);
+    let plays: [(Outcome, Play); 7] = [
+        (Outcome::Pending, |bench| {
+            bench.ack(1);
+        }),
+        (Outcome::Complete, |bench| {
+            (1..=10).for_each(|block| drop(bench.ack(block)));
+        }),
+        (Outcome::Unheard, |bench| {
+            bench.wait(20_000 * MS);
+            bench.wait(20_000 * MS);
+        }),
+        (Outcome::TimedOut, |bench| {
+            bench.ack(1);
+            (0..400).for_each(|_| drop(bench.wait(200 * MS)));
+        }),
+        (Outcome::Unconfirmed, |bench| {
+            (1..=9).for_each(|block| drop(bench.ack(block)));
+            (0..400).for_each(|_| drop(bench.wait(200 * MS)));
+        }),
+        (Outcome::Aborted, |bench| {
+            bench.ack(1);
+            bench.send(SocketId(1), &[0, 5, 0, 3, 0]);
+        }),
+        (Outcome::Unreachable, |bench| {
+            let (client, now) = (bench.client, bench.now);
+            bench.engine.on_unreachable(SocketId(1), client, now);
+        }),
+    ];
+    for (outcome, play) in plays {
+        let mut bench = Bench::new(Settings::default());
+        bench.request(RRQ);
+        play(&mut bench);
+        assert_eq!(bench.told(), [("f".to_owned(), outcome)]);
+    }
+}
+
+#[test]
+fn the_journal_has_what_was_answered_without_a_file_and_what_was_not_answered() {
+    let mut bench = Bench::new(Settings {
+        max_transfers: 1,
+        ..Settings::default()
+    });
+    bench.request(b"\0\x01absent.XML\0octet\0");
+    bench.request(b"\0\x01refused\0octet\0");
+    bench.request(b"\0\x01loading\0octet\0");
+    let ready = bench.catalog.0.lock().take().unwrap();
+    ready();
+    let now = bench.now;
+    bench.engine.on_ready(now, &mut Mtu(None));
+    bench.request(b"\0\x01f\0octet\0tsize\x000\0");
+    bench.send(SocketId(1), &[0, 5, 0, 8, 0]);
+    bench.request(RRQ);
+    bench.client.port += 1;
+    bench.request(b"\0\x01g\0octet\0");
+    bench.client.port -= 1;
+    bench.request(b"\0\x01absent\0octet\0");
+    let told = bench.told();
+    let told: Vec<_> = told.iter().map(|(name, end)| (&**name, *end)).collect();
+    assert_eq!(
+        told,
+        [
+            ("absent.xml", Outcome::Absent),
+            ("refused", Outcome::Refused),
+            ("loading", Outcome::Overload),
+            ("f", Outcome::Probe),
+            ("f", Outcome::Superseded),
+            ("g", Outcome::Overload),
+            ("absent", Outcome::Absent),
+        ]
+    );
 }

@@ -88,7 +88,7 @@ pub fn transfer_stops(case: &Case<'_>) -> Option<Found> {
                 stops.is_aborted = file.outcome == Outcome::Aborted;
                 stops.is_over = false;
             }
-            Outcome::Complete => stops.is_over = true,
+            Outcome::Complete | Outcome::Unconfirmed => stops.is_over = true,
             _ => {}
         }
     }

@@ -82,7 +82,7 @@ pub fn load_missing(case: &Case<'_>) -> Option<Found> {
                     boots.push(step.boot.number);
                 }
             }
-            Outcome::Complete => {
+            Outcome::Complete | Outcome::Unconfirmed => {
                 missing.remove(&*file.name);
             }
             _ => {}

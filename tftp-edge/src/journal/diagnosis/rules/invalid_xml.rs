@@ -10,7 +10,7 @@ use tftp_ebpf::stage::Stage as FileStage;
 use super::super::Cause;
 use super::super::case::{Case, Found, Likelihood, times};
 use super::super::served::{Held, Served};
-use crate::journal::{File, Outcome, Stage};
+use crate::journal::{File, Stage};
 
 /// From so many on a phone does not only look whether a file has changed.
 const AGAIN: u32 = 3;
@@ -45,7 +45,7 @@ pub fn invalid_xml(case: &Case<'_>) -> Option<Found> {
     // The last XML file that it has, and nothing of a later stage after it.
     let last = trouble.iter().rev().find(|step| {
         let file = step.file();
-        file.is_some_and(|it| is_xml(it) && it.outcome == Outcome::Complete)
+        file.is_some_and(|it| is_xml(it) && it.outcome.has_arrived())
     })?;
     let file = last.file()?;
     let stage = last.stage().unwrap_or(Stage::Config);
@@ -56,9 +56,7 @@ pub fn invalid_xml(case: &Case<'_>) -> Option<Found> {
     }
     let same = trouble.iter().filter(|step| {
         step.file().is_some_and(|it| {
-            it.name == file.name
-                && it.generation == file.generation
-                && it.outcome == Outcome::Complete
+            it.name == file.name && it.generation == file.generation && it.outcome.has_arrived()
         })
     });
     let (mut fetched, mut since_ms) = (0, u64::MAX);
@@ -117,7 +115,7 @@ pub fn dial_template_too_long(case: &Case<'_>) -> Option<Found> {
     let step = present.iter().rev().find(|step| {
         step.file().is_some_and(|file| {
             file.stage() == FileStage::DialRules
-                && file.outcome == Outcome::Complete
+                && file.outcome.has_arrived()
                 && file.len_bytes > DIAL_TEMPLATE_MAX
         })
     })?;
@@ -147,6 +145,7 @@ pub fn dial_template_too_long(case: &Case<'_>) -> Option<Found> {
 mod tests {
     use super::super::super::scene::Scene;
     use super::*;
+    use crate::journal::Outcome;
 
     fn fetches(times: u32) -> Scene {
         let mut scene = Scene::of("SEP000000000001,8851,sip,1001");

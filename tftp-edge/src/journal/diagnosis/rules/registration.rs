@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::super::Cause;
 use super::super::case::{Case, Found, Likelihood, times};
-use crate::journal::{Fact, Outcome, Stage};
+use crate::journal::{Fact, Stage};
 use crate::register::{Mode, front};
 
 /// Servers as its configuration names them, and whether one of them is this host.
@@ -34,9 +34,7 @@ pub fn no_registration(case: &Case<'_>) -> Option<Found> {
     let present = case.present();
     let config = present.iter().rev().find(|step| {
         let file = step.file();
-        file.is_some_and(|it| {
-            it.outcome == Outcome::Complete && step.stage() == Some(Stage::Config)
-        })
+        file.is_some_and(|it| it.outcome.has_arrived() && step.stage() == Some(Stage::Config))
     });
     let said = present.iter().rev().find_map(|step| match step.fact()? {
         Fact::Registering { .. } => Some((step, Asked::Here)),
@@ -136,6 +134,7 @@ fn never_asked(case: &Case<'_>, since_ms: u64) -> Found {
 mod tests {
     use super::super::super::scene::Scene;
     use super::*;
+    use crate::journal::Outcome;
 
     #[test]
     fn a_phone_that_has_its_files_and_never_asks_is_sent_somewhere() {

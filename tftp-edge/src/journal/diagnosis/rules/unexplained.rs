@@ -3,7 +3,7 @@
 use super::super::Cause;
 use super::super::case::{Case, Found, Likelihood};
 use super::storm;
-use crate::journal::{Outcome, Stage, What};
+use crate::journal::{Stage, What};
 use crate::register::Mode;
 
 pub fn unexplained(case: &Case<'_>) -> Option<Found> {
@@ -15,7 +15,7 @@ pub fn unexplained(case: &Case<'_>) -> Option<Found> {
     // Where nobody is registered, one that has its configuration is where it is to be.
     let has_config = boot.entries.iter().any(|entry| match &entry.what {
         What::File(file) => {
-            Stage::of_file(file.stage()) == Some(Stage::Config) && file.outcome == Outcome::Complete
+            Stage::of_file(file.stage()) == Some(Stage::Config) && file.outcome.has_arrived()
         }
         What::Fact(_) => false,
     });
@@ -53,7 +53,7 @@ pub fn unexplained(case: &Case<'_>) -> Option<Found> {
 mod tests {
     use super::super::super::scene::Scene;
     use super::*;
-    use crate::journal::Gap;
+    use crate::journal::{Gap, Outcome};
 
     #[test]
     fn a_phone_that_stops_for_no_reason_is_told_with_the_last_that_was_heard() {

@@ -21,7 +21,7 @@ use crate::register::sip::message::Method;
 use crate::register::sip::{self, Bad, End};
 use crate::register::storm::{self, Applicant, Storm};
 use crate::register::{Refusal as Refused, Transport, front};
-use crate::stats::{Counters, LOG2_BUCKETS, Outcome, StageCounter};
+use crate::stats::{Counters, LOG2_BUCKETS, StageCounter, Unserved};
 
 /// Six configurations, three dial rules, one list of soft keys.
 const STAGES_OF_FILES: [u64; Stage::COUNT] = [0, 6, 0, 0, 3, 0, 1, 0, 0];
@@ -56,7 +56,7 @@ fn socket_counters() -> Counters {
     counters.completed(Stage::Config, Duration::from_micros(300));
     counters.completed(Stage::Config, Duration::from_secs(3_600));
     counters.add(Stage::Firmware, StageCounter::Aborted, 1);
-    counters.ended(Stage::Firmware, Outcome::Shed);
+    counters.ended(Stage::Firmware, Unserved::Shed);
     counters.first_byte(Stage::Config, Duration::from_micros(90));
     counters
 }
@@ -84,7 +84,7 @@ fn registrations() -> Registrations {
 fn snapshot() -> Snapshot {
     let swept = Counters::default();
     swept.count(Reason::TimedOut);
-    swept.ended(Stage::Firmware, Outcome::TimedOut);
+    swept.ended(Stage::Firmware, Unserved::TimedOut);
     let mut latency_ns = [[0; LOG2_BUCKETS]; 2];
     latency_ns[0][8] = 1_000;
     latency_ns[1][LOG2_BUCKETS - 1] = 1;
