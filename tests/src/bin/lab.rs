@@ -59,7 +59,7 @@ enum Command {
             long,
             value_enum,
             value_delimiter = ',',
-            default_value = "a,b,c,d,e,f,g"
+            default_value = "a,b,c,d,e,f,g,i"
         )]
         only: Vec<Part>,
         /// Small and short: shows that it works, and measures little

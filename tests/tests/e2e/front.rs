@@ -51,8 +51,10 @@ fn a_storm_comes_through(rig: &mut Rig<'_>) -> Result<()> {
     rig.give_daemon(daemon);
 
     let is_over = AtomicBool::new(false);
+    // Before any phone asks: it would hear that nobody is there.
+    let socket = behind.enter(|| UdpSocket::bind(REGISTRAR).context("binding the registrar"))?;
     let served = thread::scope(|scope| {
-        let registrar = scope.spawn(|| behind.enter(|| serve(&is_over)));
+        let registrar = scope.spawn(|| serve(&socket, &is_over));
         let registered = rig.as_client(register_all);
         is_over.store(true, Ordering::Relaxed);
         let served = registrar.join().unwrap_or_else(|panic| {
@@ -120,8 +122,7 @@ fn wire(rig: &Rig<'_>) -> Result<Namespace> {
 }
 
 /// Answers one REGISTER after the other, as fast as it can; says how many.
-fn serve(is_over: &AtomicBool) -> Result<usize> {
-    let socket = UdpSocket::bind(REGISTRAR).context("binding the registrar")?;
+fn serve(socket: &UdpSocket, is_over: &AtomicBool) -> Result<usize> {
     socket.set_read_timeout(Some(Duration::from_millis(50)))?;
     let (mut buffer, mut served) = ([0; 2048], 0);
     while !is_over.load(Ordering::Relaxed) {

@@ -124,6 +124,13 @@ fn ensure_no_secrets(rig: &mut Rig<'_>, site: &Site, file: &Path) -> Result<()> 
     Ok(())
 }
 
+/// As systemd's JOURNAL_NATIVE_PROTOCOL has fields of any content: the name, the length of the value
+/// in 64 bits with the lowest byte first, the value.
+fn journal_field(name: &str, value: &str) -> String {
+    let len = (value.len() as u64).to_le_bytes();
+    format!("{name}\n{}{value}\n", String::from_utf8_lossy(&len))
+}
+
 /// In a mount namespace of its own, where the journal's socket is ours.
 #[test]
 fn the_journal_gets_an_event_with_its_fields() {
@@ -159,15 +166,15 @@ fn the_journal_gets_an_event_with_its_fields() {
                 break message;
             }
         };
-        for field in [
-            "SYSLOG_IDENTIFIER\n",
-            "tftp-edge\n",
-            "TFTP_EDGE_EVENT\n",
-            "TFTP_EDGE_VERSION\n",
-            "PRIORITY=6\n",
-            "MESSAGE\n",
+        for (name, value) in [
+            ("SYSLOG_IDENTIFIER", "tftp-edge"),
+            ("PRIORITY", "6"),
+            ("MESSAGE", "tftp-edge runs"),
+            ("TFTP_EDGE_EVENT", "edge.started"),
+            ("TFTP_EDGE_VERSION", env!("CARGO_PKG_VERSION")),
         ] {
-            ensure!(started.contains(field), "{field:?} is not in {started:?}");
+            let field = journal_field(name, value);
+            ensure!(started.contains(&field), "{name} is not in {started:?}");
         }
         daemon.stop()?;
         ensure!(fs::read_to_string(&log)?.is_empty(), "{}", daemon.log());

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Rung;
+use tftp_edge::kernel::BoundedMap;
+use tftp_edge_tests::demo::Metrics;
 use tftp_edge_tests::lab::{CLIENT_IF, Capture, Impairment, LabPrograms, Side};
 use tftp_edge_tests::phones::registration::{Habits, Setback};
 use tftp_edge_tests::phones::{Over, Progress, Registering};
@@ -31,6 +33,7 @@ fn a_site_boots(rig: &mut Rig<'_>) -> Result<()> {
     ensure_all_booted(&report)?;
     ensure!(report.stage(Stage::Config).files == 300);
     let after = rig.metrics()?;
+    ensure_maps_are_told(rig, &after)?;
     let share = answers(&before, &after, rig.rung)
         / Rung::ALL
             .iter()
@@ -42,6 +45,30 @@ fn a_site_boots(rig: &mut Rig<'_>) -> Result<()> {
         "{} has answered {share} of all",
         rig.rung.as_str()
     );
+    Ok(())
+}
+
+/// Each map of the kernel program has a capacity, and those that fill at the start have entries.
+fn ensure_maps_are_told(rig: &Rig<'_>, metrics: &Metrics) -> Result<()> {
+    let has_program = rig.rung != Rung::Socket;
+    for map in BoundedMap::ALL {
+        let label = [("map", map.as_str())];
+        let capacity = metrics.sum("tftp_edge_xdp_map_capacity", &label);
+        ensure!(
+            (capacity > 0.0) == has_program,
+            "{map:?} has room for {capacity}"
+        );
+        let entries = metrics.sum("tftp_edge_xdp_map_entries", &label);
+        ensure!(entries <= capacity, "{map:?} has {entries} of {capacity}");
+        let is_filled = matches!(
+            map,
+            BoundedMap::Files | BoundedMap::Slabs | BoundedMap::Interfaces | BoundedMap::Locals
+        );
+        ensure!(
+            !has_program || !is_filled || entries > 0.0,
+            "{map:?} is empty"
+        );
+    }
     Ok(())
 }
 

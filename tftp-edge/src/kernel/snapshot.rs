@@ -154,3 +154,22 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_wanted_of_what_is_off() {
+        let interfaces = vec!["eth0".to_owned(), "eth1".to_owned()];
+        for (mode, count) in [(Ladder::Auto, 2), (Ladder::Xdp, 2), (Ladder::Off, 0)] {
+            let settings = Settings {
+                mode,
+                interfaces: interfaces.clone(),
+                ..Settings::default()
+            };
+            let wanted = Wanted::new(&settings);
+            assert_eq!((wanted.mode, wanted.interfaces), (mode, count));
+        }
+    }
+}

@@ -62,17 +62,21 @@ pub(crate) fn prometheus(workspace: &Workspace, step: Step, installed: &mut bool
         let found = workspace.tool(program).or_else(|| on_path(program));
         found.is_none()
     };
-    if !PROGRAMS.iter().any(is_missing) {
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(is_missing).collect();
+    if missing.is_empty() {
         step.done(&format!("already there: {}", PROGRAMS.join(" ")));
         return;
     }
     if !apt::available() {
-        step.warn("missing; take both from https://prometheus.io/download");
+        let missing = missing.join(" ");
+        step.warn(&format!(
+            "missing; take from https://prometheus.io/download: {missing}"
+        ));
         return;
     }
     let unpacked = workspace.tools.join("prometheus");
     let result = apt::unpack(&["prometheus"], &unpacked, &step).and_then(|()| {
-        for program in PROGRAMS {
+        for program in &missing {
             let packed = unpacked.join("usr/bin").join(program);
             fs::copy(packed, workspace.bin().join(program))
                 .with_context(|| format!("{program} is not where the package used to have it"))?;
