@@ -9,9 +9,11 @@
 //! - [`storm`]: all phones at once against a registrar that can take only so many a second.
 //! - [`dhcp`]: DHCP servers and clients people use, run as they are.
 //! - [`rig`]: the daemon under test, on one rung.
+//! - [`browser`]: Chromium, told what to do.
 //! - [`mod@bench`]: how long it takes, beside what it is to be held against.
 
 pub mod bench;
+pub mod browser;
 pub mod client;
 pub mod demo;
 pub mod dhcp;

@@ -5,6 +5,8 @@
 //! loopback interface: that a driver leaves no room is not seen here, and [`can_run`] says what else
 //! is not.
 
+use std::any::Any;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -14,6 +16,7 @@ use aya::util::nr_cpus;
 use aya::{Ebpf, Pod};
 use nix::time::{ClockId, clock_gettime};
 use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Sampling};
+use tftp_ebpf::abi::trace::Slots;
 use tftp_ebpf::abi::{
     Address, Budget, CounterBlock, Event, Interface, Policy, REASON_SLOTS, Transfer, TransferKey,
 };
@@ -22,9 +25,11 @@ use tftp_ebpf::testing::site::IFINDEX;
 use tftp_ebpf::testing::{Case, Classified, Outcome, Site, Transfers};
 use tftp_ebpf::verdict::{Reason, Rung, Verdict};
 use tftp_edge::kernel::Settings;
-use tftp_edge::kernel::object::{
-    CLASSIFY_TC_PROGRAM, CLASSIFY_XDP_PROGRAM, KernelBanks, Object, Sizes, TC_PROGRAM, XDP_PROGRAM,
-    client_key, program,
+use tftp_edge::kernel::object::{KernelBanks, Object, Sizes, add_ring, client_key};
+use tftp_edge::kernel::programs::{
+    CLASSIFY_TC_PROGRAM, CLASSIFY_XDP_PROGRAM, HANDLE_TC_PROGRAM, HANDLE_XDP_PROGRAM, TC_PROGRAM,
+    TELL_TC_PROGRAM, TELL_XDP_PROGRAM, TRACED_CLASSIFY_TC_PROGRAM, TRACED_CLASSIFY_XDP_PROGRAM,
+    TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, load_traced, program,
 };
 use tftp_edge::kernel::slabs::Slabs;
 
@@ -95,6 +100,12 @@ pub struct Programs {
     classes: PerCpuArray<MapData, ClassCounts>,
     sampling: PerCpuArray<MapData, Sampling>,
     samples: RingBuf<MapData>,
+    traced: HashMap<MapData, Address, Slots>,
+    rings: OwnedFd,
+    /// The programs that are run: for XDP, and for TC.
+    entries: [&'static str; 2],
+    /// The other maps: see [`load_traced`].
+    _kept: Box<dyn Any>,
     /// Keeps the banks.
     _slabs: Slabs<KernelBanks>,
 }
@@ -134,6 +145,18 @@ impl Programs {
         let mut ebpf = object.ebpf;
         Ok(Self {
             site: site.clone(),
+            _kept: Box::new((
+                object.locals,
+                object.clients,
+                object.files,
+                object.registrations.services,
+                object.counters.latency,
+                object.counters.events_lost,
+                object.traces.lost,
+            )),
+            traced: object.traces.traced,
+            rings: object.traces.rings,
+            entries: [XDP_PROGRAM, TC_PROGRAM],
             policy: object.policy,
             interfaces: object.interfaces,
             transfers: Map::LruHashMap(object.transfers).try_into()?,
@@ -202,6 +225,7 @@ impl Programs {
 
     /// Runs one frame through the program of a rung.
     pub fn run(&mut self, rung: Rung, frame: &[u8]) -> anyhow::Result<Run> {
+        let [xdp, tc] = self.entries;
         let before = self.reasons(rung)?;
         let (classes_before, gate_before) = (self.classes(rung)?, self.gate.get(&0, 0)?);
         let mut out = vec![0; FRAME_MAX];
@@ -212,10 +236,8 @@ impl Programs {
         };
         let began = monotonic_ns()?;
         let result = match rung {
-            Rung::Xdp => program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.test_run(options)?,
-            Rung::Tc => {
-                program::<SchedClassifier>(&mut self.ebpf, TC_PROGRAM)?.test_run(options)?
-            }
+            Rung::Xdp => program::<Xdp>(&mut self.ebpf, xdp)?.test_run(options)?,
+            Rung::Tc => program::<SchedClassifier>(&mut self.ebpf, tc)?.test_run(options)?,
             Rung::Socket => bail!("sockets have no program"),
         };
         let ran_ns = began..=monotonic_ns()?;
@@ -259,14 +281,13 @@ impl Programs {
 
     /// Nanoseconds that a run of the program of a rung takes, on average over `repeat` runs.
     pub fn time(&mut self, rung: Rung, frame: &[u8], repeat: u32) -> anyhow::Result<f64> {
+        let [xdp, tc] = self.entries;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.repeat = repeat;
         let result = match rung {
-            Rung::Xdp => program::<Xdp>(&mut self.ebpf, XDP_PROGRAM)?.test_run(options)?,
-            Rung::Tc => {
-                program::<SchedClassifier>(&mut self.ebpf, TC_PROGRAM)?.test_run(options)?
-            }
+            Rung::Xdp => program::<Xdp>(&mut self.ebpf, xdp)?.test_run(options)?,
+            Rung::Tc => program::<SchedClassifier>(&mut self.ebpf, tc)?.test_run(options)?,
             Rung::Socket => bail!("sockets have no program"),
         };
         Ok(result.duration.as_nanos() as f64)
@@ -295,6 +316,22 @@ impl Programs {
             sum.add(counts);
         }
         Ok(sum)
+    }
+
+    /// From now on the programs that trace are run. What they tell comes by the ring.
+    pub fn trace(&mut self) -> anyhow::Result<RingBuf<MapData>> {
+        load_traced(&mut self.ebpf)?;
+        self.entries = [TRACED_XDP_PROGRAM, TRACED_TC_PROGRAM];
+        Ok(add_ring(self.rings.as_fd(), 0)?)
+    }
+
+    /// From now on the packets of this address are traced, and no others.
+    pub fn trace_only(&mut self, address: Option<Address>) -> anyhow::Result<()> {
+        clear(&mut self.traced)?;
+        match address {
+            Some(address) => Ok(self.traced.insert(address, 1, 0)?),
+            None => Ok(()),
+        }
     }
 
     /// What the second program did with the last frame, if it got there.
@@ -340,14 +377,30 @@ impl Programs {
         Ok(classified)
     }
 
-    /// Instructions the verifier walked for each program, by name; `None` before Linux 5.16.
+    /// Instructions the verifier walked for each program, those that trace too, by name; `None`
+    /// before Linux 5.16.
     pub fn verified_instructions(&mut self) -> anyhow::Result<Vec<(&'static str, Option<u32>)>> {
         let mut counts = Vec::new();
-        for name in [XDP_PROGRAM, CLASSIFY_XDP_PROGRAM] {
+        load_traced(&mut self.ebpf)?;
+        for name in [
+            XDP_PROGRAM,
+            CLASSIFY_XDP_PROGRAM,
+            TRACED_XDP_PROGRAM,
+            TRACED_CLASSIFY_XDP_PROGRAM,
+            HANDLE_XDP_PROGRAM,
+            TELL_XDP_PROGRAM,
+        ] {
             let info = program::<Xdp>(&mut self.ebpf, name)?.info()?;
             counts.push((name, info.verified_instruction_count()));
         }
-        for name in [TC_PROGRAM, CLASSIFY_TC_PROGRAM] {
+        for name in [
+            TC_PROGRAM,
+            CLASSIFY_TC_PROGRAM,
+            TRACED_TC_PROGRAM,
+            TRACED_CLASSIFY_TC_PROGRAM,
+            HANDLE_TC_PROGRAM,
+            TELL_TC_PROGRAM,
+        ] {
             let info = program::<SchedClassifier>(&mut self.ebpf, name)?.info()?;
             counts.push((name, info.verified_instruction_count()));
         }

@@ -6,6 +6,7 @@
 use core::ptr::NonNull;
 
 use crate::abi::registration::{Encounter, ServiceKey};
+use crate::abi::trace::MIRROR_MAX;
 use crate::abi::{
     Address, Event, FileEntry, Interface, Policy, Slab, Source, StageCounter, Transfer, TransferKey,
 };
@@ -47,6 +48,9 @@ pub trait Frame {
 
     /// Copies `len` bytes, 1 to [`HEAD_MAX`], to the beginning of `out`.
     fn load_head(&self, at: usize, len: usize, out: &mut [u8; HEAD_MAX]) -> bool;
+
+    /// Copies the first `len` bytes, 1 to [`MIRROR_MAX`], to the beginning of `out`.
+    fn load_frame(&self, len: usize, out: &mut [u8; MIRROR_MAX]) -> bool;
 
     /// Grows or shrinks the frame at its end, from the length it has. On failure the frame is as it was: this is the last
     /// step that may fail with the packet still fit to be passed on.

@@ -18,5 +18,6 @@ pub mod plan;
 pub mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod trace;
 pub mod verdict;
 pub mod wire;

@@ -42,10 +42,12 @@ pub enum AlarmKind {
     RegistrationStore,
     /// Lines of the log are lost. Subject: the log.
     Log,
+    /// The journal is not kept over a restart, or its file was set aside. Subject: the file.
+    JournalStore,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -57,6 +59,7 @@ impl AlarmKind {
         Self::Registrations,
         Self::RegistrationStore,
         Self::Log,
+        Self::JournalStore,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +75,7 @@ impl AlarmKind {
             Self::Registrations => "registrations",
             Self::RegistrationStore => "registration_store",
             Self::Log => "log",
+            Self::JournalStore => "journal_store",
         }
     }
 }

@@ -6,15 +6,17 @@
 
 mod exposure;
 mod fault;
+mod shown;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::fault::Fault;
+pub use self::shown::{HIDDEN, Key, Section};
 use crate::access::Access;
-use crate::ops::{self, control, log};
+use crate::ops::{self, control, log, web};
 use crate::{content, http, inventory, journal, kernel, provisioning, register, tftp};
 
 /// Where the configuration is when `--config` does not say otherwise.
@@ -37,6 +39,17 @@ pub struct Config {
     pub metrics: ops::http::Settings,
     pub control: control::Settings,
     pub log: log::Settings,
+    pub web: web::Settings,
+    /// What was read, for people; of a default there is nothing to show.
+    #[serde(skip)]
+    pub shown: Shown,
+}
+
+/// Where the configuration is, and all settings as they are in force.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Shown {
+    pub file: PathBuf,
+    pub sections: Vec<Section>,
 }
 
 /// `[access]`.
@@ -66,10 +79,14 @@ impl Config {
         config
             .validate()
             .map_err(|(section, key, problem)| invalid(section, key, problem))?;
-        match exposure::find(&config, &absolute) {
-            Some(((section, key), problem)) => Err(invalid(section, key, problem)),
-            None => Ok(config),
+        if let Some(((section, key), problem)) = exposure::find(&config, &absolute) {
+            return Err(invalid(section, key, problem));
         }
+        config.shown = Shown {
+            sections: shown::sections(&config, &text),
+            file: absolute,
+        };
+        Ok(config)
     }
 
     /// Reads a text as if it were in `file`; paths stay as they are written.
@@ -106,6 +123,9 @@ impl Config {
             );
             return Err(("kernel", "tid_ports", problem));
         }
+        self.web
+            .validate()
+            .map_err(|(key, problem)| ("web", key, problem))?;
         self.control
             .validate()
             .map_err(|(key, problem)| ("control", key, problem))?;
@@ -114,27 +134,35 @@ impl Config {
             .map_err(|(key, problem)| ("log", key, problem))
     }
 
-    /// Every path of every section goes through here.
+    /// Every path of every section, by its key.
+    fn paths(&mut self) -> [(&'static str, &mut PathBuf); 12] {
+        [
+            ("content.root", &mut self.content.root),
+            ("content.templates", &mut self.content.templates),
+            ("inventory.database", &mut self.inventory.database),
+            ("control.socket", &mut self.control.socket),
+            ("http.tls.certificate", &mut self.http.tls.certificate),
+            ("http.tls.key", &mut self.http.tls.key),
+            (
+                "register.sip.tls.certificate",
+                &mut self.register.sip.tls.certificate,
+            ),
+            ("register.sip.tls.key", &mut self.register.sip.tls.key),
+            ("register.database", &mut self.register.database),
+            ("journal.database", &mut self.journal.database),
+            ("log.file", &mut self.log.file),
+            ("web.password_file", &mut self.web.password_file),
+        ]
+    }
+
     fn resolve_paths(&mut self, directory: &Path) {
-        for path in [
-            &mut self.content.root,
-            &mut self.content.templates,
-            &mut self.inventory.database,
-            &mut self.control.socket,
-            &mut self.http.tls.certificate,
-            &mut self.http.tls.key,
-            &mut self.register.sip.tls.certificate,
-            &mut self.register.sip.tls.key,
-        ] {
-            *path = directory.join(&*path);
-        }
-        // Empty is beside the inventory, and standard error.
-        for path in [
-            &mut self.register.database,
-            &mut self.journal.database,
-            &mut self.log.file,
-        ] {
-            if !path.as_os_str().is_empty() {
+        for (key, path) in self.paths() {
+            // Empty is beside the inventory, standard error, or none.
+            let may_be_empty = matches!(
+                key,
+                "register.database" | "journal.database" | "log.file" | "web.password_file"
+            );
+            if !may_be_empty || !path.as_os_str().is_empty() {
                 *path = directory.join(&*path);
             }
         }

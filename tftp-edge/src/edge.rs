@@ -4,6 +4,7 @@
 //! serves the control socket and metrics only, so a slow scrape never delays a block.
 
 mod parts;
+mod readings;
 mod signals;
 
 use std::io;
@@ -15,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
 pub use parts::Parts;
+use readings::{content, devices, sockets};
 use signals::Signals;
 
 use crate::alarms::Alarms;
@@ -24,14 +26,15 @@ use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
 use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
-use crate::journal::{Board, Journal, unix_ms};
+use crate::journal::{self, Board, Journal, unix_ms};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
 use crate::ops::http::{self as metrics, HttpError};
 use crate::ops::log::{self, Log};
-use crate::ops::sources::{self, Sources};
+use crate::ops::sources::Sources;
+use crate::ops::web::{self, WebError};
 use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::export::Export;
@@ -41,6 +44,7 @@ use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
 use crate::stats::Counters;
+use crate::trace::Tracer;
 use crate::{http, tftp};
 
 /// For scrapes and status requests; they wait for nothing but the system.
@@ -64,6 +68,8 @@ pub enum StartError {
          files"
     )]
     UpstreamIsSelf(upstream::Server),
+    #[error("the thread that saves the journal cannot be started: {0}")]
+    Journal(#[source] io::Error),
     #[error("the check of firmware and locales cannot be started: {0}")]
     Audit(#[source] io::Error),
     #[error("the thread that looks after the log cannot be started: {0}")]
@@ -79,6 +85,8 @@ pub enum StartError {
     #[error(transparent)]
     Metrics(#[from] HttpError),
     #[error(transparent)]
+    Web(#[from] WebError),
+    #[error(transparent)]
     Http(#[from] http::StartError),
     #[error(transparent)]
     Register(#[from] register::StartError),
@@ -92,12 +100,14 @@ impl StartError {
             | Self::Control(error)
             | Self::Audit(error)
             | Self::Log(error)
+            | Self::Journal(error)
             | Self::Newcomers(error)
             | Self::Diagnosis(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Metrics(error) => Exit::of_io(&error.source),
+            Self::Web(error) => error.exit(),
             Self::Http(error) => error.exit(),
             Self::Register(error) => error.exit(),
             Self::Inventory(error) => error.into(),
@@ -149,9 +159,19 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let started = Instant::now();
     let configured = SystemTime::now();
 
-    // Before whoever sees phones.
+    // Before whoever sees phones, and stopped after them: so the file has the last state.
+    let alarms = Arc::new(Alarms::default());
     let directory = Arc::new(Directory::default());
     let journal = Arc::new(journal(config, &directory));
+    let store = journal::Store::start(
+        config.journal.database_beside(&config.inventory.database),
+        config.journal.keep(),
+        Arc::clone(&journal),
+        Arc::clone(&alarms),
+    );
+    let store = Arc::new(store.map_err(StartError::Journal)?);
+    let saving = Arc::downgrade(&store);
+    parts.push("journal", store);
 
     // The kernel program passes every packet until the content is complete.
     let kernel = Arc::new(Kernel::start_with(
@@ -175,7 +195,6 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         kernel.expect_other_names();
     }
 
-    let alarms = Arc::new(Alarms::default());
     let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(&config.upstream))
         .map(Arc::new)
         .map_err(StartError::Audit)?;
@@ -184,21 +203,23 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
 
     let inventory = Inventory::open(&config.inventory)?;
     let guard = kernel.guard();
-    let table = Arc::new(Table::new(
+    let table = Table::new(
         config.register.max_registrations,
         Arc::clone(&guard),
         Arc::clone(&alarms),
-    ));
+    );
+    let table = Arc::new(table.telling(Arc::clone(&journal)));
     let located = Arc::clone(&table);
     let locate = Box::new(move |device: &_| located.get(device).map(|it| it.source.ip()));
     let keeper =
         log::Keeper::start(log.clone(), Arc::clone(&alarms), locate).map_err(StartError::Log)?;
     parts.push("log", keeper);
-    let orders = Arc::new(Orders::new(
+    let orders = Orders::new(
         config.register.orders,
         Arc::clone(&table),
         Arc::clone(&directory),
-    ));
+    );
+    let orders = Arc::new(orders.telling(Arc::clone(&journal)));
     // Orders last: a phone is told to come for what is everywhere already.
     let mut listeners: Vec<Arc<dyn Listener>> = vec![
         Arc::clone(&kernel) as _,
@@ -285,7 +306,8 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let keeping = Arc::downgrade(&keeper);
     parts.push("registrations", keeper);
     let behind = (config.register.mode == register::Mode::Front).then(|| {
-        let front = Arc::new(Front::new(&config.register, Instant::now()));
+        let front = Front::new(&config.register, Instant::now());
+        let front = Arc::new(front.telling(Arc::clone(&journal)));
         kernel.watch(Arc::clone(&front) as _);
         let counted = Arc::clone(&kernel);
         Behind {
@@ -303,6 +325,17 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         .map_err(register::StartError::Threads)?;
     let sending = Arc::downgrade(&ordering);
     parts.push("orders", ordering);
+    let (registered, heard) = (Arc::clone(&table), Arc::clone(&journal));
+    let addresses = move |device: &_| {
+        let registered = registered.get(device).map(|it| it.source.ip());
+        let heard = heard.with(device, |phone| phone.source.ip());
+        registered.into_iter().chain(heard).collect()
+    };
+    let tracer = Arc::new(Tracer::new(Arc::clone(&kernel), Arc::new(addresses)));
+    let tracing = Arc::clone(&tracer);
+    parts.push_with("traces", move || tracing.stop());
+    let inventoried = Arc::clone(&directory);
+    let audited = Arc::clone(&auditor);
     let examiner = Examiner::new(Surroundings {
         served: Arc::new(FromCatalog {
             catalog: Arc::clone(&library) as Arc<_>,
@@ -333,6 +366,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let knocked = Arc::clone(&library);
     let ordered = Arc::clone(&orders);
     let stored = keeping.clone();
+    let saver = saving.clone();
     let sources = Arc::new(Sources {
         started,
         configured,
@@ -359,6 +393,8 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
             content.ended.extend(has_ended.then_some("orders"));
             let has_ended = looking.upgrade().is_some_and(|it| it.has_ended());
             content.ended.extend(has_ended.then_some("diagnosis"));
+            let has_ended = saver.upgrade().is_some_and(|it| it.has_ended());
+            content.ended.extend(has_ended.then_some("journal"));
             content
         }),
         upstream: Arc::new(move || asked.upstream()),
@@ -376,6 +412,11 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         export,
         orders,
         board,
+        tracer,
+        journal: Arc::new(move || {
+            let store = saving.upgrade();
+            store.map(|it| it.snapshot()).unwrap_or_default()
+        }),
         alarms,
         log: log.clone(),
     });
@@ -387,6 +428,16 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         ))?;
         tracing::info!(event = "metrics.listening", address = %server.address(), "metrics");
         parts.push("metrics", server);
+    }
+    if config.web.enabled {
+        let shown = web::Parts {
+            sources: Arc::clone(&sources),
+            directory: inventoried,
+            firmware: Arc::new(move || audited.report()),
+        };
+        let server = runtime.block_on(web::Server::start(config, shown))?;
+        tracing::info!(event = "web.listening", address = %server.address(), "web page");
+        parts.push("web", server);
     }
     let control = {
         let _context = runtime.enter();
@@ -429,49 +480,6 @@ async fn review(misses: Arc<Misses>, alarms: Arc<Alarms>) {
     loop {
         seconds.tick().await;
         misses.review(&alarms, Instant::now());
-    }
-}
-
-fn sockets(server: &tftp::Server) -> sources::Sockets {
-    let gauges = server.gauges();
-    sources::Sockets {
-        bound: server.local_addrs(),
-        workers: server.workers(),
-        transfers: gauges.transfers,
-        transfers_limit: gauges.limit,
-        receive_errors: gauges.receive_overflows,
-    }
-}
-
-fn content(library: &Library, auditor: &Auditor) -> sources::Content {
-    let counts = library.counts();
-    let mut ended = library.ended();
-    ended.extend(auditor.has_ended().then_some("audit"));
-    sources::Content {
-        // The library starts with everything read.
-        settled: true,
-        on_disk: counts.files,
-        generated: counts.generated,
-        absent: counts.absent,
-        refused: counts.refused,
-        clashes: counts.clashes,
-        memory_bytes: counts.bytes,
-        memory_limit_bytes: counts.bytes_limit,
-        evicted: counts.evicted,
-        last_regeneration: counts.last_regeneration.took,
-        regenerations: counts.regenerations,
-        ended,
-    }
-}
-
-fn devices(library: &Library) -> sources::Devices {
-    let counts = library.counts();
-    sources::Devices {
-        sip: counts.sip_devices,
-        sccp: counts.sccp_devices,
-        unknown: library.unknown(),
-        forgotten: library.forgotten(),
-        windows_open: counts.windows_open,
     }
 }
 

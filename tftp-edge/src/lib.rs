@@ -32,4 +32,5 @@ pub mod register;
 pub mod stats;
 pub mod tftp;
 mod tls;
+pub mod trace;
 pub mod udp;

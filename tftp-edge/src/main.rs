@@ -22,6 +22,7 @@ use tftp_edge::ops::phones::{
 };
 use tftp_edge::ops::registrations::RegistrationsArgs;
 use tftp_edge::ops::top::TopArgs;
+use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
 
 /// Serves sites of IP phones over TFTP, from the kernel where it can.
@@ -69,6 +70,9 @@ enum Command {
     /// Show and change what the daemon that runs logs.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Every packet of one phone while it runs, and what became of each
+    #[command(after_help = exit::HELP)]
+    Trace(TraceArgs),
     /// Print a generated file as a phone would get it.
     Render(RenderArgs),
     /// Print what a DHCP server needs to tell phones where we are.
@@ -174,6 +178,7 @@ fn main() -> ExitCode {
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
+        Command::Trace(arguments) => trace(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
         Command::Lldp(arguments) => lldp(&cli.config, &arguments),
@@ -225,7 +230,9 @@ fn keep_memory_private() {
 }
 
 fn check(file: &Path) -> Result<Exit, Failure> {
-    Config::load(file)?;
+    let config = Config::load(file)?;
+    let password = config.web.password();
+    password.map_err(|error| Failure::new(error.exit(), error))?;
     writeln!(io::stdout(), "{}: ok", file.display())?;
     Ok(Exit::Ok)
 }
@@ -310,6 +317,17 @@ fn log_command(file: &Path, command: LogCommand) -> Result<Exit, Failure> {
     let config = configured(file)?;
     command
         .run(&config.control.socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn trace(file: &Path, arguments: &TraceArgs) -> Result<Exit, Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured(file)?.control.socket,
+    };
+    arguments
+        .run(&socket, &mut io::stdout(), &mut io::stderr())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

@@ -1,18 +1,24 @@
-//! What a registration costs in memory, all included: every byte the allocator hands out counts, as
+//! What a registration costs in memory, and what phones did, all included: every byte the allocator hands out counts, as
 //! the allocator sees it.
 
 // Clippy's leave for tests does not reach helpers of an integration test.
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use tftp_ebpf::stage::Stage;
 use tftp_edge::inventory::{DeviceName, Protocol};
+use tftp_edge::journal::{Answer, Event, Fact, Happening, Journal, Outcome, Request};
 use tftp_edge::register::{Binding, ConnectionId, Edit, Registration, Table, Transport};
+use tftp_edge::stats::Path;
 
 const PHONES: u32 = 100_000;
+
+/// Held by the test that counts.
+static COUNTED: Mutex<()> = Mutex::new(());
 
 /// The system's allocator, and how much it has given out.
 struct Counting;
@@ -78,6 +84,9 @@ fn phone(number: u32) -> Registration {
 
 #[test]
 fn a_registration_costs_less_than_a_kilobyte_and_a_keepalive_nothing() {
+    let _alone = COUNTED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let before = BYTES.load(Ordering::Relaxed);
     let table = Arc::new(Table::default());
     for number in 0..PHONES {
@@ -114,4 +123,107 @@ fn a_registration_costs_less_than_a_kilobyte_and_a_keepalive_nothing() {
     drop(table);
     let left = BYTES.load(Ordering::Relaxed).saturating_sub(before);
     assert!(left < 100_000, "{left} bytes are still held");
+}
+
+/// What an 8851 asks for at a boot; `{}` stands for its name.
+const BOOT: [(&str, Outcome); 12] = [
+    ("ctl{}.tlv", Outcome::Absent),
+    ("itl{}.tlv", Outcome::Absent),
+    ("itlfile.tlv", Outcome::Absent),
+    ("{}.cnf.xml", Outcome::Complete),
+    ("defaultheadsetconfig.json", Outcome::Absent),
+    ("sk1a2b3c4d.xml", Outcome::Complete),
+    ("german_germany/mk-sip.jar", Outcome::Complete),
+    ("germany/g3-tones.xml", Outcome::Complete),
+    ("dialplan.xml", Outcome::Absent),
+    ("appdialrules.xml", Outcome::Absent),
+    ("ringlist.xml", Outcome::Complete),
+    ("distinctiveringlist.xml", Outcome::Absent),
+];
+
+/// The phone boots and registers.
+fn boot(journal: &Journal, number: u32) {
+    let name = device(number);
+    let address = std::net::Ipv4Addr::from(0x0a00_0000 + number);
+    let at = |more: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + more);
+    let tell = |more, what| {
+        journal.tell(&Event {
+            at: at(more),
+            device: Some(name),
+            source: (address, 50_123).into(),
+            what,
+        });
+    };
+    for (more, (file, outcome)) in (0..).zip(BOOT) {
+        let file = file.replace("{}", &name.as_str().to_ascii_lowercase());
+        let request = Request {
+            stage: Stage::of_name(file.as_bytes()),
+            name: file.into(),
+            path: Path::Http,
+            generation: Some(1),
+            len_bytes: 6_000,
+        };
+        let answer = Answer {
+            outcome,
+            took: Duration::from_millis(2),
+            resends: 0,
+        };
+        tell(more, Happening::Answered(request, answer));
+    }
+    let registering = Fact::Registering {
+        protocol: Protocol::Sip,
+        transport: Transport::Tcp,
+    };
+    let registered = Fact::Registered {
+        protocol: Protocol::Sip,
+        transport: Transport::Tcp,
+        load: Some("sip88xx.14-1-1-0001-125".into()),
+    };
+    tell(20, Happening::Fact(registering));
+    tell(21, Happening::Fact(registered));
+}
+
+#[test]
+fn what_a_hundred_thousand_phones_did_stays_within_its_limit() {
+    let _alone = COUNTED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let before = BYTES.load(Ordering::Relaxed);
+    let journal = Journal::default();
+    let empty = BYTES.load(Ordering::Relaxed);
+    for number in 0..PHONES {
+        boot(&journal, number);
+    }
+    let counts = journal.counts();
+    let truly = (BYTES.load(Ordering::Relaxed) - empty) as u64;
+    println!(
+        "{PHONES} boots: {} phones, {} of {} bytes by its own account, {truly} in truth; {} boots \
+         forgotten",
+        counts.phones, counts.bytes, counts.bytes_limit, counts.forgotten
+    );
+    assert!(counts.bytes <= counts.bytes_limit, "{counts:?}");
+    // Its tables, and whose an address is, are not in its account.
+    assert!(truly <= counts.bytes_limit * 5 / 4, "{truly}, {counts:?}");
+    assert_eq!(counts.phones + counts.forgotten, u64::from(PHONES));
+    drop(journal);
+    let left = BYTES.load(Ordering::Relaxed).saturating_sub(before);
+    assert!(left < 100_000, "{left} bytes are still held");
+}
+
+/// Not a test of speed: it prints what one event costs the thread that tells it.
+#[test]
+#[ignore = "prints a figure: --release -- --ignored --nocapture"]
+fn the_cost_of_an_event() {
+    let _alone = COUNTED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let journal = Journal::default();
+    let began = std::time::Instant::now();
+    for number in 0..PHONES {
+        boot(&journal, number);
+    }
+    let events = u64::from(PHONES) * (BOOT.len() as u64 + 2);
+    assert_eq!(journal.counts().events, events);
+    let each = began.elapsed().as_nanos() / u128::from(events);
+    println!("{each} ns for each of {events} events, the making of it included");
 }

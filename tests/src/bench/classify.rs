@@ -1,9 +1,10 @@
 //! Part h: what it costs to look for registrations: for packets that are none, and for those that
-//! are.
+//! are; and what a trace of another phone adds.
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp, loaded_programs};
 use aya_obj::programs::XdpAttachType;
+use tftp_ebpf::abi::{Address, mapped};
 use tftp_ebpf::testing::cases::{Before, GateState};
 use tftp_ebpf::testing::datagram::{Datagram, Endpoint};
 use tftp_ebpf::testing::segment::{SYN, Segment};
@@ -18,6 +19,9 @@ use crate::programs::Programs;
 
 /// Runs in a row of a packet that may be sampled: as many samples find room in the ring.
 const SAMPLED_RUNS: u32 = 200;
+
+/// A phone that sends none of the packets.
+const ANOTHER: Address = mapped([192, 0, 2, 1]);
 
 /// One kind of packet.
 struct Packet {
@@ -117,6 +121,8 @@ fn message(first: &str) -> Vec<u8> {
 struct Times {
     off: Vec<f64>,
     on: Vec<f64>,
+    /// While another phone is traced.
+    traced: Vec<f64>,
     bare: Vec<f64>,
 }
 
@@ -131,6 +137,12 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
         let lab = Lab::new(LabOptions::default())?;
         let bare = Bare::attach(&lab, rung)?;
         let mut arms = [load(rung, false)?, load(rung, true)?];
+        let mut traced_arms = [load(rung, false)?, load(rung, true)?];
+        let mut rings = Vec::new();
+        for arm in &mut traced_arms {
+            rings.push(arm.trace()?);
+            arm.trace_only(Some(ANOTHER))?;
+        }
         let mut times: Vec<Times> = packets.iter().map(|_| Times::default()).collect();
         for round in 0..options.rounds {
             ensure!(!interrupted(), "interrupted");
@@ -145,6 +157,10 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
                 let programs = &mut arms[usize::from(packet.is_sampled)];
                 times.off.push(time(programs, rung, packet, repeat, false)?);
                 times.on.push(time(programs, rung, packet, repeat, true)?);
+                let programs = &mut traced_arms[usize::from(packet.is_sampled)];
+                times
+                    .traced
+                    .push(time(programs, rung, packet, repeat, true)?);
                 times.bare.push(bare.time(&packets[0].frame, repeat)?);
             }
         }
@@ -202,6 +218,8 @@ fn row(rung: Rung, packet: &Packet, times: &Times) -> Vec<Cell> {
     let of = |times: &[f64]| median(times.iter().copied());
     let pairs = times.on.iter().zip(&times.off);
     let added: Vec<f64> = pairs.map(|(on, off)| on - off).collect();
+    let pairs = times.traced.iter().zip(&times.on);
+    let by_trace: Vec<f64> = pairs.map(|(traced, on)| traced - on).collect();
     let ratios = times.on.iter().zip(&times.bare).map(|(on, bare)| on / bare);
     vec![
         Cell::text(format!("{}, {}", rung.as_str(), packet.name)),
@@ -212,6 +230,9 @@ fn row(rung: Rung, packet: &Packet, times: &Times) -> Vec<Cell> {
         Cell::number(of(&added), 0),
         spread(&added, 0),
         Cell::number(median(ratios), 2),
+        Cell::number(of(&times.traced), 0),
+        Cell::number(of(&by_trace), 0),
+        spread(&by_trace, 0),
     ]
 }
 
@@ -228,13 +249,18 @@ fn table(rows: Vec<Vec<Cell>>, repeat: u32) -> Table {
             "added ns",
             "rounds",
             "on x bare",
+            "traced ns",
+            "by trace ns",
+            "rounds",
         ],
         rows,
         ratios: Vec::new(),
         method: format!(
             "Method: BPF_PROG_TEST_RUN of the daemon's programs, {repeat} times in a row each round: \
              with registrations not looked at, then looked at, then a program that passes TCP on \
-             after a look at two fields; `added` is on less off of the same round. Nothing is \
+             after a look at two fields; `added` is on less off of the same round. `traced` is on, by \
+             the programs that are attached while a trace runs, with another phone traced; `by \
+             trace` is that less on. While no trace runs, `on` is what a packet takes. Nothing is \
              attached. A packet that is told is run {SAMPLED_RUNS} times between two readings of \
              the ring buffer. The kernel reports whole nanoseconds, with warm caches; runs of \
              BPF_PROG_TEST_RUN cost some themselves, which `bare` shows."

@@ -192,6 +192,13 @@ listen = {sip}
         Ok(output.stdout)
     }
 
+    /// Starts a command of the daemon's that goes on; what it writes goes to the file `log`.
+    pub fn spawn(&self, name: &str, arguments: &[&str], log: &Path) -> Result<Process> {
+        let mut command = self.place.command(&self.binary);
+        command.args(arguments).arg("--config").arg(self.config());
+        Process::start(name, command, log)
+    }
+
     pub fn import(&self, csv: &Path) -> Result<()> {
         let csv = csv.to_string_lossy();
         self.command(&["inventory", "import", &csv]).map(drop)

@@ -156,6 +156,8 @@ fn fields(file: &Path, filter: &str, fields: &[&str]) -> Result<String> {
         "ip.check_checksum:TRUE",
         "-o",
         "udp.check_checksum:TRUE",
+        "-o",
+        "frame.generate_md5_hash:TRUE",
     ];
     let words = ["-n", "-r", &file].into_iter().chain(checks);
     let words = words.chain(["-Y", filter, "-T", "fields"]);

@@ -21,7 +21,9 @@ pub use command::{output, run};
 pub use interrupt::{interrupted, watch_for_interrupt};
 pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
-pub use programs::{Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags, attached_to};
+pub use programs::{
+    Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags, attached_to, identities,
+};
 pub use skip::{skipped, with_root};
 pub use tool::tool;
 

@@ -221,6 +221,28 @@ pub fn attached_to(namespace: &Namespace, interface: &str) -> Result<String> {
     Ok([&tcx, classifiers, xdp].join("\n"))
 }
 
+/// The programs that are attached to `interface`, one a line, each with the kernel's number and tag
+/// of it: the same text means the same programs.
+pub fn identities(namespace: &Namespace, interface: &str) -> Result<String> {
+    let link = namespace.output("ip", ["-d", "link", "show", interface])?;
+    let xdp = link.lines().filter(|line| line.contains("prog/xdp"));
+    let mut lines: Vec<_> = xdp.map(|line| line.trim().to_owned()).collect();
+    lines.extend(namespace.enter(|| {
+        let (_, programs) =
+            SchedClassifier::query_tcx(interface, TcAttachType::Ingress).unwrap_or_default();
+        let line = |program: &ProgramInfo| {
+            let name = program.name_as_str().unwrap_or("?");
+            format!(
+                "tc id {} name {name} tag {:016x}",
+                program.id(),
+                program.tag()
+            )
+        };
+        Ok(programs.iter().map(line).collect::<Vec<_>>())
+    })?);
+    Ok(lines.join("\n"))
+}
+
 fn load() -> Result<Ebpf> {
     let object = OBJECT.ok_or_else(|| anyhow!("{}", LabPrograms::unavailable().unwrap_or("")))?;
     EbpfLoader::new()

@@ -5,6 +5,7 @@
 //! order. IPv4 addresses stand as IPv4-mapped IPv6 ones (`::ffff:a.b.c.d`), so one key fits both.
 
 pub mod registration;
+pub mod trace;
 
 use crate::name::{DEVICE_DIGITS, KEY_LEN, NameKey};
 use crate::stage::Stage;
@@ -13,7 +14,7 @@ use crate::wire::tftp::DEFAULT_BLKSIZE;
 
 /// Changes whenever the layout or the meaning of a map does: pinned maps of another version are
 /// never adopted.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// A slab: one element of a bank, and the unit the content space is cut into.
 pub const SLAB_BYTES: usize = 32 * 1024;
@@ -359,6 +360,8 @@ pub struct Event {
     pub at_ns: u64,
     /// From request to this event.
     pub took_ns: u64,
+    /// Of the version that the transfer serves; zero for a name that is absent.
+    pub generation: u64,
     pub client: Address,
     pub client_port: [u8; 2],
     pub our_port: [u8; 2],
@@ -383,7 +386,7 @@ const _: () = {
     assert!(size_of::<TransferKey>() == 24);
     assert!(size_of::<Transfer>() == 112);
     assert!(size_of::<Budget>() == 32);
-    assert!(size_of::<Event>() == 64);
+    assert!(size_of::<Event>() == 72);
     assert!(size_of::<NameKey>() == KEY_LEN);
     assert!(Reason::COUNT <= REASON_SLOTS);
     assert!(Stage::COUNT <= STAGES);

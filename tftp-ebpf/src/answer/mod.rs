@@ -114,6 +114,7 @@ fn announce<M: Maps>(
 ) {
     event.at_ns = now;
     event.took_ns = now.saturating_sub(transfer.started_ns);
+    event.generation = transfer.generation;
     event.client = key.client;
     event.client_port = key.client_port;
     event.our_port = key.our_port;

@@ -5,6 +5,7 @@ use aya_ebpf::helpers::generated::{
     bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
+use tftp_ebpf::abi::trace::MIRROR_MAX;
 use tftp_ebpf::abi::{MAX_BLOCK, SLAB_BYTES, SLAB_STRIDE, Slab};
 use tftp_ebpf::frame::{Frame, REQUEST_MAX};
 use tftp_ebpf::verdict::Rung;
@@ -41,6 +42,17 @@ fn end_request(out: &mut [u8; REQUEST_MAX], len: usize) -> Option<usize> {
 fn head_len(len: usize) -> Option<u32> {
     let len = below::<2048>(len);
     if len == 0 || len > HEAD_MAX {
+        None
+    } else {
+        Some(len as u32)
+    }
+}
+
+/// The length of a frame's beginning in terms of the verifier.
+#[inline(always)]
+fn mirror_len(len: usize) -> Option<u32> {
+    let len = below::<{ 2 * MIRROR_MAX }>(len);
+    if len == 0 || len > MIRROR_MAX {
         None
     } else {
         Some(len as u32)
@@ -114,6 +126,15 @@ impl Frame for XdpFrame<'_> {
         };
         // SAFETY: the kernel checks the range in the frame; `out` has at least `len` bytes.
         unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at as u32, out.as_mut_ptr().cast(), len) == 0 }
+    }
+
+    #[inline(always)]
+    fn load_frame(&self, len: usize, out: &mut [u8; MIRROR_MAX]) -> bool {
+        let Some(len) = mirror_len(len) else {
+            return false;
+        };
+        // SAFETY: the kernel checks the range in the frame; `out` has at least `len` bytes.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, 0, out.as_mut_ptr().cast(), len) == 0 }
     }
 
     #[inline(always)]
@@ -232,6 +253,18 @@ impl Frame for TcFrame<'_> {
         unsafe {
             let skb = self.ctx.skb.skb.cast();
             bpf_skb_load_bytes(skb, at as u32, out.as_mut_ptr().cast(), len) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn load_frame(&self, len: usize, out: &mut [u8; MIRROR_MAX]) -> bool {
+        let Some(len) = mirror_len(len) else {
+            return false;
+        };
+        // SAFETY: the kernel checks the range in the frame; `out` has at least `len` bytes.
+        unsafe {
+            let skb = self.ctx.skb.skb.cast();
+            bpf_skb_load_bytes(skb, 0, out.as_mut_ptr().cast(), len) == 0
         }
     }
 

@@ -11,6 +11,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use aya_ebpf::macros::btf_map;
 use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Sampling, ServiceKey};
+use tftp_ebpf::abi::trace::{LostRow, MIRROR_MAX, Mirrored, Slots, TRACE_ADDRESSES, TRACE_SLOTS};
 use tftp_ebpf::abi::{
     Address, BANK_SLABS, Budget, CounterBlock, Event, FileEntry, Interface, LatencyHistogram,
     Policy, SLAB_STRIDE, Slab, Source, StageCounter, Transfer, TransferKey, log2_bucket,
@@ -21,6 +22,7 @@ use tftp_ebpf::frame::{Bucket, Maps, REQUEST_MAX, Scratch};
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::plan::{has_token, take_token};
 use tftp_ebpf::stage::Stage;
+use tftp_ebpf::trace::{Next, TraceMaps};
 use tftp_ebpf::verdict::{Reason, Rung};
 use tftp_ebpf::wire::below;
 use tftp_ebpf::wire::sip::HEAD_MAX;
@@ -63,11 +65,11 @@ static EVENTS_LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 #[btf_map]
 static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
-/// The programs that classify: programs of two types cannot share an array.
+/// The programs that follow on others, by [`Next`]: programs of two types cannot share an array.
 #[btf_map]
-pub(crate) static CLASSIFY_XDP: ProgramArray<1> = ProgramArray::new();
+pub(crate) static NEXT_XDP: ProgramArray<{ Next::COUNT }> = ProgramArray::new();
 #[btf_map]
-pub(crate) static CLASSIFY_TC: ProgramArray<1> = ProgramArray::new();
+pub(crate) static NEXT_TC: ProgramArray<{ Next::COUNT }> = ProgramArray::new();
 /// Where phones register: see `service`.
 #[btf_map]
 static SERVICES: HashMap<ServiceKey, u32, 1024> = HashMap::new();
@@ -87,6 +89,17 @@ static SAMPLING: PerCpuArray<Sampling, 1> = PerCpuArray::new();
 static SAMPLE: PerCpuArray<Sample, 1> = PerCpuArray::new();
 #[btf_map]
 static SAMPLES: RingBuf<Sample, 524288> = RingBuf::new();
+
+/// Addresses that are traced, and by whom.
+#[btf_map]
+static TRACED: HashMap<Address, Slots, { TRACE_SLOTS * TRACE_ADDRESSES }> = HashMap::new();
+/// The rings of the traces that run; this size is only that of a pattern for them.
+#[btf_map]
+static TRACES: ArrayOfMaps<RingBuf<Mirrored, 4096>, TRACE_SLOTS> = ArrayOfMaps::new();
+#[btf_map]
+static TRACES_LOST: PerCpuArray<LostRow, 1> = PerCpuArray::new();
+#[btf_map]
+static MIRRORED: PerCpuArray<Mirrored, 1> = PerCpuArray::new();
 
 /// The daemon polls the ring: a wake-up for every event would cost more than the answer.
 const RINGBUF_NO_WAKEUP: u64 = 1;
@@ -411,6 +424,47 @@ impl RegistrationMaps for KernelMaps {
         SAMPLES
             .output_untyped::<[u8]>(record, RINGBUF_NO_WAKEUP)
             .is_ok()
+    }
+}
+
+impl TraceMaps for KernelMaps {
+    #[inline(always)]
+    fn traced(&self, address: &Address) -> Slots {
+        // SAFETY: an element of the map, one aligned word.
+        TRACED.get_ptr(address).map_or(0, |slots| unsafe { *slots })
+    }
+
+    #[inline(always)]
+    fn mirrored(&self) -> Option<NonNull<Mirrored>> {
+        MIRRORED.get_ptr_mut(0).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn write_mirrored(&self, record: &Mirrored) {
+        let captured = below::<{ 2 * MIRROR_MAX }>(record.captured_len as usize);
+        if captured > MIRROR_MAX {
+            return;
+        }
+        // SAFETY: the frame ends where the record does, at the latest.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(
+                (&raw const *record).cast::<u8>(),
+                Mirrored::FIXED_LEN + captured,
+            )
+        };
+        for slot in 0..TRACE_SLOTS {
+            if record.slots & 1 << slot == 0 {
+                continue;
+            }
+            let is_written = TRACES.get(slot as u32).is_some_and(|ring| {
+                ring.output_untyped::<[u8]>(bytes, RINGBUF_NO_WAKEUP)
+                    .is_ok()
+            });
+            if !is_written && let Some(lost) = TRACES_LOST.get_ptr_mut(0) {
+                // SAFETY: this CPU's own slot; the program is not re-entered on it.
+                unsafe { (*lost)[slot] += 1 };
+            }
+        }
     }
 }
 

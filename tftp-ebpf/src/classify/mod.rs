@@ -115,10 +115,19 @@ pub fn meet<F: Frame, M: Maps>(
 /// Handles one frame that [`meet`] has found to be of a registration.
 #[inline(always)]
 pub fn classify<F: Frame, M: RegistrationMaps>(frame: &F, maps: &M) -> Decision {
+    classify_as(frame, maps).1
+}
+
+/// The same, and says as what; `None` if it could not be looked at.
+#[inline(always)]
+pub fn classify_as<F: Frame, M: RegistrationMaps>(
+    frame: &F,
+    maps: &M,
+) -> (Option<Class>, Decision) {
     let (Some(mut scratch), Some(mut sample), Some(registration)) =
         (maps.scratch(), maps.sample(), maps.registration())
     else {
-        return Decision::Pass;
+        return (None, Decision::Pass);
     };
     // SAFETY: the scratch memory and the sample are this CPU's own, and the program is not re-entered
     // on it.
@@ -148,7 +157,7 @@ pub fn classify<F: Frame, M: RegistrationMaps>(frame: &F, maps: &M) -> Decision 
             now,
         );
     }
-    decision
+    (Some(class), decision)
 }
 
 /// Whether a newcomer may come in. Charges it if so.

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use super::cases::Case;
 use super::site::{IFINDEX, Site};
 use crate::abi::registration::{Encounter, Gate, Registration, Sample, Sampling, ServiceKey};
+use crate::abi::trace::{MIRROR_MAX, Mirrored, Slots};
 use crate::abi::{
     Address, Budget, Event, FileEntry, Interface, Policy, SLAB_BYTES, SLAB_STRIDE, Slab,
     StageCounter, Transfer, TransferKey,
@@ -18,6 +19,7 @@ use crate::name::{KEY_LEN, NameKey};
 use crate::packet::Packet;
 use crate::plan::{has_token, take_token};
 use crate::stage::Stage;
+use crate::trace::TraceMaps;
 use crate::verdict::Rung;
 use crate::wire::Bytes;
 use crate::wire::sip::HEAD_MAX;
@@ -105,6 +107,16 @@ impl<const RUNG: u8> Frame for MemoryFrame<RUNG> {
         }
     }
 
+    fn load_frame(&self, len: usize, out: &mut [u8; MIRROR_MAX]) -> bool {
+        match (out.get_mut(..len), self.bytes.get(..len)) {
+            (Some(out), Some(bytes)) if len > 0 => {
+                out.copy_from_slice(bytes);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn resize(&mut self, from: usize, to: usize) -> bool {
         assert_eq!(from, self.bytes.len());
         if to > from && !self.grows {
@@ -158,6 +170,11 @@ pub struct MemoryMaps {
     sampling: UnsafeCell<Sampling>,
     sample: UnsafeCell<Sample>,
     pub samples: RefCell<Vec<Sample>>,
+    /// Addresses that are traced, and by whom.
+    pub traced: RefCell<HashMap<Address, Slots>>,
+    mirrored: UnsafeCell<Mirrored>,
+    /// What was told to traces.
+    pub mirrors: RefCell<Vec<Mirrored>>,
     /// Packets that were classified, in order.
     pub classified: RefCell<Vec<(Class, Decision)>>,
 }
@@ -207,6 +224,9 @@ impl MemoryMaps {
             sampling: UnsafeCell::default(),
             sample: UnsafeCell::new(Sample::EMPTY),
             samples: RefCell::default(),
+            traced: RefCell::default(),
+            mirrored: UnsafeCell::new(Mirrored::EMPTY),
+            mirrors: RefCell::default(),
             classified: RefCell::default(),
             policy: site.policy,
             interface: site.interfaces.get(&IFINDEX).copied(),
@@ -434,6 +454,20 @@ impl RegistrationMaps for MemoryMaps {
     fn write_sample(&self, sample: &Sample) -> bool {
         self.samples.borrow_mut().push(*sample);
         true
+    }
+}
+
+impl TraceMaps for MemoryMaps {
+    fn traced(&self, address: &Address) -> Slots {
+        self.traced.borrow().get(address).copied().unwrap_or(0)
+    }
+
+    fn mirrored(&self) -> Option<NonNull<Mirrored>> {
+        NonNull::new(self.mirrored.get())
+    }
+
+    fn write_mirrored(&self, record: &Mirrored) {
+        self.mirrors.borrow_mut().push(*record);
     }
 }
 

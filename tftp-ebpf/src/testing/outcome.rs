@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::cases::{Case, Expected, Told, ends_transfer, is_told};
 use super::datagram::Datagram;
-use super::site::{IFINDEX, Site, map};
+use super::site::{GENERATION, IFINDEX, Site, map};
 use crate::abi::registration::{Gate, Sample};
 use crate::abi::{Address, Budget, Event, Transfer, TransferKey, is_link_local};
 use crate::classify::{Class, Decision};
@@ -181,7 +181,11 @@ impl Case {
         } else {
             &[]
         };
-        if told == expected {
+        let is_of_version = |event: &Event| {
+            let is_absent = event.reason == Reason::Absent as u8;
+            event.generation == if is_absent { 0 } else { GENERATION }
+        };
+        if told == expected && events.iter().all(is_of_version) {
             Ok(())
         } else {
             Err(format!("events {events:?}"))

@@ -53,6 +53,9 @@ pub struct Site {
     pub services: HashMap<ServiceKey, u8>,
 }
 
+/// Of every file.
+pub const GENERATION: u64 = 3;
+
 /// Sizes around the edges of blocks and slabs.
 const CONTENT: [(&str, usize); 8] = [
     ("sep001122334455.cnf.xml", 1200),
@@ -95,7 +98,7 @@ impl Site {
         for (id, (name, length)) in CONTENT.into_iter().enumerate() {
             let entry = FileEntry {
                 position: content.len() as u64,
-                generation: 3,
+                generation: GENERATION,
                 length: length as u32,
                 file_id: id as u32 + 1,
                 kind: kind::CONTENT,

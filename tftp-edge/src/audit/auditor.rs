@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use crate::alarms::{AlarmKind, Alarms};
@@ -28,17 +29,26 @@ enum Message {
 pub struct Auditor {
     messages: Sender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    report: Arc<ArcSwapOption<Report>>,
 }
 
 impl Auditor {
     pub fn start(alarms: Arc<Alarms>, elsewhere: Elsewhere) -> io::Result<Self> {
         let (messages, incoming) = mpsc::channel();
-        let work = move || Work::new(alarms, elsewhere).run(&incoming);
+        let report = Arc::new(ArcSwapOption::empty());
+        let found = Arc::clone(&report);
+        let work = move || Work::new(alarms, elsewhere, found).run(&incoming);
         let thread = thread::Builder::new().name("audit".into()).spawn(work)?;
         Ok(Self {
             messages,
             thread: Mutex::new(Some(thread)),
+            report,
         })
+    }
+
+    /// What was found of firmware when it was looked at last; none before that.
+    pub fn report(&self) -> Option<Arc<Report>> {
+        self.report.load_full()
     }
 
     /// By itself: alarms stay as they are and nobody looks any more.
@@ -86,12 +96,14 @@ struct Work {
     wanted: Option<(Needs, Locales)>,
     /// An inventory that was not looked at yet.
     snapshot: Option<Arc<Snapshot>>,
+    found: Arc<ArcSwapOption<Report>>,
 }
 
 impl Work {
-    fn new(alarms: Arc<Alarms>, elsewhere: Elsewhere) -> Self {
+    fn new(alarms: Arc<Alarms>, elsewhere: Elsewhere, found: Arc<ArcSwapOption<Report>>) -> Self {
         Self {
             alarms,
+            found,
             checker: Checker::new(Arc::clone(&elsewhere)),
             elsewhere,
             survey: None,
@@ -135,6 +147,7 @@ impl Work {
         let faults = report.loads.iter().filter(|load| load.state.is_fault());
         let problems = faults.map(|load| (load.load.clone(), load.alarm(&report.root)));
         self.alarms.set(AlarmKind::Firmware, problems);
+        self.found.store(Some(Arc::new(report)));
 
         let faults = locales.faults(survey, &self.elsewhere).into_iter();
         let problems = faults.map(|fault| (fault.file.clone(), fault.alarm()));

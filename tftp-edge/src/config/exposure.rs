@@ -12,6 +12,7 @@ const MAX_LINKS: usize = 40;
 /// problem.
 pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'static str), String)> {
     let root = settle(&config.content.root);
+    let journal = config.journal.database_beside(&config.inventory.database);
     let own = [
         (
             ("inventory", "database"),
@@ -33,10 +34,17 @@ pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'sta
             config.register.sip.tls.key.as_path(),
             "the private key of SIP over TLS",
         ),
+        (("journal", "database"), journal.as_path(), "the journal"),
+        (
+            ("web", "password_file"),
+            config.web.password_file.as_path(),
+            "the password of the web page",
+        ),
         // The file has no key of its own.
         (("content", "root"), file, "this configuration"),
     ];
-    own.into_iter().find_map(|(key, path, what)| {
+    let named = |(_, path, _): &(_, &Path, _)| !path.as_os_str().is_empty();
+    own.into_iter().filter(named).find_map(|(key, path, what)| {
         let at = settle(path);
         at.starts_with(&root).then(|| {
             let problem = format!(
@@ -117,6 +125,10 @@ mod tests {
         let mut bad = good.clone();
         bad.http.tls.key = folder.path().join("root/key.pem");
         assert_eq!(found(&bad, &file), Some(("http", "tls.key")));
+
+        let mut bad = good.clone();
+        bad.journal.database = folder.path().join("root/journal.db");
+        assert_eq!(found(&bad, &file), Some(("journal", "database")));
 
         let within = folder.path().join("root/edge.toml");
         assert_eq!(found(&good, &within), Some(("content", "root")));

@@ -43,7 +43,7 @@ pub use records::{Column, ColumnUse, LayerSettings, Mistake, Record, Reference, 
 pub use settings::{
     AutoRegistration, CapfAuth, DEFAULT_SITE, Element, HostPort, KEYS, Locale, NumberPool,
     PhoneSettings, SITE_KEYS, Section, Server, SettingError, Site, Transport, VENDOR_ELEMENTS,
-    Value, VendorElement, Vpn, VpnAuth, element_help, xml_elements,
+    Value, VendorElement, Vpn, VpnAuth, element_help, is_secret, xml_elements,
 };
 pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
 pub use sqlite::SqliteStore;

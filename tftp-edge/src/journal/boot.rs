@@ -16,6 +16,10 @@ use crate::stats::Path;
 /// the other, and a few for two at once.
 const PENDING_WITHIN: usize = 8;
 
+/// A request whose end is not told after so long has an end that was lost: asked for again, it is
+/// another one. Transfers that stand still are given up long before.
+const PENDING_MS: u32 = 120_000;
+
 /// Of a boot with more entries than are kept, the first half stays and so do the last ones: how it
 /// began and where it ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -147,7 +151,9 @@ impl Boot {
 
     pub fn requested(&mut self, request: &Request, at_ms: u64, room: usize) {
         let after = self.after(at_ms);
-        if let Some(entry) = self.pending(&request.name) {
+        if let Some(entry) = self.pending(&request.name)
+            && after.saturating_sub(entry.last_ms) <= PENDING_MS
+        {
             entry.times = entry.times.saturating_add(1);
             entry.last_ms = after;
             return;
@@ -175,10 +181,13 @@ impl Boot {
         self.push(What::Fact(fact.clone()), after, room);
     }
 
-    /// Whether a request for the file has no answer yet.
-    pub fn waits_for(&self, name: &str) -> bool {
+    /// Whether a request for the file has no answer yet, and may get one.
+    pub fn waits_for(&self, name: &str, at_ms: u64) -> bool {
+        let after = self.after(at_ms);
         let mut last = self.entries.iter().rev().take(PENDING_WITHIN);
-        last.any(|entry| entry.is_pending(name))
+        last.any(|entry| {
+            entry.is_pending(name) && after.saturating_sub(entry.last_ms) <= PENDING_MS
+        })
     }
 
     fn pending(&mut self, name: &str) -> Option<&mut Entry> {

@@ -21,6 +21,7 @@ mod recorder;
 mod settings;
 mod shared_text;
 mod stage;
+mod store;
 pub(crate) mod view;
 
 pub use board::Board;
@@ -31,6 +32,7 @@ pub use phone::{Failure, Phone};
 pub use recorder::{Counts, Gap, IsKnown, Journal, unix_ms};
 pub use settings::Settings;
 pub use stage::Stage;
+pub use store::{Snapshot as StoreSnapshot, Store};
 pub use view::{
     BootView, EntryView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView,
     SiteRow, WhatView,

@@ -132,7 +132,9 @@ impl Phone {
     fn boot_for(&mut self, request: &Request, at_ms: u64, settings: &Settings) -> &mut Boot {
         let begins = match self.boots.back() {
             None => true,
-            Some(boot) => !boot.waits_for(&request.name) && begins_anew(boot, request, at_ms),
+            Some(boot) => {
+                !boot.waits_for(&request.name, at_ms) && begins_anew(boot, request, at_ms)
+            }
         };
         if begins {
             self.begin(at_ms, settings);

@@ -30,7 +30,8 @@ const GAP_JOIN_MS: u64 = 2_000;
 /// Who is a device of the inventory.
 pub type IsKnown = Box<dyn Fn(&DeviceName) -> bool + Send + Sync>;
 
-/// A time in which events were lost: what is missing then is unknown. Unix milliseconds.
+/// A time in which events were lost: what is missing then is unknown. Unix milliseconds. Nobody
+/// knows how many if their number is 0: no daemon ran then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub from_ms: u64,
@@ -268,13 +269,7 @@ impl Journal {
 
     /// What was saved by an earlier run. Before anything is told.
     pub fn restore(&self, phones: impl IntoIterator<Item = (DeviceName, Phone)>, gaps: Vec<Gap>) {
-        for (device, phone) in phones {
-            self.addresses
-                .named(phone.source.ip().to_canonical(), device);
-            let mut shard = self.shard(&device).lock();
-            shard.bytes += phone.bytes();
-            shard.phones.insert(device, phone);
-        }
+        self.add(phones);
         *self.gaps.lock() = gaps.into();
     }
 
@@ -348,5 +343,6 @@ impl Event {
     }
 }
 
+mod saving;
 #[cfg(test)]
 mod tests;

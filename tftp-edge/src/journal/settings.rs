@@ -1,6 +1,7 @@
 //! `[journal]`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -17,6 +18,8 @@ pub struct Settings {
     pub memory_limit: ByteSize,
     /// Where it is saved; beside the inventory if it is empty.
     pub database: PathBuf,
+    /// Days after the last sign of life for which a phone is kept.
+    pub keep_days: u32,
     /// A phone that stays at one stage of its boot for so long may be stuck; longer where others of
     /// its model take longer.
     pub stuck_after_s: u64,
@@ -34,6 +37,7 @@ impl Default for Settings {
             entries: 64,
             memory_limit: ByteSize(128 << 20),
             database: PathBuf::new(),
+            keep_days: 30,
             stuck_after_s: 30,
             stuck_in_firmware_after_s: 600,
             silent_after_s: 300,
@@ -50,6 +54,11 @@ impl Settings {
         }
     }
 
+    /// For how long a phone is kept after its last sign of life.
+    pub fn keep(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_days) * 86_400)
+    }
+
     /// The first key whose value cannot be used, and why.
     pub fn validate(&self) -> Result<(), (&'static str, String)> {
         if !(1..=32).contains(&self.boots) {
@@ -59,6 +68,10 @@ impl Settings {
         if !(16..=1024).contains(&self.entries) {
             let problem = format!("{} entries; choose 16 to 1024", self.entries);
             return Err(("entries", problem));
+        }
+        if !(1..=3_650).contains(&self.keep_days) {
+            let problem = format!("{} days; choose 1 to 3650", self.keep_days);
+            return Err(("keep_days", problem));
         }
         for (key, value) in [
             ("stuck_after_s", self.stuck_after_s),

@@ -7,7 +7,7 @@ use aya::programs::{SchedClassifier, Xdp, XdpMode};
 
 use super::error::Error;
 use super::host;
-use super::object::{TC_PROGRAM, XDP_PROGRAM, program};
+use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
 use super::settings::Ladder;
 use super::snapshot::{InterfaceStatus, Mode};
 
@@ -15,8 +15,9 @@ use super::snapshot::{InterfaceStatus, Mode};
 #[derive(Debug)]
 pub struct Attachment {
     pub status: InterfaceStatus,
-    xdp: Option<XdpLinkId>,
-    tc: Option<SchedClassifierLinkId>,
+    /// Each with the program that has the link.
+    xdp: Option<(XdpLinkId, &'static str)>,
+    tc: Option<(SchedClassifierLinkId, &'static str)>,
 }
 
 impl Attachment {
@@ -72,7 +73,11 @@ impl Attachment {
             mode,
             problem,
         };
-        Ok(Self { status, xdp, tc })
+        Ok(Self {
+            status,
+            xdp: xdp.map(|link| (link, XDP_PROGRAM)),
+            tc: tc.map(|link| (link, TC_PROGRAM)),
+        })
     }
 
     fn nothing(interface: &str, problem: &str) -> Self {
@@ -88,16 +93,66 @@ impl Attachment {
         }
     }
 
+    /// Puts the programs that trace in the place of those that do not, or these back. The kernel
+    /// exchanges the program of a link in one step: no packet meets none of them.
+    pub fn exchange(&mut self, ebpf: &mut Ebpf, is_traced: bool) -> Result<(), Error> {
+        let failed = |error: aya::programs::ProgramError| Error::Exchange(reason(&error));
+        let (to_xdp, to_tc) = match is_traced {
+            true => (TRACED_XDP_PROGRAM, TRACED_TC_PROGRAM),
+            false => (XDP_PROGRAM, TC_PROGRAM),
+        };
+        if let Some((link, from)) = self.xdp.take_if(|(_, from)| *from != to_xdp) {
+            let link = program::<Xdp>(ebpf, from)?
+                .take_link(link)
+                .map_err(failed)?;
+            let link = program::<Xdp>(ebpf, to_xdp)?.attach_to_link(link);
+            self.xdp = Some((link.map_err(failed)?, to_xdp));
+        }
+        if let Some((link, from)) = self.tc.take_if(|(_, from)| *from != to_tc) {
+            let program_from: &mut SchedClassifier = program(ebpf, from)?;
+            let link = program_from.take_link(link).map_err(failed)?;
+            let link = program::<SchedClassifier>(ebpf, to_tc)?.attach_to_link(link);
+            self.tc = Some((link.map_err(failed)?, to_tc));
+        }
+        Ok(())
+    }
+
+    /// Attaches anew what an exchange has lost: a link whose program could not be exchanged is gone.
+    pub fn restore(&mut self, ebpf: &mut Ebpf) {
+        let interface = self.status.name.clone();
+        if let Err(error) = self.exchange(ebpf, false) {
+            tracing::error!(%interface, %error, "a program that traces could not be taken off");
+        }
+        let has_tc = self.status.mode != Mode::Off;
+        if has_tc && self.tc.is_none() {
+            match attach_tc(ebpf, &interface) {
+                Ok(Ok(link)) => self.tc = Some((link, TC_PROGRAM)),
+                Ok(Err(problem)) => tracing::error!(%interface, problem, "TC is lost: restart"),
+                Err(error) => tracing::error!(%interface, %error, "TC is lost: restart"),
+            }
+        }
+        if self.status.mode == Mode::Xdp
+            && self.xdp.is_none()
+            && let Some(ifindex) = host::index_of(&interface)
+        {
+            match attach_xdp(ebpf, ifindex) {
+                Ok(Ok(link)) => self.xdp = Some((link, XDP_PROGRAM)),
+                Ok(Err(problem)) => tracing::error!(%interface, problem, "XDP is lost: restart"),
+                Err(error) => tracing::error!(%interface, %error, "XDP is lost: restart"),
+            }
+        }
+    }
+
     /// Takes the programs off again. The order is the reverse of attaching.
     pub fn detach(&mut self, ebpf: &mut Ebpf) {
-        if let Some(link) = self.xdp.take()
-            && let Ok(program) = program::<Xdp>(ebpf, XDP_PROGRAM)
+        if let Some((link, name)) = self.xdp.take()
+            && let Ok(program) = program::<Xdp>(ebpf, name)
             && let Err(error) = program.detach(link)
         {
             tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = "xdp", "the kernel program could not be detached");
         }
-        if let Some(link) = self.tc.take()
-            && let Ok(program) = program::<SchedClassifier>(ebpf, TC_PROGRAM)
+        if let Some((link, name)) = self.tc.take()
+            && let Ok(program) = program::<SchedClassifier>(ebpf, name)
             && let Err(error) = program.detach(link)
         {
             tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = "tc", "the kernel program could not be detached");
@@ -108,14 +163,17 @@ impl Attachment {
 /// Takes off a TC program that a daemon before this one left behind. Before Linux 6.6 it is no link
 /// that ends with its process: one that was killed goes on answering with what it knew.
 pub fn remove_stale(interface: &str) {
-    let removed =
-        aya::programs::tc::qdisc_detach_program(interface, TcAttachType::Ingress, TC_PROGRAM);
-    if removed.is_ok() {
-        tracing::warn!(
-            event = "kernel.leftover_removed",
-            interface,
-            "took off a TC program that a killed daemon had left"
-        );
+    for program in [TC_PROGRAM, TRACED_TC_PROGRAM] {
+        let removed =
+            aya::programs::tc::qdisc_detach_program(interface, TcAttachType::Ingress, program);
+        if removed.is_ok() {
+            tracing::warn!(
+                event = "kernel.leftover_removed",
+                interface,
+                program,
+                "took off a TC program that a killed daemon had left"
+            );
+        }
     }
 }
 

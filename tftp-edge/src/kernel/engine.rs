@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap as BpfHashMap, LpmTrie, MapData, PerCpuArray};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
-use tftp_ebpf::abi::{BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
+use tftp_ebpf::abi::{Address, BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::stage::Stage;
 
@@ -22,6 +22,7 @@ use super::events::{self, Events, LostCounter};
 use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::mirror::{Attached, Mirrors};
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
@@ -69,7 +70,10 @@ pub(super) struct Engine {
     /// Names there may be.
     max_names: u64,
     counters: ReadCounters,
+    /// Written at the start alone, but its descriptor must stay open: see `object::load_traced`.
+    _clients: LpmTrie<MapData, Address, u32>,
     gate: Arc<Gate>,
+    mirrors: Arc<Mirrors>,
     watchers: Watchers,
     /// Why TFTP is not answered here.
     silent: Option<&'static str>,
@@ -171,15 +175,21 @@ impl Engine {
             .map(|attachment| attachment.status.clone())
             .collect();
         let watchers = Watchers::default();
+        let mirrors = Arc::new(Mirrors::new(
+            Attached {
+                ebpf: object.ebpf,
+                attachments,
+            },
+            object.traces,
+        ));
         let worker = Worker {
             services,
             places,
             gate: Arc::clone(&gate),
+            mirrors: Arc::clone(&mirrors),
             registered: registrations.registered,
             samples: registrations.samples,
             watchers: Arc::clone(&watchers),
-            ebpf: object.ebpf,
-            attachments,
             transfers: object.transfers,
             interfaces: object.interfaces,
             locals: object.locals,
@@ -211,6 +221,7 @@ impl Engine {
             wanted: Wanted::new(settings),
             clients: access.nets().len() as u64,
             max_names: settings.max_names.into(),
+            _clients: object.clients,
             counters: ReadCounters {
                 blocks,
                 latency,
@@ -221,6 +232,7 @@ impl Engine {
                 walked,
             },
             gate,
+            mirrors,
             watchers,
             silent,
             sweeper_stats,
@@ -239,6 +251,10 @@ impl Engine {
 
     pub(super) fn gate(&self) -> Arc<dyn Guard> {
         Arc::clone(&self.gate) as _
+    }
+
+    pub(super) fn mirrors(&self) -> Arc<Mirrors> {
+        Arc::clone(&self.mirrors)
     }
 
     pub(super) fn watch(&self, watcher: Arc<dyn Watch>) {

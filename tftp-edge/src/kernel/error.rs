@@ -21,6 +21,12 @@ pub enum Error {
         action: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("the programs on an interface could not be exchanged for those that trace: {0}")]
+    Exchange(String),
+    #[error("{0} traces run already; wait for one to end")]
+    TracesBusy(usize),
+    #[error("the kernel side has stopped")]
+    Stopped,
     #[error("the memory of a bank could not be mapped: {0}")]
     Mmap(#[source] io::Error),
     #[error("{what}: {source}")]

@@ -194,9 +194,9 @@ fn told(event: &Event, name: &Arc<str>, clock: Clock) -> Option<journal::Event> 
     })
 }
 
-/// A record of ABI 3 does not say which version it is about.
-fn generation(_event: &Event) -> Option<u64> {
-    None
+/// Of the version that is served; none for a name that is absent.
+fn generation(event: &Event) -> Option<u64> {
+    (event.generation != 0).then_some(event.generation)
 }
 
 /// The name of a pattern with the digits in their place, any other as it is.

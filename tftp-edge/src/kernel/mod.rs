@@ -4,7 +4,7 @@
 //! [`Snapshot`] of how it is doing. Without the kernel program it is there all the same, takes
 //! nothing in, and says why.
 //!
-//! [`object`], [`slabs`] and [`directory`] are public for the tests and benchmarks of the kernel
+//! [`object`], [`slabs`], [`directory`], [`mirror`] and [`programs`] are public for the tests and benchmarks of the kernel
 //! program, which load it as the daemon does.
 
 mod attach;
@@ -17,9 +17,11 @@ mod fill;
 mod follower;
 mod gate;
 mod host;
+pub mod mirror;
 pub mod object;
 mod policy;
 mod ports;
+pub mod programs;
 mod resend;
 mod samples;
 mod services;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 pub use error::Error;
 pub use fill::{BoundedMap, Fill};
 pub use gate::GateStatus;
+pub use mirror::{Mirror, Mirrors};
 pub use settings::{Ladder, Settings};
 pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 
@@ -134,6 +137,14 @@ impl Kernel {
         match &self.0 {
             Inner::On(engine) => engine.registrations(),
             Inner::Off { .. } => Registrations::default(),
+        }
+    }
+
+    /// The program's side of traces, if it runs.
+    pub fn mirrors(&self) -> Option<Arc<Mirrors>> {
+        match &self.0 {
+            Inner::On(engine) => Some(engine.mirrors()),
+            Inner::Off { .. } => None,
         }
     }
 

@@ -4,14 +4,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{
-    Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, ProgramArray, RingBuf,
-};
-use aya::programs::{SchedClassifier, Xdp};
+use aya::maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use tftp_ebpf::abi::registration::{ClassCounts, Registration, Sampling, ServiceKey};
+use tftp_ebpf::abi::trace::{LostRow, Slots};
 use tftp_ebpf::abi::{
     Address, BANK_BYTES, BANK_SLABS, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy,
     SLAB_BYTES,
@@ -20,6 +18,7 @@ use tftp_ebpf::name::NameKey;
 
 use super::error::Error;
 use super::fill::Walked;
+use super::programs;
 use super::settings::Settings;
 use super::slabs::Banks;
 use super::sys;
@@ -31,14 +30,6 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
 )));
 #[cfg(not(bpf_object))]
 const OBJECT: Option<&[u8]> = None;
-
-pub const XDP_PROGRAM: &str = "tftp_edge_xdp";
-pub const TC_PROGRAM: &str = "tftp_edge_tc";
-/// What they hand registration packets to, and the maps by which they do.
-pub const CLASSIFY_XDP_PROGRAM: &str = "tftp_edge_classify_xdp";
-pub const CLASSIFY_TC_PROGRAM: &str = "tftp_edge_classify_tc";
-const CLASSIFY_XDP_MAP: &str = "CLASSIFY_XDP";
-const CLASSIFY_TC_MAP: &str = "CLASSIFY_TC";
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -83,6 +74,7 @@ pub struct Object {
     pub counters: Counters,
     pub events: RingBuf<MapData>,
     pub registrations: Registrations,
+    pub traces: Traces,
     /// What the program says of itself, if that was asked for.
     pub logger: Option<Logger>,
 }
@@ -97,6 +89,14 @@ pub struct Registrations {
     pub classes: PerCpuArray<MapData, ClassCounts>,
     pub sampling: PerCpuArray<MapData, Sampling>,
     pub samples: RingBuf<MapData>,
+}
+
+/// The maps of traces.
+pub struct Traces {
+    pub traced: HashMap<MapData, Address, Slots>,
+    /// The outer map, by its descriptor alone: rings come and go.
+    pub rings: OwnedFd,
+    pub lost: PerCpuArray<MapData, LostRow>,
 }
 
 /// The maps that are only read, at scrape time.
@@ -128,15 +128,7 @@ impl Object {
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
-        {
-            let program: &mut Xdp = program(&mut ebpf, XDP_PROGRAM)?;
-            program.load().map_err(|error| Error::Load(error.into()))?;
-        }
-        {
-            let program: &mut SchedClassifier = program(&mut ebpf, TC_PROGRAM)?;
-            program.load().map_err(|error| Error::Load(error.into()))?;
-        }
-        load_classifiers(&mut ebpf)?;
+        programs::load_plain(&mut ebpf)?;
         let logger = if settings.diagnose {
             open_log(&mut ebpf)
         } else {
@@ -153,14 +145,8 @@ impl Object {
         };
         let transfers = take_lru(&mut ebpf, "TRANSFERS", "the map TRANSFERS")?;
         let budgets = take_lru(&mut ebpf, "BUDGETS", "the map BUDGETS")?;
-        let outer_fd = match ebpf.map("SLABS") {
-            Some(aya::maps::Map::ArrayOfMaps(map)) => map
-                .fd()
-                .as_fd()
-                .try_clone_to_owned()
-                .map_err(|error| Error::map("SLABS", "opened again", error))?,
-            _ => return Err(Error::Object("the map SLABS")),
-        };
+        let outer_fd = outer_again(&ebpf, "SLABS")?;
+        let rings = outer_again(&ebpf, "TRACES")?;
         Ok(Self {
             policy: take(&mut ebpf, "POLICY")?,
             interfaces: take(&mut ebpf, "INTERFACES")?,
@@ -184,39 +170,42 @@ impl Object {
                 sampling: take(&mut ebpf, "SAMPLING")?,
                 samples: take(&mut ebpf, "SAMPLES")?,
             },
+            traces: Traces {
+                traced: take(&mut ebpf, "TRACED")?,
+                rings,
+                lost: take(&mut ebpf, "TRACES_LOST")?,
+            },
             logger,
             ebpf,
         })
     }
 }
 
-/// Loads the programs that registration packets are handed to, and puts them where the others find
-/// them. The arrays stay with `ebpf`: the kernel empties one that no process holds.
-fn load_classifiers(ebpf: &mut Ebpf) -> Result<(), Error> {
-    let xdp = {
-        let program: &mut Xdp = program(ebpf, CLASSIFY_XDP_PROGRAM)?;
-        program.load().map_err(|error| Error::Load(error.into()))?;
-        let descriptor = program.fd().map_err(|error| Error::Load(error.into()))?;
-        descriptor
-            .try_clone()
-            .map_err(|error| Error::map(CLASSIFY_XDP_MAP, "written", error))?
+/// A phone that takes its firmware as fast as a wire of 1 Gbit/s has it fills this in 30 ms.
+const RING_BYTES: u32 = 4 << 20;
+
+/// A new ring for the trace of a slot, in its place in the outer map.
+pub fn add_ring(rings: BorrowedFd<'_>, slot: usize) -> Result<RingBuf<MapData>, Error> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::map("TRACES", "given a ring", error)
     };
-    let tc = {
-        let program: &mut SchedClassifier = program(ebpf, CLASSIFY_TC_PROGRAM)?;
-        program.load().map_err(|error| Error::Load(error.into()))?;
-        let descriptor = program.fd().map_err(|error| Error::Load(error.into()))?;
-        descriptor
-            .try_clone()
-            .map_err(|error| Error::map(CLASSIFY_TC_MAP, "written", error))?
-    };
-    for (name, descriptor) in [(CLASSIFY_XDP_MAP, xdp), (CLASSIFY_TC_MAP, tc)] {
-        let map = ebpf.map_mut(name).ok_or(Error::Object(name))?;
-        let mut array = ProgramArray::try_from(map).map_err(|_| Error::Object(name))?;
-        array
-            .set(0, &descriptor, 0)
-            .map_err(|error| Error::map(name, "written", error))?;
+    let ring = sys::create_ring(RING_BYTES).map_err(|error| failed(error.into()))?;
+    let ring = MapData::from_fd(ring).map_err(|error| failed(error.into()))?;
+    let ring = RingBuf::try_from(Map::RingBuf(ring)).map_err(|error| failed(error.into()))?;
+    sys::update(rings, &(slot as u32), &ring.as_raw_fd()).map_err(|error| failed(error.into()))?;
+    Ok(ring)
+}
+
+/// An outer map's descriptor once more.
+fn outer_again(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+    match ebpf.map(name) {
+        Some(aya::maps::Map::ArrayOfMaps(map)) => map
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| Error::map(name, "opened again", error)),
+        _ => Err(Error::Object(name)),
     }
-    Ok(())
 }
 
 /// Diagnosis is no reason to do without the kernel path.
@@ -240,15 +229,6 @@ pub(super) fn descriptor(map: &aya::maps::Map) -> Option<BorrowedFd<'_>> {
         _ => return None,
     };
     Some(data.fd().as_fd())
-}
-
-pub fn program<'ebpf, P>(ebpf: &'ebpf mut Ebpf, name: &'static str) -> Result<&'ebpf mut P, Error>
-where
-    &'ebpf mut P: TryFrom<&'ebpf mut aya::programs::Program>,
-{
-    ebpf.program_mut(name)
-        .and_then(|program| program.try_into().ok())
-        .ok_or(Error::Object(name))
 }
 
 fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, Error>
@@ -396,12 +376,7 @@ mod tests {
             return;
         };
         let object = aya_obj::Object::parse(object).expect("the object can be read");
-        for name in [
-            XDP_PROGRAM,
-            TC_PROGRAM,
-            CLASSIFY_XDP_PROGRAM,
-            CLASSIFY_TC_PROGRAM,
-        ] {
+        for name in programs::NAMES {
             assert!(object.programs.contains_key(name), "no program {name}");
         }
         for name in [
@@ -419,8 +394,8 @@ mod tests {
             "EVENTS",
             "EVENTS_LOST",
             "SCRATCH",
-            CLASSIFY_XDP_MAP,
-            CLASSIFY_TC_MAP,
+            "NEXT_XDP",
+            "NEXT_TC",
             "SERVICES",
             "REGISTRATION",
             "GATE",
@@ -429,6 +404,10 @@ mod tests {
             "SAMPLING",
             "SAMPLE",
             "SAMPLES",
+            "TRACED",
+            "TRACES",
+            "TRACES_LOST",
+            "MIRRORED",
         ] {
             assert!(object.maps.contains_key(name), "no map {name}");
         }

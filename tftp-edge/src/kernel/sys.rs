@@ -1,4 +1,4 @@
-//! The `bpf(2)` calls that `aya` has no function for: arrays made at run time, batched reads, and
+//! The `bpf(2)` calls that `aya` has no function for: maps made at run time, batched reads, and
 //! emptying the slot of an outer map.
 
 use std::io;
@@ -15,7 +15,9 @@ enum Command {
     LookupBatch = 24,
 }
 
+/// `enum bpf_map_type` of `linux/bpf.h`.
 const ARRAY: u32 = 2;
+const RING_BUFFER: u32 = 27;
 
 /// The beginning of `union bpf_attr` for `BPF_MAP_CREATE`.
 #[repr(C)]
@@ -75,13 +77,25 @@ unsafe fn bpf<T>(command: Command, attr: &mut T) -> io::Result<i32> {
 
 /// A new array map.
 pub fn create_array(value_size: u32, max_entries: u32, map_flags: u32) -> io::Result<OwnedFd> {
-    let mut attr = MapCreate {
+    create(MapCreate {
         map_type: ARRAY,
         key_size: 4,
         value_size,
         max_entries,
         map_flags,
-    };
+    })
+}
+
+/// A new ring buffer; its size is a power of two, and whole pages.
+pub fn create_ring(len_bytes: u32) -> io::Result<OwnedFd> {
+    create(MapCreate {
+        map_type: RING_BUFFER,
+        max_entries: len_bytes,
+        ..MapCreate::default()
+    })
+}
+
+fn create(mut attr: MapCreate) -> io::Result<OwnedFd> {
     // SAFETY: the attributes hold no addresses.
     let descriptor = unsafe { bpf(Command::CreateMap, &mut attr)? };
     // SAFETY: the call returned a descriptor that nobody else owns.

@@ -15,12 +15,12 @@ use tftp_ebpf::plan;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::verdict::Reason;
 
-use super::attach::Attachment;
 use super::directory::Directory;
 use super::engine::KernelFiles;
 use super::events::{BATCHES, Events};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::mirror::Mirrors;
 use super::object::{KernelBanks, Logger};
 use super::ports::Reservation;
 use super::resend::{self, Sender};
@@ -43,11 +43,10 @@ pub(super) struct Worker {
     pub(super) services: Services,
     pub(super) places: BpfHashMap<MapData, ServiceKey, u32>,
     pub(super) gate: Arc<Gate>,
+    pub(super) mirrors: Arc<Mirrors>,
     pub(super) registered: BpfHashMap<MapData, Address, u32>,
     pub(super) samples: RingBuf<MapData>,
     pub(super) watchers: Watchers,
-    pub(super) ebpf: aya::Ebpf,
-    pub(super) attachments: Vec<Attachment>,
     pub(super) transfers: MapData,
     pub(super) interfaces: BpfHashMap<MapData, u32, Interface>,
     pub(super) locals: BpfHashMap<MapData, Address, u32>,
@@ -87,9 +86,6 @@ impl Worker {
                 self.follower.follow(&mut self.interfaces, &mut self.locals);
                 self.services.follow(&mut self.places);
             }
-        }
-        for attachment in &mut self.attachments {
-            attachment.detach(&mut self.ebpf);
         }
     }
 
@@ -205,6 +201,13 @@ impl Worker {
                 .ended((key, seen), &name, reason, monotonic_ns());
         }
         true
+    }
+}
+
+impl Drop for Worker {
+    /// Also if the thread panics: nobody would resend what the programs send.
+    fn drop(&mut self) {
+        self.mirrors.end();
     }
 }
 

@@ -17,11 +17,11 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use self::registrations::Peer;
 use super::bounded::Bounded;
 use super::metrics::Metrics;
 use super::sources::Sources;
 use super::status::Register;
+use super::streamed::Peer;
 
 /// A scrape every 15 seconds from a handful of collectors needs far less.
 const CONNECTIONS: usize = 64;

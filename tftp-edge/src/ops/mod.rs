@@ -12,4 +12,7 @@ pub mod phones;
 pub mod registrations;
 pub mod sources;
 pub mod status;
+mod streamed;
 pub mod top;
+pub mod trace;
+pub mod web;

@@ -11,7 +11,7 @@ use tftp_ebpf::verdict::Rung;
 use crate::alarms::Alarms;
 use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
-use crate::journal::{Board, Cause};
+use crate::journal::{self, Board, Cause};
 use crate::kernel::{Mode, Snapshot};
 use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
@@ -20,6 +20,7 @@ use crate::register::export::Export;
 use crate::register::pacer::Orders;
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
+use crate::trace::Tracer;
 
 /// Asks one part of the daemon. Must not wait for a packet loop.
 pub type Probe<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -96,6 +97,9 @@ pub struct Sources {
     pub orders: Arc<Orders>,
     /// What every phone did.
     pub board: Arc<Board>,
+    pub tracer: Arc<Tracer>,
+    /// Its file.
+    pub journal: Probe<journal::StoreSnapshot>,
     pub alarms: Arc<Alarms>,
     pub log: Log,
 }
@@ -117,6 +121,8 @@ impl Default for Sources {
             export: Arc::default(),
             orders: Arc::default(),
             board: Arc::default(),
+            tracer: Arc::default(),
+            journal: Arc::new(journal::StoreSnapshot::default),
             alarms: Arc::default(),
             log: Log::default(),
         }
@@ -137,6 +143,8 @@ impl Sources {
             devices: (self.devices)(),
             register: (self.register)(),
             stuck: self.board.stuck_by_cause(),
+            overview: self.board.overview(),
+            journal: (self.journal)(),
             alarms: Arc::clone(&self.alarms),
             log: self.log.now(Instant::now()),
         }
@@ -158,6 +166,10 @@ pub struct Reading {
     pub register: register::Snapshot,
     /// Phones that do not get on.
     pub stuck: BTreeMap<Cause, u64>,
+    /// All phones together.
+    pub overview: Arc<journal::Overview>,
+    /// The file of what they did.
+    pub journal: journal::StoreSnapshot,
     pub alarms: Arc<Alarms>,
     pub log: log::Now,
 }

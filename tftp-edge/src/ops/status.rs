@@ -1,6 +1,7 @@
 //! What `tftp-edge status` tells: one structure for the control socket, JSON and people.
 
 mod classified;
+mod journal;
 mod register;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ use crate::http::Scheme;
 use crate::journal::Cause;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
-pub use register::Register;
+pub use journal::Journal;
+pub use register::{Register, Storm};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -45,6 +47,7 @@ pub struct Status {
     pub stuck: BTreeMap<Cause, u64>,
     /// None where phones do not register.
     pub register: Option<Register>,
+    pub journal: Journal,
     pub alarms: Vec<Alarm>,
     /// None if it is as the configuration says.
     #[serde(default)]
@@ -160,6 +163,7 @@ impl Status {
             },
             stuck: reading.stuck.clone(),
             register: Register::new(reading),
+            journal: Journal::new(reading),
             alarms: reading.alarms.list(),
             log: Some(&reading.log).filter(|it| it.differs()).cloned(),
         }
@@ -319,6 +323,7 @@ impl fmt::Display for Status {
         if let Some(register) = &self.register {
             register.fmt(out)?;
         }
+        self.journal.fmt(out)?;
 
         if let Some(log) = &self.log {
             write!(out, "{log}")?;

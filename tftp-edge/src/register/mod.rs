@@ -36,6 +36,7 @@ pub mod store;
 pub mod storm;
 mod table;
 mod ticker;
+mod told;
 
 pub use binding::{Binding, ConnectionId, Registration, Transport};
 pub use departure::Departure;

@@ -1,4 +1,5 @@
-//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, Prometheus, clippy and rustfmt.
+//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, a browser, Prometheus, clippy
+//! and rustfmt.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +12,7 @@ use crate::ui::Step;
 use crate::workspace::{Workspace, on_path};
 
 /// The Debian package of each program the tests call.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("tftp", "tftp-hpa"),
     ("atftp", "atftp"),
     ("busybox", "busybox"),
@@ -23,6 +24,8 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("dnsmasq", "dnsmasq-base"),
     ("bpftool", "bpftool"),
     ("sipp", "sip-tester"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
 ];
 
 /// The programs of [`PROGRAMS`], whoever installed them.

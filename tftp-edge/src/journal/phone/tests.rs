@@ -194,3 +194,15 @@ fn the_last_failure_is_kept() {
     let failure = Failure::File("sccp41.loads".into(), Outcome::Absent);
     assert_eq!(played.phone.failure, Some((played.at_ms, failure)));
 }
+
+#[test]
+fn a_request_whose_end_was_lost_does_not_keep_the_next_boot_from_beginning() {
+    let mut played = Played::new();
+    played.asks(CTL).after(10_000);
+    // Asked again within the time of a transfer, it is the same request.
+    played.asks(CTL).is_at(Stage::Trust, 1);
+    assert_eq!(played.phone.boot().unwrap().entries[0].times, 2);
+    played.after(86_400_000).asks(CTL).is_at(Stage::Trust, 2);
+    let [before, now] = [0, 1].map(|it| played.phone.boots[it].entries.len());
+    assert_eq!((before, now), (1, 1));
+}

@@ -14,6 +14,7 @@ use crate::ops::status::Status;
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Event, Filter, HEARTBEAT, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
+use crate::trace::{self, Told};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A hundred thousand phones, each on a row of half a kilobyte.
@@ -107,6 +108,33 @@ pub fn follow<E: From<ClientError>>(
     let mut lines = Lines::ask(socket, &Request::Follow { filter }, Some(HEARTBEAT * 2))?;
     loop {
         each(lines.next_event()?)?;
+    }
+}
+
+/// Gives what a trace tells to `each`, to its end.
+pub fn trace<E: From<ClientError>>(
+    socket: &Path,
+    order: &trace::Order,
+    mut each: impl FnMut(Told) -> Result<(), E>,
+) -> Result<(), E> {
+    // The daemon ends it in time, and has to have the programs verified before.
+    let patience = Duration::from_secs(order.seconds) + 6 * PATIENCE;
+    let request = Request::Trace(order.clone());
+    let mut lines = Lines::ask(socket, &request, Some(patience))?;
+    loop {
+        let line = lines.next_line()?;
+        let told = match serde_json::from_str(&line) {
+            Ok(told) => told,
+            Err(_) => {
+                lines.understood(&line)?;
+                return Err(lines.other().into());
+            }
+        };
+        let is_last = matches!(told, Told::Ended { .. });
+        each(told)?;
+        if is_last {
+            return Ok(());
+        }
     }
 }
 

@@ -17,10 +17,13 @@
 //! {"request":"overview"}                                    {"overview":{…}}
 //! {"request":"phones","filter":{"site":"berlin","stuck":true}}   {"phones":{"total":2,"rows":[…]}}
 //! {"request":"phone","device":"SEP001122334455"}            {"phone":{…}}, or {"phone":null}
+//! {"request":"trace","target":"10.0.0.5","seconds":60}      what a trace tells, one thing a line, to
+//!                                                           {"ended":{…}}; then the connection ends
 //! ```
 //!
 //! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
-//! [`crate::register::export`], orders those of [`crate::register::pacer`]. A connection may ask
+//! [`crate::register::export`], orders those of [`crate::register::pacer`], and a trace
+//! tells what [`crate::trace::Told`] has. A connection may ask
 //! again after an answer that has an end; it is closed when a line is too long, when none comes for
 //! a while, and when an answer is not read.
 
@@ -38,13 +41,14 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
 pub use self::client::{
     ClientError, follow, knocking, log, order, orders, overview, phone, phones, registrations,
-    status,
+    status, trace,
 };
 use super::log;
 use super::sources::Sources;
@@ -54,6 +58,7 @@ use crate::journal::{self, Overview, Page, PhoneView};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Filter, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
+use crate::trace;
 
 /// Longest request line, its newline included.
 const LINE_MAX: u64 = 4096;
@@ -140,6 +145,8 @@ pub enum Request {
     Phone {
         device: DeviceName,
     },
+    /// Every packet of one phone.
+    Trace(trace::Order),
 }
 
 /// What is answered.
@@ -215,6 +222,7 @@ async fn accept(listener: UnixListener, sources: Arc<Sources>) {
 }
 
 async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<()> {
+    let is_trusted = may_read_passwords(&stream);
     let (read, mut write) = stream.split();
     let mut read = BufReader::new(read);
     loop {
@@ -233,6 +241,13 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
                 Ok(Request::Follow { filter }) => {
                     stream::follow(&sources.export, filter, &mut read, &mut write).await?
                 }
+                Ok(Request::Trace(order)) => {
+                    let begun = begin_trace(sources, order, is_trusted).await;
+                    match begun {
+                        Ok(told) => return stream::trace(told, &mut read, &mut write).await,
+                        Err(refused) => refused,
+                    }
+                }
                 Ok(request) => answer(request, sources).await,
                 Err(error) => Response::Error(format!("request not understood: {error}")),
             }
@@ -247,6 +262,27 @@ async fn converse(mut stream: UnixStream, sources: &Arc<Sources>) -> io::Result<
         if !complete {
             return Ok(());
         }
+    }
+}
+
+/// The socket's group may ask how the daemon is; the passwords of phones are another matter.
+fn may_read_passwords(stream: &UnixStream) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    let peer = stream.peer_cred();
+    peer.is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
+}
+
+/// Waits for the kernel program, elsewhere.
+async fn begin_trace(
+    sources: &Arc<Sources>,
+    order: trace::Order,
+    is_trusted: bool,
+) -> Result<Receiver<trace::Told>, Response> {
+    let tracer = Arc::clone(&sources.tracer);
+    let begun = tokio::task::spawn_blocking(move || tracer.begin(&order, is_trusted));
+    match begun.await {
+        Ok(begun) => begun.map_err(|error| Response::Error(error.to_string())),
+        Err(error) => Err(Response::Error(format!("the request failed: {error}"))),
     }
 }
 
@@ -267,7 +303,7 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
         Request::Overview => Response::Overview(Box::new((*sources.board.overview()).clone())),
         Request::Phones { filter } => Response::Phones(sources.board.phones(&filter)),
         Request::Phone { device } => Response::Phone(sources.board.phone(&device).map(Box::new)),
-        Request::Registrations { .. } | Request::Follow { .. } => {
+        Request::Registrations { .. } | Request::Follow { .. } | Request::Trace(_) => {
             unreachable!("their answers are streams")
         }
     });

@@ -5,10 +5,12 @@ use std::io;
 
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::{PATIENCE, Response};
 use crate::register::export::{Export, FOLLOWERS, Filter};
+use crate::trace::Told;
 
 /// Writes the registrations that the filter takes; gives back the last line.
 pub(super) async fn registrations(
@@ -53,6 +55,38 @@ pub(super) async fn follow(
                     let refused = "nothing can be asked while events are told; ask over another \
                                    connection";
                     return Ok(Response::Error(refused.to_owned()));
+                }
+            },
+        }
+    }
+}
+
+/// Lines of a trace that are written at once.
+const TOLD_AT_ONCE: usize = 64;
+
+/// Writes what a trace tells, to its end or until its reader is gone.
+pub(super) async fn trace(
+    mut told: Receiver<Told>,
+    read: &mut (impl AsyncRead + Unpin),
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut asked = [0; 1];
+    let mut lines = Vec::with_capacity(TOLD_AT_ONCE);
+    loop {
+        tokio::select! {
+            count = told.recv_many(&mut lines, TOLD_AT_ONCE) => match count {
+                0 => return Ok(()),
+                _ => write_lines(lines.drain(..), write).await?,
+            },
+            // A phone may be silent for long: that its reader has gone must not be found out by
+            // writing alone.
+            read = read.read(&mut asked) => match read? {
+                0 => return Ok(()),
+                _ => {
+                    let refused = "nothing can be asked while a trace is told; ask over another \
+                                   connection";
+                    let refused = Response::Error(refused.to_owned());
+                    return write_lines([refused].into_iter(), write).await;
                 }
             },
         }

@@ -4,50 +4,19 @@
 //! `register.export_allow` names: they tell where everybody sits. Nobody makes the daemon hold the
 //! whole table: a page of it is written when the one before was taken.
 
-use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::IncomingStream;
 use bytes::Bytes;
-use hyper::body::Frame;
 use serde::Serialize;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::Sender;
 
-use crate::ops::bounded::{Bounded, Lease, Leases};
+use crate::ops::streamed::{Peer, answer, send};
 use crate::register::export::{Export, FOLLOWERS, Feed, Filter};
-
-/// How long a reader may take for a page.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Pages on their way to a reader.
-const PAGES: usize = 2;
-
-/// Who asks, and over what.
-#[derive(Clone)]
-pub(super) struct Peer {
-    address: IpAddr,
-    leases: Leases,
-}
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self {
-            address: SocketAddr::ip(stream.remote_addr()),
-            leases: stream.io().leases(),
-        }
-    }
-}
 
 pub(super) fn router(export: Arc<Export>) -> Router {
     Router::new()
@@ -101,7 +70,7 @@ async fn list(
             "[\n" => "[]\n",
             _ => "\n]\n",
         };
-        send(&pages, end.into()).await;
+        send(&pages, end).await;
     })
 }
 
@@ -143,43 +112,4 @@ async fn follow(mut feed: Feed, pages: &Sender<Bytes>) {
 
 fn write(value: &impl Serialize, text: &mut Vec<u8>) {
     serde_json::to_writer(text, value).expect("names, numbers and texts are JSON");
-}
-
-/// Whether the reader took the page before in time, and there is room for this one.
-async fn send(pages: &Sender<Bytes>, text: Vec<u8>) -> bool {
-    text.is_empty() || pages.send_timeout(text.into(), PATIENCE).await.is_ok()
-}
-
-/// An answer that is written while it is read. The connection may last as long as that goes on.
-fn answer<F>(
-    media_type: &'static str,
-    lease: Lease,
-    write: impl FnOnce(Sender<Bytes>) -> F + Send + 'static,
-) -> Response
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let (sender, pages) = mpsc::channel(PAGES);
-    tokio::spawn(async move {
-        write(sender).await;
-        // With a reader that does not read, the connection ends at its next limit.
-        drop(lease);
-    });
-    let body = Body::new(Pages(pages));
-    ([(header::CONTENT_TYPE, media_type)], body).into_response()
-}
-
-struct Pages(Receiver<Bytes>);
-
-impl hyper::body::Body for Pages {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let page = self.0.poll_recv(context);
-        page.map(|page| page.map(|page| Ok(Frame::data(page))))
-    }
 }

@@ -9,6 +9,7 @@ mod admission;
 mod classified;
 mod content;
 mod family;
+mod journal;
 mod kernel;
 mod registrations;
 mod sccp;
@@ -114,6 +115,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(store::families(reading));
     families.extend(sccp::families(reading));
     families.extend(sip::families(reading));
+    families.extend(journal::families(reading));
     families.push(stuck::family(reading));
     families.push(alarms(reading));
     families

@@ -1,10 +1,16 @@
 //! What SIP's server has taken in, sent and refused.
 
-use super::family::Family;
+use super::family::{Bounds, Family};
 use crate::ops::sources::Reading;
 use crate::register::Transport;
 use crate::register::sip::message::{Defect, Method};
 use crate::register::sip::{Bad, CLASSES, End, Event, Snapshot};
+
+/// A REGISTER: 16 µs to 1 s.
+const REGISTER: Bounds = Bounds {
+    exponents: 4..=20,
+    units_per_second: 1e6,
+};
 
 /// Hundreds of a status code, in their order.
 const CODES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
@@ -62,10 +68,19 @@ fn messages(sip: &Snapshot) -> Vec<Family> {
     for (at, code) in CODES.into_iter().enumerate() {
         answers.add(&[("code", code)], traffic.answers[at] as f64);
     }
+    let mut registers = Family::histogram(
+        "sip_register_duration_seconds",
+        "Time from the arrival of a REGISTER to its 200, with credentials and without.",
+    );
+    for (at, auth) in ["no", "yes"].into_iter().enumerate() {
+        let sum = Some(traffic.register_us_sum[at]);
+        registers.add_log2(&[("auth", auth)], &REGISTER, &traffic.register_us[at], sum);
+    }
     let counter = |name, help, value: u64| Family::counter(name, help).with(&[], value as f64);
     vec![
         requests,
         responses,
+        registers,
         bad,
         sent,
         answers,

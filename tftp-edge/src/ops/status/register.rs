@@ -58,7 +58,7 @@ pub struct Seeing {
     pub phones: u64,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Storm {
     pub state: State,
     pub for_s: u64,

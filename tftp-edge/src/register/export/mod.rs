@@ -47,6 +47,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Directory, SHARDS, Table};
 use crate::access::Access;
+use crate::inventory::DeviceName;
 pub use feed::{Event, Feed, HEARTBEAT};
 pub use filter::{Filter, FilterError};
 pub use row::{Line, Row};
@@ -94,6 +95,13 @@ impl Export {
         let snapshot = self.directory.snapshot();
         let rows = page.iter().map(|it| Row::new(it, snapshot.as_deref()));
         Some(rows.filter(|row| filter.takes(row)).collect())
+    }
+
+    /// One phone, if it is registered.
+    pub fn device(&self, name: &DeviceName) -> Option<Row> {
+        let registration = self.table.get(name)?;
+        let snapshot = self.directory.snapshot();
+        Some(Row::new(&registration, snapshot.as_deref()))
     }
 
     /// Follows the changes; none if too many do already.

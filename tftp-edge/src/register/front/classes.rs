@@ -1,13 +1,14 @@
 //! What the kernel program's classes say of a phone.
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use tftp_ebpf::classify::{Class, Decision};
 
 use super::{Front, Stage, Step, Totals};
 use crate::inventory::Protocol;
 use crate::kernel::Registrations;
-use crate::register::{Sighting, Watch};
+use crate::register::{Sighting, Transport, Watch, told};
 
 impl Totals {
     /// Exact, whatever was sampled.
@@ -40,6 +41,12 @@ impl Watch for Front {
     fn seen(&self, sighting: &Sighting<'_>) {
         if let Some(step) = self.step(sighting) {
             self.saw(&step, sighting.at);
+            let is_datagram = sighting.transport == Transport::Udp;
+            let who = (step.device, step.phone);
+            let at = SystemTime::now()
+                .checked_sub(sighting.at.elapsed())
+                .unwrap_or_else(SystemTime::now);
+            told::seen(&self.journal, who, step.stage, is_datagram, at);
         }
     }
 }
@@ -95,10 +102,13 @@ fn stage(class: Class, decision: Decision) -> Option<(Stage, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Instant;
 
     use super::*;
-    use crate::register::{Settings, Transport};
+    use crate::inventory::DeviceName;
+    use crate::journal::{self, Journal};
+    use crate::register::Settings;
 
     const PHONE: ([u8; 4], u16) = ([10, 1, 0, 9], 50_000);
 
@@ -143,6 +153,31 @@ mod tests {
             assert_eq!(stages[stage as usize], 1, "{class:?}");
             assert_eq!(stages.iter().sum::<u64>(), 1, "{class:?}");
         }
+    }
+
+    #[test]
+    fn the_journal_has_what_is_seen_of_a_phone_but_not_from_elsewhere_by_datagram() {
+        let told = Arc::<Journal>::default();
+        let front = Front::new(&Settings::default(), Instant::now()).telling(Arc::clone(&told));
+        let name = b"SEP001122334455";
+        see(&front, Class::SccpRegister, Decision::Pass, 2000, name);
+        see(&front, Class::SccpRegisterAck, Decision::Pass, 2000, b"");
+        front.seen(&Sighting {
+            at: Instant::now(),
+            source: ([10, 66, 0, 6], 5060).into(),
+            destination: ([10, 2, 0, 1], 5060).into(),
+            transport: Transport::Udp,
+            class: Class::SipRegister,
+            decision: Decision::Pass,
+            vlan: None,
+            name,
+            head: b"",
+        });
+        let device: DeviceName = "SEP001122334455".parse().unwrap();
+        let phone = told.phone(&device).unwrap();
+        assert_eq!(phone.stage, journal::Stage::Registered);
+        assert_eq!(phone.source, PHONE.into());
+        assert_eq!(phone.boots[0].entries.len(), 2);
     }
 
     #[test]

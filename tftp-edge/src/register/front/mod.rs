@@ -12,6 +12,7 @@ mod phones;
 mod settings;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ pub use phones::{Phones, Seen, Stage, Step};
 pub use settings::Settings;
 
 use super::storm::{self, Budget, Capacity, Meter, Sight, Watch};
+use crate::journal::Journal;
 use crate::misses::Rate;
 use crate::register;
 
@@ -52,6 +54,7 @@ pub struct Totals {
 pub struct Front {
     /// To tell what a connection that was held back was for.
     sip_ports: Vec<u16>,
+    journal: Arc<Journal>,
     inner: Mutex<Inner>,
 }
 
@@ -84,6 +87,7 @@ impl Front {
         let storm = &settings.storm;
         Self {
             sip_ports: settings.sip.listen.iter().map(SocketAddr::port).collect(),
+            journal: Arc::default(),
             inner: Mutex::new(Inner {
                 totals: Totals::default(),
                 arrivals: Meter::new(now),
@@ -94,6 +98,12 @@ impl Front {
                 phones: Phones::new(settings.front.max_phones as usize),
             }),
         }
+    }
+
+    /// Has the journal told what is seen of each phone.
+    pub fn telling(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = journal;
+        self
     }
 
     /// A packet was seen that says something of one phone.

@@ -12,6 +12,7 @@ use super::listen::Heard;
 use super::queue::{Next, Pushed, Queue, Ticket, Waiting, Why};
 use super::{BOOT, Command, Ordered, Settings, Which};
 use crate::inventory::{DEFAULT_SITE, DeviceName};
+use crate::journal::{Event, Fact, Journal};
 use crate::register::{Departure, Directory, Dispatch, Edit, NotSent, Order, Registration, Table};
 
 /// Until a phone whose queue was full is tried again, and how often.
@@ -56,6 +57,7 @@ pub struct Orders {
     pub(super) settings: Settings,
     pub(super) table: Arc<Table>,
     pub(super) directory: Arc<Directory>,
+    journal: Arc<Journal>,
     pub(super) heard: Mutex<Heard>,
     pub(super) state: Mutex<State>,
     woken: Condvar,
@@ -87,6 +89,7 @@ impl Orders {
             settings,
             table,
             directory,
+            journal: Arc::default(),
             heard: Mutex::default(),
             state: Mutex::new(State {
                 queue: Queue::new(&settings),
@@ -96,6 +99,12 @@ impl Orders {
             }),
             woken: Condvar::new(),
         }
+    }
+
+    /// Has the journal told which phone was told what.
+    pub fn telling(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = journal;
+        self
     }
 
     /// Starts telling phones, by the servers they are registered with.
@@ -281,6 +290,10 @@ impl Orders {
         }
         let order = waiting.order;
         let told = servers.order(&phone, order);
+        if told.is_ok() {
+            let fact = Fact::Ordered(order);
+            self.journal.tell(&Event::fact(*device, phone.source, fact));
+        }
         let again = |(after, most): (Duration, u32)| (waiting.attempts < most).then_some(after);
         let (after, why) = match told {
             Ok(()) => (None, None),

@@ -4,7 +4,6 @@
 //! socket, `server` brings bytes to the sessions. What a phone is told, its lines, buttons, soft
 //! keys, servers and time, comes from the inventory.
 
-mod alarm_log;
 mod connections;
 mod counters;
 mod registrar;
@@ -15,7 +14,6 @@ mod settings;
 mod testing;
 pub mod wire;
 
-pub use alarm_log::AlarmRecord;
 pub use counters::{BadFrame, Ending, Rejection, Snapshot};
 pub use server::{Server, StartError};
 pub use settings::Settings;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::Settings;
-use super::alarm_log::AlarmLog;
 use super::connections::Connections;
 use super::counters::Counters;
 use crate::register::Desk;
@@ -29,7 +28,6 @@ pub(super) struct Registrar {
     pub(super) settings: Settings,
     pub(super) desk: Arc<Desk>,
     pub(super) counters: Counters,
-    pub(super) alarms: AlarmLog,
     pub(super) connections: Connections,
 }
 
@@ -39,7 +37,6 @@ impl Registrar {
             settings: settings.clone(),
             desk,
             counters: Counters::default(),
-            alarms: AlarmLog::default(),
             connections: Connections::default(),
         }
     }

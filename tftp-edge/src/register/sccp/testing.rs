@@ -6,6 +6,7 @@ use super::Settings;
 use super::wire::{Frame, Outgoing};
 use crate::access::Access;
 use crate::inventory::{Contents, Site, Snapshot, parse_csv};
+use crate::journal::Journal;
 use crate::register::storm::Storm;
 use crate::register::{Desk, Directory, NoGuard, Table};
 
@@ -29,16 +30,17 @@ pub(super) fn contents() -> Contents {
 pub(super) fn desk(contents: Contents) -> Desk {
     let directory = Directory::default();
     directory.update(Arc::new(Snapshot::new(contents, &Site::default())));
+    let journal = Arc::<Journal>::default();
     Desk {
         access: Arc::new(Access::default()),
         alarms: Arc::default(),
         bans: Arc::default(),
         directory: Arc::new(directory),
         guard: Arc::new(NoGuard),
-        journal: Arc::default(),
+        table: Arc::new(Table::default().telling(Arc::clone(&journal))),
+        journal,
         newcomers: Arc::default(),
         storm: Arc::new(Storm::new(&Default::default())),
-        table: Arc::new(Table::default()),
     }
 }
 

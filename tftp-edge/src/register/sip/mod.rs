@@ -21,6 +21,7 @@ pub mod stream;
 mod tests;
 pub mod transaction;
 
+pub(super) use cisco::Alarm as XmlAlarm;
 pub use core::{Core, Destination, Incoming, Outgoing, Received};
 pub use counts::{Counts, Event};
 pub use digest::Algorithm;

@@ -170,9 +170,14 @@ impl Core {
                 name,
                 device,
                 reason,
+                ..
             } = &alarm;
             let source = exchange.incoming.source;
             tracing::debug!(alarm = name, device, reason, peer = %source, "a phone's alarm");
+            if let Some(fact) = alarm.fact() {
+                let device = who.or_else(|| alarm.device());
+                self.desk.tell(exchange.wall, device, source, fact);
+            }
         } else {
             self.tally.event(Event::Other);
         }

@@ -8,6 +8,7 @@
 //! edit ──▶ shard (entries, deadlines, what the store does not have yet)
 //!            ├─▶ by user: the devices a line is registered from
 //!            ├─▶ by source: the first and the last phone of an address, for the guard
+//!            ├─▶ journal: who comes and leaves
 //!            └─▶ changes: for export and orders; a slow reader loses some, and is told how many
 //! ```
 //!
@@ -38,9 +39,11 @@ use self::counts::Tally;
 use self::shard::{Ended, Shard};
 use self::sources::Sources;
 use super::by_user::ByUser;
+use super::told;
 use super::{Binding, ConnectionId, Departure, Guard, NoGuard, Refusal, Registration};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{DeviceName, Protocol};
+use crate::journal::Journal;
 pub use change::{Change, Edit};
 pub use counts::{Counts, Event};
 
@@ -75,6 +78,7 @@ pub struct Table {
     /// A store takes what it does not have yet; else nothing is noted for it.
     has_store: AtomicBool,
     changes: broadcast::Sender<Change>,
+    journal: Option<Arc<Journal>>,
     alarms: Arc<Alarms>,
 }
 
@@ -110,8 +114,15 @@ impl Table {
             expected: AtomicUsize::new(0),
             has_store: AtomicBool::new(false),
             changes: broadcast::Sender::new(BEHIND),
+            journal: None,
             alarms,
         }
+    }
+
+    /// Has the journal told who comes and leaves.
+    pub fn telling(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = Some(journal);
+        self
     }
 
     fn shard(&self, device: &DeviceName) -> &Mutex<Shard> {
@@ -361,7 +372,13 @@ impl Table {
         self.tell(Change::Left { was, why });
     }
 
+    /// The journal at once: whoever else wants to know reads a channel, and may lose some.
     fn tell(&self, change: Change) {
+        if let Some(journal) = &self.journal
+            && let Some(event) = told::change(&change, SystemTime::now())
+        {
+            journal.tell(&event);
+        }
         // Fails when nobody reads, which is no fault.
         let _ = self.changes.send(change);
     }

@@ -408,3 +408,38 @@ fn restored_phones_are_known_and_expected_until_they_are_heard_of() {
         (1, 0)
     );
 }
+
+#[test]
+fn the_journal_hears_who_comes_and_leaves_and_nothing_of_the_rest() {
+    let journal = Arc::<Journal>::default();
+    let table = Table::default().telling(Arc::clone(&journal));
+    let with_lines = |lines: &[&str], expires| Registration {
+        bindings: lines.iter().map(|line| binding(line, expires)).collect(),
+        ..sccp(1, [10, 0, 0, 7], expires)
+    };
+    let facts = || {
+        let phone = journal.phone(&device(1));
+        let boots = phone.into_iter().flat_map(|phone| phone.boots);
+        boots.flat_map(|boot| boot.entries).count()
+    };
+    let put = |registration: Registration| {
+        table.edit(&device(1), |_| ((), Edit::Put(registration.clone())));
+    };
+    table.restore(sccp(1, [10, 0, 0, 7], 90));
+    assert_eq!(facts(), 0, "it was registered before the restart");
+    put(with_lines(&["1001"], 100));
+    put(with_lines(&["1001", "1002"], 200));
+    table.touch(&device(1), Some(ConnectionId(1)), at(300));
+    table.sweep(at(150));
+    assert_eq!(facts(), 0, "lines and time");
+    put(Registration {
+        since: at(50),
+        ..with_lines(&["1001"], 300)
+    });
+    assert_eq!(facts(), 1);
+    table.sweep(at(1_000));
+    assert_eq!(facts(), 2);
+    let failure = journal.phone(&device(1)).unwrap().failure.unwrap().1;
+    let left = crate::journal::Fact::Left(Departure::KeepaliveTimeout);
+    assert_eq!(failure, crate::journal::Failure::Fact(left));
+}

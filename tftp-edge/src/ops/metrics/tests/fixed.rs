@@ -262,6 +262,8 @@ fn sip() -> sip::Snapshot {
     sip.traffic.responses[register] = [0, 35, 0, 30, 5, 0];
     sip.traffic.sent[notify] = 4;
     sip.traffic.answers[1] = 3;
+    sip.traffic.register_us[1] = one_bucket(9, 28);
+    sip.traffic.register_us_sum[1] = 9_000;
     sip.traffic.bad[udp][Bad::NotSip as usize] = 6;
     sip.traffic.ends[End::Idle as usize] = 8;
     sip.traffic.connections[tcp] = 25;

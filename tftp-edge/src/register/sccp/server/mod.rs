@@ -14,7 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::alarm_log::AlarmRecord;
 use super::counters::{Rejection, Snapshot};
 use super::registrar::Registrar;
 use super::session::HIGH_WATER;
@@ -134,11 +133,6 @@ impl Server {
             connections_limit: self.shared.places.limit() as u64,
             ..registrar.counters.snapshot()
         }
-    }
-
-    /// What phones told of themselves lately, oldest first.
-    pub fn alarms(&self) -> Vec<AlarmRecord> {
-        self.shared.registrar.alarms.recent()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::gate::{self, Application, Verdict};
+use super::told::Applicant;
 use super::{Flow, LOOK_AGAIN, Session, State, TAKEN_IN_WITHIN, Turn, Waiting, WhatFor};
 use crate::inventory::DeviceName;
 use crate::register::bans::Offence;
@@ -64,7 +65,10 @@ impl Session {
                     .check_source(turn.now)
                     .and_then(|()| Application::read(register, min_version));
                 return match application {
-                    Ok(application) => self.apply(application, turn),
+                    Ok(application) => {
+                        self.tell_registering(&application, turn);
+                        self.apply(application, turn)
+                    }
                     Err(refusal) => self.refuse(refusal, None, turn),
                 };
             }
@@ -80,13 +84,12 @@ impl Session {
                 }
             }
             Request::Alarm(alarm) => {
-                let registrar = turn.registrar;
-                let code = registrar
-                    .alarms
-                    .record(alarm, self.peer.ip(), turn.now.wall);
-                registrar.counters.alarm(code);
+                let code = alarm.code();
+                turn.registrar.counters.alarm(code);
                 self.last_alarm = Some(code);
+                self.tell_alarm(alarm, turn);
             }
+            Request::XmlAlarm(xml) => self.tell_xml_alarm(xml, turn),
             Request::Unregister(reason) => {
                 turn.send(&UnregisterAck, self.dialect());
                 self.leave(self.departure(*reason, turn.now.instant), turn);
@@ -171,10 +174,12 @@ impl Session {
     /// A place in the queue for later, or in how many seconds to ask again.
     fn token(&mut self, token: &TokenReq<'_>, turn: &mut Turn<'_>) -> Result<(), u32> {
         let gate = self.gate(turn);
-        let verdict = gate
+        let application = gate
             .check_source(turn.now)
-            .and_then(|()| Application::of_token(token))
-            .map(|application| (application.device, gate.judge(&application, turn.now)));
+            .and_then(|()| Application::of_token(token));
+        self.applicant = application.as_ref().ok().map(Applicant::of);
+        let verdict =
+            application.map(|application| (application.device, gate.judge(&application, turn.now)));
         let table = &turn.registrar.desk.table;
         let is_full = |device: &DeviceName| !table.has_room() && table.get(device).is_none();
         let (refusal, wait) = match verdict {
@@ -192,7 +197,9 @@ impl Session {
         };
         turn.registrar.counters.refused(refusal);
         let at_least = turn.registrar.settings.token_wait_min_s;
-        Err(gate::wait_s(wait.unwrap_or(TOKEN_WAIT)).max(at_least))
+        let wait_s = gate::wait_s(wait.unwrap_or(TOKEN_WAIT)).max(at_least);
+        self.tell_refused(refusal, Some(wait_s), turn);
+        Err(wait_s)
     }
 
     /// The phone hears why, and the connection ends: phones begin anew over another one.
@@ -204,6 +211,7 @@ impl Session {
     ) -> Flow {
         turn.registrar.counters.refused(refusal);
         tracing::debug!(peer = %self.peer, reason = refusal.as_str(), "refused over SCCP");
+        self.tell_refused(refusal, wait.map(gate::wait_s), turn);
         // Who waited too long does not wait for an answer any more.
         if refusal != Refusal::Stale {
             let text = gate::text(refusal, wait);

@@ -38,6 +38,8 @@ pub(super) struct Registered {
     /// Without a sign of life for so long it has left.
     lost_after: Duration,
     heard: Instant,
+    /// When the journal was told last that it is alive.
+    pub(super) told: Instant,
     /// Until when it has to tell its codecs.
     capabilities_by: Option<Instant>,
     ordered: Option<(Departure, Instant)>,
@@ -186,6 +188,7 @@ impl Session {
             is_spcp: self.is_spcp,
             lost_after: lost_after + seconds(settings.keepalive_grace_s),
             heard: now.instant,
+            told: now.instant,
             capabilities_by: Some(now.instant + seconds(settings.capabilities_timeout_s)),
             ordered: None,
             is_complete: false,
@@ -209,6 +212,7 @@ impl Session {
         let expires = expires(&turn.registrar.settings, now);
         let own = Some(self.connection);
         if desk.table.touch(&registered.device, own, expires) {
+            self.tell_alive(turn);
             return Flow::Open;
         }
         // The phone begins anew, and is in the table again: else nobody could reach it.

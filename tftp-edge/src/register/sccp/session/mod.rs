@@ -24,6 +24,7 @@ mod life;
 mod profile;
 mod soft_keys;
 mod throttle;
+mod told;
 mod zones;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 use gate::{Application, Gate};
 use life::Registered;
 use throttle::Throttle;
+use told::Applicant;
 
 use super::counters::{BadFrame, Ending};
 use super::registrar::{Moment, Registrar};
@@ -77,6 +79,8 @@ pub(super) struct Session {
     /// It asked for a token as phones of the SPA series do.
     is_spcp: bool,
     last_alarm: Option<AlarmCode>,
+    /// Who asked to be registered last.
+    applicant: Option<Applicant>,
 }
 
 #[derive(Debug)]
@@ -146,6 +150,7 @@ impl Session {
             token: None,
             is_spcp: false,
             last_alarm: None,
+            applicant: None,
         }
     }
 

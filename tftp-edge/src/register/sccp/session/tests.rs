@@ -3,6 +3,7 @@
 mod busy;
 mod departures;
 mod framing;
+mod journal;
 mod pacing;
 mod refusals;
 mod registration;

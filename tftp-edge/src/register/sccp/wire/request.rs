@@ -12,6 +12,8 @@ pub enum Request<'b> {
     Token(TokenReq<'b>),
     SpcpToken(TokenReq<'b>),
     Alarm(Alarm<'b>),
+    /// An alarm in the XML that SIP phones send, with NULs behind it.
+    XmlAlarm(&'b [u8]),
     Capabilities(Capabilities<'b>),
     /// Codecs in one of the later forms.
     UpdateCapabilities,
@@ -90,10 +92,10 @@ impl<'b> Request<'b> {
             Incoming::Unregister => Self::Unregister(UnregisterReason::of_body(body)),
             Incoming::IpPort | Incoming::HeadsetStatus => at_least(4)?,
             Incoming::MediaPathCapability | Incoming::AccessoryStatus => at_least(8)?,
-            Incoming::MediaPortList
-            | Incoming::LocationInfo
-            | Incoming::ExtensionDeviceCaps
-            | Incoming::XmlAlarm => Self::Report,
+            Incoming::MediaPortList | Incoming::LocationInfo | Incoming::ExtensionDeviceCaps => {
+                Self::Report
+            }
+            Incoming::XmlAlarm => Self::XmlAlarm(body),
         })
     }
 }

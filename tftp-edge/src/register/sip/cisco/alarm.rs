@@ -9,8 +9,16 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::inventory::DeviceName;
+use crate::journal::Fact;
+
 /// Most parts of the XML that are looked at.
 const MAX_EVENTS: usize = 500;
+
+/// The alarm that says which trust lists a phone holds.
+const TRUST_LISTS: &str = "DeviceTLInfo";
+
+const SHA1_DIGITS: usize = 40;
 
 /// Longest text that is kept of one value.
 const MAX_TEXT: usize = 64;
@@ -23,6 +31,9 @@ pub struct Alarm {
     pub device: String,
     /// What it gives as the reason: `ReasonForOutOfService` or `StatusCode`.
     pub reason: String,
+    /// Of `DeviceTLInfo`: the signatures of its trust lists, as they are written.
+    ctl: Option<String>,
+    itl: Option<String>,
 }
 
 impl Alarm {
@@ -45,6 +56,8 @@ impl Alarm {
                     match inside.as_str() {
                         "DeviceName" => alarm.device = short(text),
                         "ReasonForOutOfService" | "StatusCode" => alarm.reason = short(text),
+                        "CTL_Signature" => alarm.ctl = Some(short(text)),
+                        "ITL_Signature" => alarm.itl = Some(short(text)),
                         _ => {}
                     }
                 }
@@ -54,6 +67,45 @@ impl Alarm {
             }
         }
         (!alarm.name.is_empty()).then_some(alarm)
+    }
+
+    /// Who it says it is about.
+    pub fn device(&self) -> Option<DeviceName> {
+        self.device.parse().ok()
+    }
+
+    /// What the journal has of it; none if it tells of trust lists that cannot be read.
+    pub fn fact(&self) -> Option<Fact> {
+        if self.name == TRUST_LISTS {
+            let (ctl, itl) = (
+                signature(self.ctl.as_deref())?,
+                signature(self.itl.as_deref())?,
+            );
+            return Some(Fact::TrustLists { ctl, itl });
+        }
+        let text = match self.reason.is_empty() {
+            true => self.name.clone(),
+            false => format!("{} {}", self.name, self.reason),
+        };
+        Some(Fact::Alarm {
+            code: self.reason.parse().ok(),
+            text: text.into(),
+        })
+    }
+}
+
+/// The SHA-1 of a trust list in lower-case hex, whatever stands between its digits; `Some(None)` if
+/// the phone has no list, and nothing if it is no SHA-1.
+fn signature(written: Option<&str>) -> Option<Option<Box<str>>> {
+    let digits = written.unwrap_or_default().chars();
+    let digits: String = digits
+        .filter(|it| !matches!(it, ' ' | ':' | '-'))
+        .map(|it| it.to_ascii_lowercase())
+        .collect();
+    let is_hex = digits.len() == SHA1_DIGITS && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    match digits.bytes().all(|it| it == b'0') {
+        true => Some(None),
+        false => is_hex.then(|| Some(digits.into())),
     }
 }
 
@@ -86,10 +138,42 @@ mod tests {
             name: "LastOutOfServiceInformation".into(),
             device: "SEP0011223344FF".into(),
             reason: "25".into(),
+            ..Alarm::default()
         };
+        let fact = Fact::Alarm {
+            code: Some(25),
+            text: "LastOutOfServiceInformation 25".into(),
+        };
+        assert_eq!(expected.fact(), Some(fact));
+        assert_eq!(expected.device(), "SEP0011223344FF".parse().ok());
         assert_eq!(Alarm::of(body.as_bytes()), Some(expected));
         for end in 0..body.len() {
             Alarm::of(&body.as_bytes()[..end]);
+        }
+    }
+
+    #[test]
+    fn trust_lists_are_told_by_their_hash_and_not_at_all_if_it_is_none() {
+        let sha1 = "00112233445566778899aabbccddeeff00112233";
+        let spaced = "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33";
+        let has = |list: &str| Some(Some(Box::from(list)));
+        for (written, expected) in [
+            (sha1, has(sha1)),
+            (spaced, has(sha1)),
+            ("", Some(None)),
+            ("0000000000000000000000000000000000000000", Some(None)),
+            ("AAECAwQFBgcICQoLDA0ODxAREhM=", None),
+            ("0011", None),
+        ] {
+            let body = format!(
+                "<x-cisco-alarm><Alarm Name=\"DeviceTLInfo\"><ParameterList>\
+                 <String name=\"CTL_Signature\"></String>\
+                 <String name=\"ITL_Signature\">{written}</String></ParameterList></Alarm>\
+                 </x-cisco-alarm>"
+            );
+            let fact = Alarm::of(body.as_bytes()).unwrap().fact();
+            let expected = expected.map(|itl| Fact::TrustLists { ctl: None, itl });
+            assert_eq!(fact, expected, "{written}");
         }
     }
 

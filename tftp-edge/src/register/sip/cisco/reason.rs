@@ -32,6 +32,11 @@ impl<'m> Reason<'m> {
         Self { text }
     }
 
+    /// All of it.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
     /// 25 after a start, 23 after a reset, 111 when an application unregistered it, and others.
     pub fn alarm(&self) -> Option<u32> {
         let number = self.text.as_deref()?.strip_prefix(ALARM)?;

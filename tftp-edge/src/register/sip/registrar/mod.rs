@@ -12,6 +12,7 @@ mod grant;
 mod listed;
 mod refuse;
 mod register;
+mod told;
 mod update;
 mod ways;
 mod who;

@@ -94,7 +94,7 @@ impl No {
 }
 
 /// At least one: a phone that is to come again at once would not have been refused.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
     let up = u64::from(wait.subsec_nanos() > 0);
     (wait.as_secs() + up).max(1)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::contacts::Wish;
+use super::told::Told;
 use super::update::Asked;
 use super::{Known, No, Who};
 use crate::inventory::{DeviceName, Protocol};
@@ -37,9 +38,13 @@ impl Core {
         &self,
         exchange: &Exchange<'_, '_>,
     ) -> Option<Vec<u8>> {
-        match self.try_register(exchange) {
+        let mut told = Told::default();
+        match self.try_register(exchange, &mut told) {
             Ok(bytes) => Some(bytes),
-            Err(no) => self.refuse(exchange, no),
+            Err(no) => {
+                self.tell_refused(exchange, &told, no);
+                self.refuse(exchange, no)
+            }
         }
     }
 
@@ -53,7 +58,7 @@ impl Core {
         no.answer(exchange, &registrar.digest, min_s, &self.tally)
     }
 
-    fn try_register(&self, exchange: &Exchange<'_, '_>) -> Result<Vec<u8>, No> {
+    fn try_register(&self, exchange: &Exchange<'_, '_>, told: &mut Told) -> Result<Vec<u8>, No> {
         let message = exchange.request.message;
         let wish = Wish::of(message)?;
         let to = exchange.request.to.uri().ok_or(Defect::To)?;
@@ -71,11 +76,16 @@ impl Core {
         let claims = claims.unwrap_or_default();
         let who = Who::find(&self.desk.directory, &user, &claims, reason.as_ref());
         let is_from_there = self.is_from_there(exchange)?;
+        *told = self.told(exchange, &who, &user, is_from_there);
         self.offer(exchange, &who, is_from_there)?;
         // Who says no name and has no line here is asked for like any other.
         let device = who.name.or_else(|| user.parse().ok());
         let device = device.filter(|_| wish.registers());
         let applicant = device.as_ref().map(|it| self.applicant(exchange, it));
+        let is_new = applicant.as_ref().is_some_and(|it| !it.is_refresh);
+        if is_new {
+            self.tell_registering(exchange, told);
+        }
         if let Some(applicant) = &applicant {
             if is_from_there || !self.needs_digest(&who) {
                 self.admit(exchange, applicant, who.known.is_ok())?;
@@ -86,6 +96,10 @@ impl Core {
         let is_proved = self.authenticate(exchange, &who)?;
         let known = who.known.as_ref().map_err(|&why| No::Refused(why))?;
         self.check_model(known, who.type_id)?;
+        // A REGISTER that is repeated says nothing new, and one that unregisters may.
+        if let Some(reason) = reason.as_ref().filter(|_| is_new || !wish.registers()) {
+            self.tell_reason(exchange, told, reason);
+        }
         let wishes = match message.first(Name::ContentType) {
             Some(content_type) => Wishes::of(content_type, exchange.request.body),
             None => Wishes::default(),

@@ -103,6 +103,9 @@ impl Core {
                     let peer = exchange.incoming.source;
                     tracing::debug!(%device, %peer, line, alarm, "registered over SIP");
                 }
+                if kind == Kind::Refreshed {
+                    self.tell_refreshed(exchange, *device);
+                }
                 self.tally.event(match kind {
                     Kind::New => Event::Registered,
                     Kind::Added => Event::Added,

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::register::Transport;
 use crate::register::sip::Counts;
 use crate::register::sip::message::Method;
 use crate::register::sip::stream::Broken;
+use crate::stats::{LOG2_BUCKETS, log2_bucket};
 
 macro_rules! reasons {
     ($(#[doc = $about:literal])+ $kind:ident { $($(#[doc = $doc:literal])+ $name:ident => $label:literal,)+ }) => {
@@ -114,6 +116,9 @@ pub(super) struct Counters {
     responses: [Cells<CLASSES>; METHODS],
     sent: Cells<METHODS>,
     answers: Cells<CLASSES>,
+    /// Without and with credentials.
+    register_us: [Cells<LOG2_BUCKETS>; 2],
+    register_us_sum: Cells<2>,
     bad: [Cells<{ Bad::COUNT }>; Transport::ALL.len()],
     ends: Cells<{ End::COUNT }>,
     pub(super) connections: [AtomicU64; Transport::ALL.len()],
@@ -131,6 +136,8 @@ impl Default for Counters {
             responses: [const { zeros() }; _],
             sent: zeros(),
             answers: zeros(),
+            register_us: [const { zeros() }; _],
+            register_us_sum: zeros(),
             bad: [const { zeros() }; _],
             ends: zeros(),
             connections: zeros(),
@@ -175,6 +182,14 @@ impl Counters {
         count(&self.answers[class(status)]);
     }
 
+    /// A REGISTER was answered with 200, so long after it had arrived.
+    pub(super) fn registered(&self, has_credentials: bool, after: Duration) {
+        let (at, us) = (usize::from(has_credentials), after.as_micros());
+        let us = u64::try_from(us).unwrap_or(u64::MAX);
+        count(&self.register_us[at][log2_bucket(us)]);
+        self.register_us_sum[at].fetch_add(us, Ordering::Relaxed);
+    }
+
     pub(super) fn bad(&self, transport: Transport, bad: Bad) {
         count(&self.bad[transport as usize][bad as usize]);
     }
@@ -190,6 +205,8 @@ impl Counters {
             responses: std::array::from_fn(|at| read(&self.responses[at])),
             sent: read(&self.sent),
             answers: read(&self.answers),
+            register_us: std::array::from_fn(|at| read(&self.register_us[at])),
+            register_us_sum: read(&self.register_us_sum),
             bad: std::array::from_fn(|at| read(&self.bad[at])),
             ends: read(&self.ends),
             connections: read(&self.connections),
@@ -214,6 +231,9 @@ pub struct Traffic {
     pub sent: [u64; METHODS],
     /// The answers to those.
     pub answers: [u64; CLASSES],
+    /// Microseconds from the arrival of a REGISTER to its 200, without and with credentials.
+    pub register_us: [[u64; LOG2_BUCKETS]; 2],
+    pub register_us_sum: [u64; 2],
     pub bad: [[u64; Bad::COUNT]; Transport::ALL.len()],
     pub ends: [u64; End::COUNT],
     /// Open now.
@@ -268,6 +288,17 @@ mod tests {
         ends.sort_unstable();
         assert!(bad.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(ends.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn registers_are_timed_apart_by_their_credentials() {
+        let counters = Counters::default();
+        counters.registered(false, Duration::from_micros(100));
+        counters.registered(true, Duration::from_micros(300));
+        counters.registered(true, Duration::from_micros(500));
+        let traffic = counters.traffic();
+        assert_eq!(traffic.register_us.map(|it| it.iter().sum::<u64>()), [1, 2]);
+        assert_eq!(traffic.register_us_sum, [100, 800]);
     }
 
     #[test]

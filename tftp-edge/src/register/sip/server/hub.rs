@@ -94,6 +94,11 @@ impl Hub {
                 (None, Some(method)) => {
                     if let Some(FirstLine::Status(status)) = FirstLine::of(&outgoing.bytes) {
                         self.counters.response(method, status);
+                        if method == Method::Register && status / 100 == 2 {
+                            let after = incoming.arrived.elapsed();
+                            let has_credentials = has_credentials(incoming.bytes);
+                            self.counters.registered(has_credentials, after);
+                        }
                     }
                 }
             }
@@ -225,5 +230,32 @@ impl Hub {
                 link.end(End::Idle);
             }
         });
+    }
+}
+
+/// Whether a request has `Authorization` (RFC 3261 20.7), which has no short form.
+fn has_credentials(message: &[u8]) -> bool {
+    const NAME: &[u8] = b"authorization";
+    let mut lines = message.split(|&byte| byte == b'\n');
+    lines.any(|line| {
+        line.get(..NAME.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(NAME))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_credentials;
+
+    #[test]
+    fn credentials_are_a_header_and_nothing_else() {
+        let request = |header: &str| format!("REGISTER sip:a SIP/2.0\r\n{header}\r\n\r\n");
+        assert!(has_credentials(request("AUTHORIZATION: Digest").as_bytes()));
+        for other in [
+            "Proxy-Authorization: Digest",
+            "Contact: <sip:authorization@a>",
+        ] {
+            assert!(!has_credentials(request(other).as_bytes()), "{other}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod cisco;
 mod contacts;
 mod dissector;
 mod forged;
+mod journal;
 mod ordering;
 mod passwords;
 mod phone;
@@ -102,6 +103,8 @@ impl Edge {
             storm: Arc::new(Storm::new(&Default::default())),
             table: Arc::new(Table::default()),
         };
+        let table = Table::default().telling(Arc::clone(&desk.journal));
+        desk.table = Arc::new(table);
         furnish(&mut desk);
         let desk = Arc::new(desk);
         Self {
