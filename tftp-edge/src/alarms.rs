@@ -151,6 +151,13 @@ impl Alarms {
         }
     }
 
+    /// What is wrong with one subject.
+    pub fn problem(&self, kind: AlarmKind, subject: &str) -> Option<String> {
+        let kinds = self.kinds.lock();
+        let (problem, _) = kinds.get(&kind)?.told.get(subject)?;
+        Some(problem.clone())
+    }
+
     pub fn count(&self, kind: AlarmKind) -> usize {
         let kinds = self.kinds.lock();
         kinds
@@ -204,6 +211,8 @@ mod tests {
             panic!("one subject is one alarm")
         };
         assert_eq!((alarm.problem.as_str(), alarm.since), ("200 names", since));
+        let problem = alarms.problem(AlarmKind::Scan, "10.0.0.9");
+        assert_eq!(problem.as_deref(), Some("200 names"));
         alarms.clear(AlarmKind::Upstream, "10.0.0.9");
         assert_eq!(alarms.count(AlarmKind::Scan), 1);
         alarms.clear(AlarmKind::Scan, "10.0.0.9");

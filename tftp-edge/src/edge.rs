@@ -25,7 +25,8 @@ use crate::config::Config;
 use crate::content::{ContentError, Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
-use crate::journal::{self, Board, Journal};
+use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
+use crate::journal::{self, Board, Journal, unix_ms};
 use crate::kernel::Kernel;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
@@ -77,6 +78,8 @@ pub enum StartError {
     Newcomers(#[source] io::Error),
     #[error(transparent)]
     Tftp(#[from] tftp::StartError),
+    #[error("the thread that looks after phones that are stuck cannot be started: {0}")]
+    Diagnosis(#[source] io::Error),
     #[error("the control socket does not answer: {0}")]
     Control(#[source] io::Error),
     #[error(transparent)]
@@ -98,7 +101,8 @@ impl StartError {
             | Self::Audit(error)
             | Self::Log(error)
             | Self::Journal(error)
-            | Self::Newcomers(error) => Exit::of_io(error),
+            | Self::Newcomers(error)
+            | Self::Diagnosis(error) => Exit::of_io(error),
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
@@ -311,6 +315,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
             totals: Box::new(move || Totals::of(&counted.registrations())),
         }
     });
+    let storm = Arc::clone(&desk.storm);
     let registrars = Arc::new(Registrars::start(&config.register, desk, behind)?);
     let registering = Arc::downgrade(&registrars);
     parts.push("register", Arc::clone(&registrars));
@@ -327,11 +332,29 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         registered.into_iter().chain(heard).collect()
     };
     let tracer = Arc::new(Tracer::new(Arc::clone(&kernel), Arc::new(addresses)));
-    let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
     let tracing = Arc::clone(&tracer);
     parts.push_with("traces", move || tracing.stop());
     let inventoried = Arc::clone(&directory);
     let audited = Arc::clone(&auditor);
+    let examiner = Examiner::new(Surroundings {
+        served: Arc::new(FromCatalog {
+            catalog: Arc::clone(&library) as Arc<_>,
+            has_upstream: !config.upstream.servers.is_empty(),
+        }),
+        alarms: Arc::clone(&alarms),
+        storm,
+        mode: config.register.mode,
+        has_windows: config.provisioning.has_windows(),
+        floors: Floors::from(&config.journal),
+        started_ms: unix_ms(configured),
+    });
+    let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
+    let board = Arc::new(board.examined_by(examiner));
+    let reviewer = Reviewer::start(Arc::clone(&board))
+        .map(Arc::new)
+        .map_err(StartError::Diagnosis)?;
+    let looking = Arc::downgrade(&reviewer);
+    parts.push("diagnosis", reviewer);
     let export = Arc::new(Export::new(
         table,
         directory,
@@ -368,6 +391,8 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
             }
             let has_ended = sending.upgrade().is_some_and(|it| it.has_ended());
             content.ended.extend(has_ended.then_some("orders"));
+            let has_ended = looking.upgrade().is_some_and(|it| it.has_ended());
+            content.ended.extend(has_ended.then_some("diagnosis"));
             let has_ended = saver.upgrade().is_some_and(|it| it.has_ended());
             content.ended.extend(has_ended.then_some("journal"));
             content
@@ -386,7 +411,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         knocking: Arc::new(move |who| knocked.knocking(who)),
         export,
         orders,
-        board: Arc::new(board),
+        board,
         tracer,
         journal: Arc::new(move || {
             let store = saving.upgrade();

@@ -17,7 +17,9 @@ use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
 use tftp_edge::ops::log::command::LogCommand;
 use tftp_edge::ops::orders::OrderCommand;
-use tftp_edge::ops::phones::ProvisioningCommand;
+use tftp_edge::ops::phones::{
+    ListArgs, PhonesError, ProvisioningCommand, ReportArgs, ShowArgs, WhyArgs,
+};
 use tftp_edge::ops::registrations::RegistrationsArgs;
 use tftp_edge::ops::top::TopArgs;
 use tftp_edge::ops::trace::TraceArgs;
@@ -53,10 +55,14 @@ enum Command {
     /// Read, show and change the inventory: devices, sites, and all that they share.
     #[command(subcommand)]
     Inventory(InventoryCommand),
-    /// Add, change, remove and show the devices of the inventory; take in those that nobody knows,
-    /// let devices have their configuration, and tell them to restart.
-    #[command(subcommand)]
-    Phones(PhonesCommand),
+    /// Show how far each phone is; add, change, remove and show the devices of the inventory, take in
+    /// those that nobody knows, let devices have their configuration, and tell them to restart.
+    Phones(PhonesArgs),
+    /// Say what is the matter with a phone, and what to do
+    #[command(after_help = exit::HELP)]
+    Why(WhyArgs),
+    /// List all phones with what they run, where they are, and since when they are registered
+    Report(ReportArgs),
     /// Show the phones that are registered, and follow who comes and goes
     Registrations(RegistrationsArgs),
     /// Follow the daemon that runs on a terminal: phones, sites, storm and rates.
@@ -81,8 +87,19 @@ enum Command {
     Files(FilesCommand),
 }
 
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct PhonesArgs {
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(subcommand)]
+    command: Option<PhonesCommand>,
+}
+
 #[derive(Subcommand)]
 enum PhonesCommand {
+    /// Show all there is to a device, and what it did, boot by boot
+    Show(ShowArgs),
     #[command(flatten)]
     Devices(DeviceCommand),
     #[command(flatten)]
@@ -124,6 +141,12 @@ impl From<DhcpError> for Failure {
     }
 }
 
+impl From<PhonesError> for Failure {
+    fn from(error: PhonesError) -> Self {
+        Self::new(error.exit(), error)
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(Exit::Io, error)
@@ -149,7 +172,9 @@ fn main() -> ExitCode {
         Command::Check => check(&cli.config),
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
-        Command::Phones(command) => phones(&cli.config, command),
+        Command::Phones(arguments) => phones(&cli.config, arguments),
+        Command::Why(arguments) => why(&cli.config, &arguments),
+        Command::Report(arguments) => report(&cli.config, &arguments),
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
@@ -235,15 +260,18 @@ fn inventory(file: &Path, command: InventoryCommand) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn phones(file: &Path, command: PhonesCommand) -> Result<Exit, Failure> {
+fn phones(file: &Path, arguments: PhonesArgs) -> Result<Exit, Failure> {
     let config = configured(file)?;
+    let Some(command) = arguments.command else {
+        arguments.list.run(&config, &mut io::stdout())?;
+        return Ok(Exit::Ok);
+    };
     match command {
+        PhonesCommand::Show(arguments) => arguments.run(&config, &mut io::stdout())?,
         PhonesCommand::Devices(command) => command
             .run(&config.inventory, &mut io::stdout())
             .map_err(|error| Failure::new(command_exit(&error), error))?,
-        PhonesCommand::Provisioning(command) => command
-            .run(&config, &mut io::stdout())
-            .map_err(|error| Failure::new(error.exit(), error))?,
+        PhonesCommand::Provisioning(command) => command.run(&config, &mut io::stdout())?,
         PhonesCommand::Orders(command) => {
             let exit = command
                 .run(&config.control.socket, &mut io::stdout())
@@ -251,6 +279,15 @@ fn phones(file: &Path, command: PhonesCommand) -> Result<Exit, Failure> {
             return Ok(exit);
         }
     }
+    Ok(Exit::Ok)
+}
+
+fn why(file: &Path, arguments: &WhyArgs) -> Result<Exit, Failure> {
+    Ok(arguments.run(&configured(file)?, &mut io::stdout())?)
+}
+
+fn report(file: &Path, arguments: &ReportArgs) -> Result<Exit, Failure> {
+    arguments.run(&configured(file)?, &mut io::stdout())?;
     Ok(Exit::Ok)
 }
 

@@ -16,7 +16,8 @@ use super::{
 };
 use history::{HistoryArgs, UndoArgs};
 use import::{DiffArgs, ExportArgs, ImportArgs};
-pub use records::DeviceCommand;
+pub use print::print_record;
+pub use records::{DeviceCommand, device_record};
 use records::{ListArgs, RemoveArgs, SetArgs, ShowArgs, UnsetArgs};
 
 #[derive(Debug, Subcommand)]

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::diagnosis::{Examiner, Patient};
 use super::recorder::unix_ms;
 use super::view::SiteRow;
 use super::view::{BootView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView};
-use super::{Journal, Phone, Stage};
+use super::{Cause, Journal, Phone, Stage};
 use crate::inventory::{DEFAULT_SITE, Device, DeviceName, Snapshot};
 use crate::register::{Directory, Table};
 
@@ -21,12 +22,13 @@ const FRESH: Duration = Duration::from_millis(900);
 const LIMIT: usize = 100_000;
 
 /// Phones that do not get on, and why.
-pub type Stuck = HashMap<DeviceName, Finding>;
+pub type Stuck = HashMap<DeviceName, Arc<Finding>>;
 
 pub struct Board {
     journal: Arc<Journal>,
     directory: Arc<Directory>,
     table: Arc<Table>,
+    examiner: Examiner,
     stuck: ArcSwap<Stuck>,
     overview: Mutex<Option<(Instant, Arc<Overview>)>>,
 }
@@ -49,18 +51,45 @@ impl Board {
             journal,
             directory,
             table,
+            examiner: Examiner::default(),
             stuck: ArcSwap::default(),
             overview: Mutex::default(),
         }
+    }
+
+    /// Who is asked what is the matter with a phone.
+    pub fn examined_by(self, examiner: Examiner) -> Self {
+        Self { examiner, ..self }
     }
 
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
     }
 
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    pub(super) fn examiner(&self) -> &Examiner {
+        &self.examiner
+    }
+
+    pub(super) fn has_registration(&self, device: &DeviceName) -> bool {
+        self.table.get(device).is_some()
+    }
+
     /// From now on these are shown as stuck.
     pub fn set_stuck(&self, stuck: Stuck) {
         self.stuck.store(Arc::new(stuck));
+    }
+
+    /// How many do not get on, by cause; strangers are counted too.
+    pub fn stuck_by_cause(&self) -> BTreeMap<Cause, u64> {
+        let mut causes = BTreeMap::new();
+        for finding in self.stuck.load().values() {
+            *causes.entry(finding.cause).or_default() += 1;
+        }
+        causes
     }
 
     /// All phones together, not older than a second.
@@ -80,7 +109,7 @@ impl Board {
         let stuck = self.stuck.load();
         let mut stages: BTreeMap<_, u64> = Stage::ALL.into_iter().map(|it| (it, 0)).collect();
         let mut sites: BTreeMap<String, SiteRow> = BTreeMap::new();
-        let mut causes: BTreeMap<String, u64> = BTreeMap::new();
+        let causes = self.stuck_by_cause().into_iter();
         let inventory = self.directory.snapshot();
         let devices = inventory.iter().flat_map(|it| it.devices.values());
         let mut expected = 0;
@@ -104,16 +133,15 @@ impl Board {
                 Stage::Registered => site.registered += 1,
                 _ => site.booting += 1,
             }
-            if let Some(finding) = stuck.get(&device.name) {
-                site.stuck += 1;
-                *causes.entry(finding.cause.clone()).or_default() += 1;
-            }
+            site.stuck += u64::from(stuck.contains_key(&device.name));
         }
         Overview {
             at_ms: unix_ms(SystemTime::now()),
             expected,
             stages,
-            stuck: causes,
+            stuck: causes
+                .map(|(cause, count)| (cause.to_string(), count))
+                .collect(),
             sites: sites.into_values().collect(),
             journal: self.journal.counts(),
         }
@@ -170,10 +198,21 @@ impl Board {
             .flat_map(|it| &it.boots)
             .map(BootView::new)
             .collect();
+        let gaps = self.journal.gaps();
+        let patient = Patient {
+            name: *name,
+            phone: phone.as_ref(),
+            inventory: inventory.as_deref(),
+            has_registration: self.has_registration(name),
+            gaps: &gaps,
+            turn: self.examiner.turn(name),
+        };
+        let now_ms = unix_ms(SystemTime::now());
+        let examined = self.examiner.examine(&patient, now_ms);
         let began_ms = boots.first().map_or(u64::MAX, |boot| boot.began_ms);
-        let gaps = self.journal.gaps().into_iter();
+        let gaps = gaps.into_iter();
         Some(PhoneView {
-            findings: row.stuck.iter().cloned().collect(),
+            findings: examined.findings,
             phone: row,
             gaps: gaps.filter(|gap| gap.until_ms >= began_ms).collect(),
             boots,
@@ -197,6 +236,10 @@ impl Board {
             (None, Some(inventory), Some(address)) => inventory.site_at(address),
             _ => DEFAULT_SITE,
         };
+        let inventory_load = match (device, inventory) {
+            (Some(device), Some(inventory)) => inventory.load(device),
+            _ => None,
+        };
         let stage = match (&seen, &registration) {
             (Some(seen), _) => seen.stage,
             (None, Some(_)) => Stage::Registered,
@@ -217,8 +260,9 @@ impl Board {
             address,
             registered_ms: since.or_else(|| seen.as_ref()?.registered_ms),
             load,
+            inventory_load: inventory_load.map(str::to_owned),
             boots: seen.as_ref().map_or(0, |it| it.boots),
-            stuck: stuck.get(name).cloned(),
+            stuck: stuck.get(name).map(|it| Finding::clone(it)),
             last_failure: seen.and_then(|it| it.failure),
         }
     }

@@ -113,6 +113,11 @@ impl Outcome {
         })
     }
 
+    /// The phone has all of it, as far as can be told.
+    pub const fn has_arrived(self) -> bool {
+        matches!(self, Self::Complete | Self::Unconfirmed)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",

@@ -14,6 +14,7 @@
 mod addresses;
 mod board;
 mod boot;
+pub mod diagnosis;
 mod event;
 mod phone;
 mod recorder;
@@ -21,10 +22,11 @@ mod settings;
 mod shared_text;
 mod stage;
 mod store;
-mod view;
+pub(crate) mod view;
 
 pub use board::Board;
 pub use boot::{Boot, Entry, File, What};
+pub use diagnosis::Cause;
 pub use event::{Answer, Event, Fact, Happening, Heard, Outcome, Request};
 pub use phone::{Failure, Phone};
 pub use recorder::{Counts, Gap, IsKnown, Journal, unix_ms};

@@ -20,6 +20,14 @@ pub struct Settings {
     pub database: PathBuf,
     /// Days after the last sign of life for which a phone is kept.
     pub keep_days: u32,
+    /// A phone that stays at one stage of its boot for so long may be stuck; longer where others of
+    /// its model take longer.
+    pub stuck_after_s: u64,
+    /// The same for the stage in which it fetches firmware.
+    pub stuck_in_firmware_after_s: u64,
+    /// A phone that nothing was ever heard of is missed when others of its site are heard of for so
+    /// long.
+    pub silent_after_s: u64,
 }
 
 impl Default for Settings {
@@ -30,6 +38,9 @@ impl Default for Settings {
             memory_limit: ByteSize(128 << 20),
             database: PathBuf::new(),
             keep_days: 30,
+            stuck_after_s: 30,
+            stuck_in_firmware_after_s: 600,
+            silent_after_s: 300,
         }
     }
 }
@@ -61,6 +72,15 @@ impl Settings {
         if !(1..=3_650).contains(&self.keep_days) {
             let problem = format!("{} days; choose 1 to 3650", self.keep_days);
             return Err(("keep_days", problem));
+        }
+        for (key, value) in [
+            ("stuck_after_s", self.stuck_after_s),
+            ("stuck_in_firmware_after_s", self.stuck_in_firmware_after_s),
+            ("silent_after_s", self.silent_after_s),
+        ] {
+            if !(1..=86_400).contains(&value) {
+                return Err((key, format!("{value} seconds; choose 1 to 86400")));
+            }
         }
         Ok(())
     }

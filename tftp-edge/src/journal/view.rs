@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::boot::{Boot, Entry, What};
 use super::event::Fact;
 use super::phone::Failure;
-use super::{Counts, Gap, Outcome, Stage};
+use super::{Cause, Counts, Gap, Outcome, Stage};
 use crate::inventory::{DeviceName, Protocol};
 
 /// Which phones. Everything that is given must fit.
@@ -63,6 +63,9 @@ pub struct PhoneRow {
     pub registered_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<String>,
+    /// What the inventory tells it to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory_load: Option<String>,
     /// How many boots there were.
     pub boots: u32,
     /// Why it does not get on, if it does not.
@@ -81,14 +84,16 @@ pub struct FailureView {
 /// What is the matter with a phone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// One word of a closed list.
-    pub cause: String,
+    pub cause: Cause,
     pub stage: Stage,
     pub since_ms: u64,
     /// What was seen.
     pub text: String,
     /// What to do.
     pub advice: String,
+    /// Events were lost meanwhile: it may be otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_uncertain: bool,
 }
 
 /// One phone with all that is known of it.
@@ -211,7 +216,8 @@ impl BootView {
     }
 }
 
-fn stage_of(entry: &Entry) -> Option<Stage> {
+/// The stage that an entry says the phone is at; nothing if it says nothing.
+pub(super) fn stage_of(entry: &Entry) -> Option<Stage> {
     match &entry.what {
         What::File(file) => Stage::of_file(file.stage()),
         What::Fact(Fact::Registered { .. }) => Some(Stage::Registered),

@@ -12,7 +12,7 @@ use crate::inventory::StoreError;
 pub enum Exit {
     Ok = 0,
     /// `status`: a better rung was asked for than the one that serves. `firmware check` and `files
-    /// check`: phones are told to run what is not here.
+    /// check`: phones are told to run what is not here. `why`: something is the matter.
     Degraded = 1,
     Usage = 64,
     Data = 65,
@@ -31,7 +31,8 @@ pub const HELP: &str = "\
 Exit status:
    0  done; `status`: ready, on the best rung that was asked for
    1  `status`: serving, but a kernel path that was asked for is not attached;
-      `firmware check`, `files check`: phones are told to run firmware that is not here
+      `firmware check`, `files check`: phones are told to run firmware that is not here;
+      `why`: something is the matter with the phone, or it is not known whether there is
   64  wrong usage
   65  wrong inventory data, or something that does not fit the inventory
   66  an input file is missing

@@ -1,9 +1,20 @@
-//! `tftp-edge phones unknown|adopt|open|close`: who asks in vain, and who is let in.
+//! `tftp-edge phones`, `why` and `report`: how far each phone is, what it did, and what is the matter
+//! with it, as the daemon knows it. `phones unknown|adopt|open|close`: who asks in vain, and who is
+//! let in.
 //!
 //! Who knocked only the daemon knows; the rest is done in the inventory, and the daemon sees it.
 
+mod list;
+mod report;
+#[cfg(test)]
+mod sample;
+mod show;
+mod whom;
+mod why;
+
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,12 +22,18 @@ use clap::{Args, Subcommand};
 
 use super::control::{self, ClientError};
 use super::exit::Exit;
-use super::status::duration;
+use super::status::{duration, size};
 use crate::config::Config;
 use crate::inventory::{Device, DeviceName, Inventory, Origin, Protocol, StoreError, text};
 use crate::provisioning::{
     self, AdoptError, Adoption, Knockers, Knocking, Told, adopt, since_epoch,
 };
+
+pub use list::ListArgs;
+pub use report::ReportArgs;
+pub use show::ShowArgs;
+pub use whom::Whom;
+pub use why::WhyArgs;
 
 #[derive(Debug, Subcommand)]
 pub enum ProvisioningCommand {
@@ -125,8 +142,69 @@ pub enum PhonesError {
     NoWindows,
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(
+        "nobody knows {0}: it is not in the inventory and was not heard of; `tftp-edge phones \
+         unknown` shows who asks, and a name or MAC address may be mistyped"
+    )]
+    Nobody(DeviceName),
+    #[error(
+        "no phone is known at {0}; `tftp-edge phones --search` finds phones by part of their name or \
+         number"
+    )]
+    NobodyAt(IpAddr),
     #[error("output: {0}")]
     Output(#[from] io::Error),
+}
+
+/// The widest line for people.
+const WIDTH: usize = 100;
+
+/// Breaks a text into lines, with something before the first and before the others.
+fn wrapped(text: &str, first: &str, others: &str) -> String {
+    let mut lines = vec![first.to_owned()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the start");
+        let is_new = line.trim().is_empty() || *line == first;
+        if !is_new && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{others}{word}"));
+        } else {
+            if !is_new {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
+/// What phones say of themselves is printed, and does nothing to the terminal.
+fn plain(text: &str) -> String {
+    let harmless = |it: char| match it.is_control() && it != '\n' {
+        true => char::REPLACEMENT_CHARACTER,
+        false => it,
+    };
+    text.chars().map(harmless).collect()
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn ago(now_ms: u64, at_ms: u64) -> String {
+    duration(Duration::from_millis(now_ms.saturating_sub(at_ms)))
+}
+
+/// `2026-11-23T07:30:00Z`.
+fn time(at_ms: u64) -> String {
+    // The last that can be printed.
+    let at_ms = at_ms.min(253_402_300_799_000);
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(at_ms);
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
+fn json_line(value: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), PhonesError> {
+    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
 }
 
 fn names(names: &[DeviceName]) -> String {
@@ -138,7 +216,11 @@ impl PhonesError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => error.exit(),
-            Self::Adopt { .. } | Self::NotThere(_) | Self::NobodyThere(_) => Exit::Data,
+            Self::Adopt { .. }
+            | Self::NotThere(_)
+            | Self::NobodyThere(_)
+            | Self::Nobody(_)
+            | Self::NobodyAt(_) => Exit::Data,
             Self::WhichSite(_) | Self::WhichModel(_) => Exit::Usage,
             Self::NoWindows => Exit::Config,
             Self::Store(error) => error.into(),
@@ -368,6 +450,15 @@ mod tests {
 
     fn name(text: &str) -> DeviceName {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_printed_for_people_fits_the_screen_and_leaves_it_alone() {
+        let text = wrapped(&"word ".repeat(60), "-> ", "   ");
+        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+        assert!(text.starts_with("-> word word") && text.contains("\n   word"));
+        assert_eq!(text.split_whitespace().count(), 61);
+        assert_eq!(plain("a\x1b[2J\nb"), "a\u{fffd}[2J\nb");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where metrics, health and status get their numbers: one probe for each part of the daemon,
 //! all asked at the same moment. Nothing is copied between scrapes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +11,7 @@ use tftp_ebpf::verdict::Rung;
 use crate::alarms::Alarms;
 use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
-use crate::journal::{self, Board};
+use crate::journal::{self, Board, Cause};
 use crate::kernel::{Mode, Snapshot};
 use crate::ops::log::{self, Log};
 use crate::provisioning::{Knockers, Knocking};
@@ -141,6 +142,7 @@ impl Sources {
             upstream: (self.upstream)(),
             devices: (self.devices)(),
             register: (self.register)(),
+            stuck: self.board.stuck_by_cause(),
             overview: self.board.overview(),
             journal: (self.journal)(),
             alarms: Arc::clone(&self.alarms),
@@ -162,6 +164,8 @@ pub struct Reading {
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
     pub register: register::Snapshot,
+    /// Phones that do not get on.
+    pub stuck: BTreeMap<Cause, u64>,
     /// All phones together.
     pub overview: Arc<journal::Overview>,
     /// The file of what they did.

@@ -4,6 +4,7 @@ mod classified;
 mod journal;
 mod register;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
 use crate::http::Scheme;
+use crate::journal::Cause;
 use crate::kernel::{InterfaceStatus, Mode};
 use crate::stats::{Path, StageCounter, Tally};
 pub use journal::Journal;
@@ -40,6 +42,9 @@ pub struct Status {
     pub files: Files,
     pub upstream: upstream::Snapshot,
     pub devices: Devices,
+    /// Phones that do not get on, by cause; those that there are.
+    #[serde(default)]
+    pub stuck: BTreeMap<Cause, u64>,
     /// None where phones do not register.
     pub register: Option<Register>,
     pub journal: Journal,
@@ -156,6 +161,7 @@ impl Status {
                 unknown: reading.devices.unknown,
                 windows_open: reading.devices.windows_open,
             },
+            stuck: reading.stuck.clone(),
             register: Register::new(reading),
             journal: Journal::new(reading),
             alarms: reading.alarms.list(),
@@ -312,6 +318,7 @@ impl fmt::Display for Status {
                 "; {unknown} unknown ones asked (`tftp-edge phones unknown`)"
             )?,
         }
+        self.fmt_stuck(out)?;
         self.fmt_upstream(out)?;
         if let Some(register) = &self.register {
             register.fmt(out)?;
@@ -339,6 +346,28 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    fn fmt_stuck(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phones: u64 = self.stuck.values().sum();
+        if phones == 0 {
+            return Ok(());
+        }
+        let mut causes: Vec<_> = self.stuck.iter().collect();
+        causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|(it, count)| format!("{count} {it}"))
+            .collect();
+        let them = match phones {
+            1 => "phone does",
+            _ => "phones do",
+        };
+        writeln!(
+            out,
+            "{phones} {them} not get on: {} (`tftp-edge phones --stuck`)",
+            causes.join(", ")
+        )
+    }
+
     fn fmt_upstream(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let upstream = &self.upstream;
         if upstream.servers.is_empty() {
@@ -405,6 +434,7 @@ mod tests {
         reading.content.settled = true;
         reading.content.on_disk = 12;
         reading.content.clashes = 1;
+        reading.stuck = [(Cause::WrongModel, 2), (Cause::LoadMissing, 31)].into();
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Requests as usize] = 5_000;
         reading.kernel.xdp.stages[Stage::Trust as usize][StageCounter::Requests as usize] = 10_000;
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Bytes as usize] =

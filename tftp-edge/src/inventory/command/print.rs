@@ -89,7 +89,7 @@ pub(super) fn print_entries(entries: &[Entry], json: bool, out: &mut dyn Write) 
 }
 
 /// A record with all its columns that are not empty.
-pub(super) fn print_record(record: &Record, out: &mut dyn Write) -> io::Result<()> {
+pub fn print_record(record: &Record, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", record.key())?;
     for column in record.set_columns() {
         let value = record.get(&column, Secrets::Hidden);

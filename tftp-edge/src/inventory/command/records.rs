@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::super::records::hides;
 use super::super::{
     Contents, DEFAULT_SITE, DeviceName, Edit, EditError, Inventory, Mistake, Models, Origin, Place,
-    Record, Row, Settings, Table, Want,
+    Record, Row, Settings, StoreError, Table, Want,
 };
 use super::import::counts;
 use super::print::{json_line, print_record, print_row, table_help};
@@ -86,13 +86,6 @@ pub enum DeviceCommand {
     },
     /// Show the devices, one a line
     List(DeviceFilter),
-    /// Show all there is to a device
-    Show {
-        name: DeviceName,
-        /// One JSON object (secrets are left out)
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -317,6 +310,14 @@ fn not_there(table: Table, name: &str) -> CommandError {
     ))
 }
 
+/// What there is to a device.
+pub fn device_record(settings: &Settings, name: &DeviceName) -> Result<Option<Record>, StoreError> {
+    let contents = Inventory::open(settings)?.store().read()?;
+    let mut devices = contents.devices.into_iter();
+    let device = devices.find(|device| device.name == *name);
+    Ok(device.map(|device| Record::Device(device.into())))
+}
+
 fn show(
     settings: &Settings,
     table: Table,
@@ -379,9 +380,6 @@ impl DeviceCommand {
                 remove(settings, "phones remove", table, &names, out)?;
             }
             Self::List(filter) => filter.run(settings, out)?,
-            Self::Show { name, json } => {
-                show(settings, table, name.as_str(), json, out)?;
-            }
         }
         Ok(out.flush()?)
     }

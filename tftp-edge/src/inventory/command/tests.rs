@@ -164,7 +164,9 @@ fn devices_are_added_edited_shown_and_found_by_the_shell() {
         "{error}"
     );
     assert_eq!(
-        shell.run(&["phones", "show", "SEP00AABBCCDDEE"]).unwrap(),
+        shell
+            .run(&["inventory", "show", "devices", "SEP00AABBCCDDEE"])
+            .unwrap(),
         "SEP00AABBCCDDEE\n  model = 7962\n  protocol = sip\n  lines = 1001:Alice;1002\n  \
          secret = (set, not shown)\n  site = hq\n  keys = 3=speed_dial:2001:Bob\n  \
          voicemail = 8500\n"
@@ -361,7 +363,11 @@ fn the_history_tells_who_did_what_and_takes_it_back() {
     );
     edit("owner=alice");
     undo(id + 1).unwrap();
-    let shown = || shell.run(&["phones", "show", "SEP00AABBCCDDEE"]).unwrap();
+    let shown = || {
+        shell
+            .run(&["inventory", "show", "devices", "SEP00AABBCCDDEE"])
+            .unwrap()
+    };
     assert!(!shown().contains("owner"), "{}", shown());
 
     shell.run(&["phones", "remove", "SEP00AABBCCDDEF"]).unwrap();

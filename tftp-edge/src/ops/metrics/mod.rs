@@ -16,6 +16,7 @@ mod sccp;
 mod served;
 mod sip;
 mod store;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -115,6 +116,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(sccp::families(reading));
     families.extend(sip::families(reading));
     families.extend(journal::families(reading));
+    families.push(stuck::family(reading));
     families.push(alarms(reading));
     families
         .into_iter()

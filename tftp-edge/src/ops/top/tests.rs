@@ -12,8 +12,8 @@ use super::poll::{Question, Sample};
 use crate::alarms::AlarmKind;
 use crate::inventory::Protocol;
 use crate::journal::{
-    BootView, EntryView, FailureView, Finding, Outcome, Overview, PhoneRow, PhoneView, SiteRow,
-    Stage, WhatView,
+    BootView, Cause, EntryView, FailureView, Finding, Outcome, Overview, PhoneRow, PhoneView,
+    SiteRow, Stage, WhatView,
 };
 use crate::ops::control::ClientError;
 use crate::ops::sources::Sources;
@@ -38,6 +38,7 @@ fn row(device: &str, site: &str, stage: Stage) -> PhoneRow {
         address: Some([10, 1, 2, 3].into()),
         registered_ms: None,
         load: Some("sip88xx.14-2-1".to_owned()),
+        inventory_load: None,
         boots: 2,
         stuck: None,
         last_failure: None,
@@ -46,11 +47,12 @@ fn row(device: &str, site: &str, stage: Stage) -> PhoneRow {
 
 fn finding() -> Finding {
     Finding {
-        cause: "load_missing".to_owned(),
+        cause: Cause::LoadMissing,
         stage: Stage::Firmware,
         since_ms: NOW_MS - 754_000,
         text: "asks again and again for sip88xx.14-3-1.loads, which is not here".to_owned(),
         advice: "Put the firmware into content.root, or give the model another load.".to_owned(),
+        is_uncertain: false,
     }
 }
 

@@ -25,7 +25,7 @@ use super::calendar::{Calendar, HORIZON_S};
 use super::capacity::Capacity;
 use super::meter::Meter;
 use super::places::{Place, Places};
-use super::{Settings, Told};
+use super::{Settings, Told, Turn};
 use crate::inventory::{DeviceName, Protocol};
 
 /// Who comes so little before its turn is not sent away again.
@@ -167,6 +167,16 @@ impl Admission {
             });
         }
         self.plan(now_ms);
+    }
+
+    /// Its place among those that wait.
+    pub fn turn(&self, device: &DeviceName, now: Instant) -> Option<Turn> {
+        let now_ms = self.ms(now);
+        let place = self.places.get(device, now_ms)?;
+        Some(Turn {
+            before: self.places.before(place),
+            due_in: Duration::from_millis(place.due_ms.saturating_sub(now_ms)),
+        })
     }
 
     /// Until the turn of the last phone that waits.

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use super::admission::Admission;
 use super::budget::Budget;
 use super::watch::{Sight, Watch};
-use super::{Applicant, Decision, Settings, Snapshot, Tally, Told};
-use crate::inventory::Protocol;
+use super::{Applicant, Decision, Settings, Snapshot, Tally, Told, Turn};
+use crate::inventory::{DeviceName, Protocol};
 use crate::misses::Rate;
 
 /// Watches arrivals and departures of the queue, and decides.
@@ -156,6 +156,11 @@ impl Storm {
             );
         }
         budget.follow(watch.state(), rate)
+    }
+
+    /// When it is the turn of a phone that was told to come again. Looks at all that wait.
+    pub fn turn(&self, device: &DeviceName, now: Instant) -> Option<Turn> {
+        self.inner.lock().admission.turn(device, now)
     }
 
     pub fn snapshot(&self, now: Instant) -> Snapshot {

@@ -62,6 +62,15 @@ pub struct Applicant<'d> {
     pub arrived: Instant,
 }
 
+/// The place of a phone that was told to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Phones whose turn is before its own.
+    pub before: usize,
+    /// Zero if it may come now.
+    pub due_in: Duration,
+}
+
 /// What is to be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {

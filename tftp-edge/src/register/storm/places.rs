@@ -56,6 +56,12 @@ impl Places {
         place.filter(|it| now_ms <= it.over_ms(self.grace_ms))
     }
 
+    /// How many have their turn earlier.
+    pub fn before(&self, place: Place) -> usize {
+        let places = self.devices.values();
+        places.filter(|it| it.due_ms < place.due_ms).count()
+    }
+
     pub fn has_space(&self) -> bool {
         self.devices.len() < self.most
     }
