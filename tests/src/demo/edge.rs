@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -171,17 +171,9 @@ listen = {sip}
         self.folder.join("tftp")
     }
 
-    /// Runs a command of the daemon's to its end; returns what it wrote.
+    /// Runs a command of the daemon's to its end; returns what it wrote. It must end well.
     pub fn command(&self, arguments: &[&str]) -> Result<Vec<u8>> {
-        let mut command = self.place.command(&self.binary);
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(self.config())
-            .stdin(Stdio::null());
-        let output = command
-            .output()
-            .with_context(|| format!("running {}", self.binary.display()))?;
+        let output = self.output(arguments)?;
         ensure!(
             output.status.success(),
             "tftp-edge {} failed ({}): {}",
@@ -197,6 +189,19 @@ listen = {sip}
         let mut command = self.place.command(&self.binary);
         command.args(arguments).arg("--config").arg(self.config());
         Process::start(name, command, log)
+    }
+
+    /// Runs a command of the daemon's to its end, however that is.
+    pub fn output(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.place.command(&self.binary);
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null());
+        command
+            .output()
+            .with_context(|| format!("running {}", self.binary.display()))
     }
 
     pub fn import(&self, csv: &Path) -> Result<()> {

@@ -50,3 +50,4 @@ mod trace;
 mod upstream;
 mod vlan;
 mod web;
+mod why;

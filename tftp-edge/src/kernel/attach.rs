@@ -121,25 +121,19 @@ impl Attachment {
     pub fn restore(&mut self, ebpf: &mut Ebpf) {
         let interface = self.status.name.clone();
         if let Err(error) = self.exchange(ebpf, false) {
-            tracing::error!(%interface, %error, "a program that traces could not be taken off");
+            tracing::error!(event = "trace.not_detached", %interface, %error, "a program that traces could not be taken off");
         }
         let has_tc = self.status.mode != Mode::Off;
         if has_tc && self.tc.is_none() {
-            match attach_tc(ebpf, &interface) {
-                Ok(Ok(link)) => self.tc = Some((link, TC_PROGRAM)),
-                Ok(Err(problem)) => tracing::error!(%interface, problem, "TC is lost: restart"),
-                Err(error) => tracing::error!(%interface, %error, "TC is lost: restart"),
-            }
+            let link = attached(attach_tc(ebpf, &interface), &interface, "tc");
+            self.tc = link.map(|link| (link, TC_PROGRAM));
         }
         if self.status.mode == Mode::Xdp
             && self.xdp.is_none()
             && let Some(ifindex) = host::index_of(&interface)
         {
-            match attach_xdp(ebpf, ifindex) {
-                Ok(Ok(link)) => self.xdp = Some((link, XDP_PROGRAM)),
-                Ok(Err(problem)) => tracing::error!(%interface, problem, "XDP is lost: restart"),
-                Err(error) => tracing::error!(%interface, %error, "XDP is lost: restart"),
-            }
+            let link = attached(attach_xdp(ebpf, ifindex), &interface, "xdp");
+            self.xdp = link.map(|link| (link, XDP_PROGRAM));
         }
     }
 
@@ -170,7 +164,6 @@ pub fn remove_stale(interface: &str) {
             tracing::warn!(
                 event = "kernel.leftover_removed",
                 interface,
-                program,
                 "took off a TC program that a killed daemon had left"
             );
         }
@@ -179,6 +172,23 @@ pub fn remove_stale(interface: &str) {
 
 /// The outer error is ours; the inner one is the kernel's reason why this rung cannot be had.
 type Rung<L> = Result<Result<L, String>, Error>;
+
+/// The link, or a word about why there is none any more.
+fn attached<L>(link: Rung<L>, interface: &str, rung: &str) -> Option<L> {
+    let problem = match link {
+        Ok(Ok(link)) => return Some(link),
+        Ok(Err(problem)) => problem,
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(
+        event = "kernel.program_lost",
+        interface,
+        rung,
+        problem,
+        "the kernel program is gone, and cannot be attached again"
+    );
+    None
+}
 
 fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32) -> Rung<XdpLinkId> {
     let program: &mut Xdp = program(ebpf, XDP_PROGRAM)?;

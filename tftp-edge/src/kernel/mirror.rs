@@ -115,7 +115,7 @@ impl State {
             && self.slots.iter().all(Option::is_none)
             && let Err(error) = exchange(attached, false)
         {
-            tracing::error!(%error, "the programs were attached anew after a trace");
+            tracing::error!(event = "trace.attached_anew", %error, "the programs were attached anew after a trace");
         }
     }
 
@@ -196,11 +196,11 @@ impl Drop for Mirror {
     fn drop(&mut self) {
         let mut state = self.mirrors.0.lock();
         if let Err(error) = state.set(self.slot, None) {
-            tracing::warn!(%error, "an address is mirrored to nobody");
+            tracing::warn!(event = "trace.address_left", %error, "an address is mirrored to nobody");
         }
         let slot = self.slot as u32;
         if let Err(error) = sys::delete(state.rings.as_fd(), &slot) {
-            tracing::warn!(%error, "the ring of a trace could not be given back");
+            tracing::warn!(event = "trace.ring_left", %error, "the ring of a trace could not be given back");
         }
         state.detach_unless_traced();
     }

@@ -206,13 +206,13 @@ impl Tracer {
             out,
             runs: Arc::new(move || !is_stopped.load(Ordering::Relaxed)),
         };
-        tracing::info!(target_of_trace = %order.target, seconds = order.seconds, "a trace begins");
+        tracing::info!(event = "trace.began", subject = %order.target, "a trace begins");
         std::thread::Builder::new()
             .name("trace".into())
             .spawn(move || {
                 let _slot: OwnedSemaphorePermit = slot;
                 session.run();
-                tracing::info!("a trace has ended");
+                tracing::info!(event = "trace.ended", "a trace has ended");
             })
             .map_err(TraceError::Thread)?;
         Ok(told)

@@ -89,7 +89,12 @@ impl Writer {
             let written = written.filter(|it| *it < now).unwrap_or(now);
             self.journal.lost(0, written, now);
         }
-        tracing::info!(restored, unreadable, "phones of the last run's journal");
+        tracing::info!(
+            event = "journal.restored",
+            restored,
+            dropped = unreadable,
+            "phones of the last run's journal"
+        );
         let mut seen = self.seen.lock();
         (seen.restored, seen.unreadable) = (restored, unreadable);
     }
@@ -241,7 +246,11 @@ impl Writer {
             if gone.is_empty() {
                 return Ok(());
             }
-            tracing::info!(phones = gone.len(), "silent for too long: deleted");
+            tracing::info!(
+                event = "journal.expired",
+                devices = gone.len(),
+                "silent for too long: deleted"
+            );
             database.delete(&gone)
         });
         if let Err(error) = done {
