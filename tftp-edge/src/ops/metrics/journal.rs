@@ -7,7 +7,7 @@ use crate::ops::sources::Reading;
 pub(super) fn families(reading: &Reading) -> Vec<Family> {
     let mut families = phones(reading);
     families.extend(events(reading));
-    families.extend(store(reading));
+    families.extend(file(reading));
     families
 }
 
@@ -59,29 +59,12 @@ fn events(reading: &Reading) -> Vec<Family> {
     ]
 }
 
-fn store(reading: &Reading) -> Vec<Family> {
+fn file(reading: &Reading) -> Vec<Family> {
     let store = &reading.journal;
-    let flushes = Family::counter(
-        "journal_saves_total",
-        "Transactions of the journal's file, and attempts to use it that failed.",
-    );
     vec![
-        flushes
-            .with(&[("result", "ok")], store.flushes as f64)
-            .with(&[("result", "failed")], store.failures as f64),
-        Family::counter("journal_saved_rows_total", "Phones written to the file.")
-            .with(&[], store.rows as f64),
-        Family::gauge("journal_saved_phones", "Phones in the file.").with(&[], store.saved as f64),
-        Family::gauge(
-            "journal_waiting_phones",
-            "Phones that the file has an older state of, or none.",
-        )
-        .with(&[], store.waiting as f64),
-        Family::gauge(
-            "journal_oldest_waiting_seconds",
-            "The longest that one of them can have waited.",
-        )
-        .with(&[], store.oldest_waiting.as_secs_f64()),
-        Family::gauge("journal_file_bytes", "Size of the file.").with(&[], store.size_bytes as f64),
+        Family::gauge("journal_saved_phones", "Phones in the journal's file.")
+            .with(&[], store.saved as f64),
+        Family::gauge("journal_file_bytes", "Size of the journal's file.")
+            .with(&[], store.size_bytes as f64),
     ]
 }
