@@ -29,6 +29,21 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Of a picture, in pixels: a list of hundreds is seen by its first ones.
 const PICTURE_HEIGHT: u64 = 1_600;
 
+/// Roles of what must have a name (WAI-ARIA 1.2), as Chromium writes them.
+const NAMED: [&str; 11] = [
+    "button",
+    "checkbox",
+    "combobox",
+    "image",
+    "link",
+    "navigation",
+    "region",
+    "searchbox",
+    "spinbutton",
+    "table",
+    "textbox",
+];
+
 /// Keys that have no character of their own (WebDriver 17.4.2).
 pub mod key {
     pub const TAB: char = '\u{e004}';
@@ -143,6 +158,26 @@ impl<'lab> Browser<'lab> {
     pub fn chromium(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });
         self.command("POST", "/goog/cdp/execute", Some(&body))
+    }
+
+    /// What screen readers would say nothing of: the roles of controls, regions and tables that have
+    /// no name, as the browser itself works them out.
+    pub fn unnamed(&self) -> Result<Vec<String>> {
+        let told = self.chromium("Accessibility.getFullAXTree", json!({}))?;
+        let nodes = told["nodes"].as_array().context("no tree")?;
+        let mut found = 0;
+        let mut unnamed = Vec::new();
+        for node in nodes.iter().filter(|it| it["ignored"] != true) {
+            let role = node["role"]["value"].as_str().unwrap_or_default();
+            if NAMED.contains(&role) {
+                found += 1;
+                if node["name"]["value"].as_str().is_none_or(str::is_empty) {
+                    unnamed.push(role.to_owned());
+                }
+            }
+        }
+        ensure!(found > 5, "{found} in {} nodes", nodes.len());
+        Ok(unnamed)
     }
 
     /// Makes the page as wide as a screen of so many pixels.

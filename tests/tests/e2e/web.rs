@@ -13,17 +13,19 @@ use tftp_ebpf::verdict::Rung;
 use tftp_edge_tests::browser::{Browser, key};
 use tftp_edge_tests::lab::skipped;
 use tftp_edge_tests::phones::registration::Habits;
-use tftp_edge_tests::phones::{Fleet, FleetOptions, Progress, Registering};
+use tftp_edge_tests::phones::{
+    Expected, Fleet, FleetOptions, Oracle as _, PhoneSpec, Progress, Registering,
+};
 use tftp_edge_tests::rig::{OVER_V4, Rig, ensure_all_registered, run, wait_for};
 use tftp_edge_tests::server::Place;
 use tftp_edge_tests::site::Site;
 
 const PAGE: &str = "http://127.0.0.1:9467";
-const PHONES: usize = 300;
-const PER_SECOND: u32 = 60;
+const PHONES: usize = 220;
+const PER_SECOND: u32 = 40;
 const PASSWORD: &str = "correct horse battery";
 
-/// A description and a name of a person, as somebody may write them into the inventory.
+/// A site and a description, as somebody may write them into the inventory.
 const MARKUP: &str = "<img src=x onerror=document.title='broken'>";
 const EVIL: &str = "SEP00000000EE11";
 
@@ -68,9 +70,16 @@ fn the_page_shows_a_storm_and_every_phone_in_it() {
         rig.host(&mut site)?;
         let csv = rig.file("evil.csv");
         let row = format!(
-            "name,model,protocol,lines,site,description\n{EVIL},7841,sip,7001,default,{MARKUP}\n"
+            "name,model,protocol,lines,site,description\n{EVIL},7841,sip,7001,{MARKUP},{MARKUP}\n"
         );
         fs::write(&csv, row)?;
+        rig.edge.command(&[
+            "inventory",
+            "set",
+            "sites",
+            MARKUP,
+            "auto_registration_numbers=8000-8001",
+        ])?;
         rig.edge.import(&csv)?;
         rig.start()?;
 
@@ -103,6 +112,7 @@ fn the_page_shows_a_storm_and_every_phone_in_it() {
             wait_for("all phones", || progress.all_registered() == PHONES as u64)?;
             looks.at_the_end_of_it(rig)?;
             looks.at_phones(&site.phones[7].device)?;
+            looks.at_a_timeline(&site, &site.phones[7])?;
             looks.at_all_pages()?;
             looks.with_the_keyboard_alone()?;
             looks.logged_in(&site.phones[7].device)?;
@@ -146,6 +156,18 @@ impl Looks<'_> {
         text.parse().with_context(|| format!("{bound}: {text:?}"))
     }
 
+    /// The number of phones the overview shows at a stage.
+    fn at_stage(&self, stage: &str) -> Result<f64> {
+        let script = format!(
+            "return [...document.querySelectorAll('tbody[data-each=stages] tr')]\
+             .find(row => row.querySelector('[data-bind=stage]').textContent === '{stage}')\
+             .querySelector('[data-bind=phones]').textContent"
+        );
+        let text = self.browser.run(&script)?;
+        let text = text.as_str().unwrap_or_default().replace(',', "");
+        text.parse().with_context(|| format!("{stage}: {text:?}"))
+    }
+
     /// The page was there before the storm, and tells of it by itself.
     fn at_a_storm(&self) -> Result<()> {
         self.browser.prefer(&[("prefers-color-scheme", "light")])?;
@@ -156,12 +178,26 @@ impl Looks<'_> {
         self.browser.wait_for(&format!(
             "Number({waiting}.textContent.replace(',', '')) > 50"
         ))?;
-        self.browser.ensure(
-            "the storm is told where it is read aloud, without numbers that change",
+        // Read aloud, and so without numbers that change. The state is decided once a second, and
+        // phones may wait before it is.
+        self.browser.wait_for(
             "[...document.querySelectorAll('[role=status]')].some(it => \
              it.textContent.startsWith('Storm:') && !/[0-9]/.test(it.textContent))",
         )?;
+        let [register, registered] = [self.at_stage("register")?, self.at_stage("registered")?];
+        ensure!(
+            register > 0.0 && registered < PHONES as f64,
+            "{register} ask to be registered, {registered} are"
+        );
         self.picture("storm-overview-light")?;
+        self.open("/phones?stage=register")?;
+        self.browser.ensure(
+            "those who wait are found by their stage, and nobody else",
+            "(rows => rows.length > 0 && \
+             rows.every(it => it.querySelector('.state').textContent === 'register'))\
+             ([...document.querySelectorAll('tbody tr')])",
+        )?;
+        self.picture("storm-phones-light")?;
         self.open("/storm")?;
         self.browser
             .wait_for("document.querySelectorAll('.chart svg path').length > 2")?;
@@ -185,6 +221,22 @@ impl Looks<'_> {
                 .is_ok_and(|it| it == registered)
         })?;
         ensure!(self.number("phones.expected")? == PHONES as f64 + 1.0);
+        wait_for("the stages of a boot to be empty again", || {
+            self.at_stage("register").is_ok_and(|it| it == 0.0)
+                && self.at_stage("registered").is_ok_and(|it| it == registered)
+        })?;
+        self.browser.ensure(
+            "nobody is left in between",
+            "document.querySelector('[data-bind=\"phones.booting\"]').textContent === '0' && \
+             document.querySelector('[data-bind=\"phones.silent\"]').textContent === '1'",
+        )?;
+        self.browser.ensure(
+            "a site's name is text",
+            &format!(
+                "document.querySelector('tbody[data-each=sites]').textContent.includes({MARKUP:?}) && \
+                 document.querySelector('main img') === null"
+            ),
+        )?;
         let script = "return [...document.querySelectorAll('tbody[data-each=rungs] tr')].map(row => \
                       [row.querySelector('[data-bind=path]').textContent, \
                        Number(row.querySelector('[data-bind=requests]').textContent.replace(',', ''))])";
@@ -253,27 +305,60 @@ impl Looks<'_> {
         )?;
         self.browser
             .wait_for("document.documentElement.dataset.link === 'live'")?;
-        self.picture("phone-light")?;
-        self.browser.screen(360, 800)?;
-        self.picture("phone-phone")?;
-        self.browser.screen(1280, 900)?;
-
-        for path in [format!("/phones/{EVIL}"), format!("/phones?q={EVIL}")] {
-            self.open(&path)?;
-            // Twice: as the server wrote it, and as the script did.
-            let asked = "performance.getEntriesByType('resource').some(it => it.name.includes('/api/phones'))";
-            for _ in 0..2 {
-                self.browser.ensure(
-                    "markup is text",
-                    &format!(
-                        "document.querySelector('main').textContent.includes({MARKUP:?}) && \
-                     document.querySelector('main img') === null && document.title !== 'broken'"
-                    ),
-                )?;
-                self.browser.wait_for(asked)?;
-            }
+        let is_text = format!(
+            "document.querySelector('main').textContent.includes({MARKUP:?}) && \
+             document.querySelector('main img') === null && document.title !== 'broken'"
+        );
+        self.open(&format!("/phones?q={EVIL}"))?;
+        self.browser.ensure("markup is text in a list", &is_text)?;
+        self.open(&format!("/phones/{EVIL}"))?;
+        // Twice: as the server wrote it, and as the script did.
+        let asked =
+            "performance.getEntriesByType('resource').some(it => it.name.includes('/api/phones'))";
+        for _ in 0..2 {
+            self.browser.ensure("markup is text", &is_text)?;
+            self.browser.wait_for(asked)?;
         }
         Ok(())
+    }
+
+    /// What a phone did is on its page: each file it asked for, who answered, and its registration.
+    fn at_a_timeline(&self, site: &Site, phone: &PhoneSpec) -> Result<()> {
+        self.open(&format!("/phones/{}", phone.device))?;
+        let script = "return [...document.querySelectorAll('.timeline tbody tr')].map(row => \
+                      ['words', 'end', 'path', 'len_bytes', 'stage', 'after_ms'].map(it => \
+                      row.querySelector(`[data-bind=\"${it}\"]`).textContent))";
+        let rows: Vec<[String; 6]> = serde_json::from_value(self.browser.run(script)?)?;
+        for file in &phone.files {
+            let name = file.to_ascii_lowercase().replace('\\', "/");
+            let outcome = match site.oracle.expected(file) {
+                Expected::Bytes(_) => "complete",
+                Expected::Absent | Expected::Judged => "absent",
+            };
+            let is_it = |row: &&[String; 6]| {
+                let has_len = row[3].ends_with('B') == (outcome == "complete");
+                row[0] == name && row[1] == outcome && row[2] == "XDP" && has_len
+            };
+            ensure!(
+                rows.iter().any(|row| is_it(&row)),
+                "{name}, {outcome}: {rows:#?}"
+            );
+        }
+        let place = |words: &str| rows.iter().position(|row| row[0].starts_with(words));
+        let [asks, registered] = [place("asks to register"), place("registered over sip")];
+        ensure!(asks.is_some() && asks < registered, "{rows:#?}");
+        ensure!(rows[0][5] == "+0.000 s", "{rows:#?}");
+        self.picture("phone-light")?;
+        self.browser.prefer(&[("prefers-color-scheme", "dark")])?;
+        self.picture("phone-dark")?;
+        self.browser.prefer(&[("prefers-color-scheme", "light")])?;
+        self.browser.ensure(
+            "all columns of the timeline are on the screen",
+            "(it => it.scrollWidth <= it.clientWidth)(document.querySelector('.timeline').parentElement)",
+        )?;
+        self.browser.screen(360, 800)?;
+        self.picture("phone-phone")?;
+        self.browser.screen(1280, 900)
     }
 
     /// Each page: as wide as the screen of a phone, in the dark, and made of what readers need.
@@ -283,6 +368,8 @@ impl Looks<'_> {
             self.browser
                 .ensure("landmarks, headings, captions and labels", WELL_FORMED)
                 .with_context(|| name)?;
+            let unnamed = self.browser.unnamed()?;
+            ensure!(unnamed.is_empty(), "{name}: without a name: {unnamed:?}");
             self.browser.screen(360, 800)?;
             self.browser.ensure(
                 "it is no wider than the screen",
@@ -292,7 +379,7 @@ impl Looks<'_> {
                 self.picture(&format!("{name}-phone"))?;
             }
             self.browser.screen(1280, 900)?;
-            if !["overview", "storm"].contains(&name) {
+            if !["overview", "phones", "storm"].contains(&name) {
                 self.picture(&format!("{name}-light"))?;
             }
             self.browser.prefer(&[
@@ -305,8 +392,8 @@ impl Looks<'_> {
             let moves = "[...document.querySelectorAll('main rect, a, button')].some(\
                          it => getComputedStyle(it).transitionDuration !== '0s')";
             self.browser.ensure("nothing moves", &format!("!{moves}"))?;
-            if ["overview", "phones", "configuration"].contains(&name) {
-                self.picture(&format!("{name}-dark"))?;
+            if name == "overview" {
+                self.picture("overview-dark")?;
             }
             self.browser.prefer(&[("prefers-color-scheme", "light")])?;
         }

@@ -70,6 +70,8 @@ pub(super) struct Phones {
     registered_share: f64,
     /// Have begun to boot, and are not registered yet.
     booting: u64,
+    /// Nothing was heard of them.
+    silent: u64,
     /// Do not get on.
     stuck: u64,
     registered_sip: u64,
@@ -210,6 +212,7 @@ impl Phones {
             registered,
             registered_share: share(registered, expected),
             booting: overview.booting(),
+            silent: overview.stages.get(&Stage::Dhcp).copied().unwrap_or(0),
             stuck: overview.stuck.values().sum(),
             registered_sip: table.map_or(0, |it| it.sip),
             registered_sccp: table.map_or(0, |it| it.sccp),

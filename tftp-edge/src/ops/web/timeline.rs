@@ -9,7 +9,7 @@ use crate::journal::{BootView, EntryView, Gap, Outcome, Stage, WhatView};
 pub(super) struct Timeline {
     number: u32,
     began_ms: u64,
-    /// From its begin to what came last.
+    /// From its begin to the first that was seen of the stage it came to.
     took_ms: u64,
     /// The last stage it reached.
     stage: Stage,
@@ -27,7 +27,8 @@ struct Line {
     words: String,
     /// How it ended.
     end: String,
-    /// `good`, `busy`, `bad`, or `none` for what is unknown.
+    /// `good`, `busy`, `bad`, `none` for what is not there, `note` for what is neither, or
+    /// `unknown`.
     mark: &'static str,
     times: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,10 +77,13 @@ impl Timeline {
             let words = format!("{} events of all phones were lost", gap.events);
             lines.insert(place, Line::unknown(Some(after), words));
         }
+        let mut entries = boot.entries.iter();
+        let reached = entries.find(|it| it.stage == boot.stage);
+        let reached_ms = reached.map_or(boot.last_ms, |it| it.at_ms);
         Self {
             number: boot.number,
             began_ms: boot.began_ms,
-            took_ms: boot.last_ms.saturating_sub(boot.began_ms),
+            took_ms: reached_ms.saturating_sub(boot.began_ms),
             stage: boot.stage,
             registered: boot.registered,
             lines,
@@ -125,7 +129,7 @@ impl Line {
                 mark: match (bad, entry.stage) {
                     (true, _) => "bad",
                     (false, Stage::Registered) => "good",
-                    (false, _) => "busy",
+                    (false, _) => "note",
                 },
                 ..line
             },
@@ -137,7 +141,7 @@ impl Line {
             after_ms,
             words,
             end: "unknown".to_owned(),
-            mark: "none",
+            mark: "unknown",
             times: 1,
             ..Self::default()
         }
@@ -201,15 +205,14 @@ mod tests {
 
     #[test]
     fn what_was_lost_stands_where_it_was_and_in_no_other_boot() {
+        let mut first = file(9_000, "two", Outcome::Absent);
+        first.stage = Stage::Trust;
         let boots = vec![
             boot(1, 1_000, vec![file(1_100, "one", Outcome::Complete)], 0),
             boot(
                 2,
                 9_000,
-                vec![
-                    file(9_000, "two", Outcome::Absent),
-                    file(9_900, "three", Outcome::Pending),
-                ],
+                vec![first, file(9_900, "three", Outcome::Pending)],
                 0,
             ),
         ];
@@ -221,9 +224,9 @@ mod tests {
         let timelines = timelines(boots, &[gap]);
         assert_eq!(timelines[0].number, 2, "the present one first");
         let lost = "7 events of all phones were lost";
-        let present = [("two", "none"), (lost, "none"), ("three", "busy")];
+        let present = [("two", "none"), (lost, "unknown"), ("three", "busy")];
         assert_eq!(words(&timelines[0]), present);
-        assert_eq!(timelines[0].took_ms, 900);
+        assert_eq!(timelines[0].took_ms, 900, "to its configuration");
         assert_eq!(words(&timelines[1]), [("one", "good")]);
         // A file that is under way has taken no time yet.
         assert_eq!(timelines[0].lines[2].took_us, None);
@@ -234,7 +237,7 @@ mod tests {
         let entries = (0..4).map(|at| file(at, "file", Outcome::Complete));
         let timelines = timelines(vec![boot(1, 0, entries.collect(), 12)], &[]);
         let words = words(&timelines[0]);
-        assert_eq!(words[2], ("12 entries that found no room", "none"));
+        assert_eq!(words[2], ("12 entries that found no room", "unknown"));
         assert_eq!(words.len(), 5);
     }
 }
