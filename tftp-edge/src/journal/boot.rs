@@ -290,20 +290,30 @@ impl Boot {
         self.entries.remove(at + 1);
     }
 
-    /// Roughly what it takes in memory, and not less: most names of files are shared with the
+    /// Roughly what it has on the heap, and not less: most names of files are shared with the
     /// library, and count as if they were not.
-    pub fn bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         let texts = self.entries.iter().map(|entry| match &entry.what {
-            What::File(file) => file.name.len() + 16,
-            What::Fact(Fact::Alarm { text, .. }) => text.len(),
-            What::Fact(Fact::Refused {
-                detail: Some(text), ..
-            }) => text.len(),
-            What::Fact(Fact::TrustLists { .. }) => 80,
-            _ => 0,
+            What::File(file) => allocated(file.name.len() + 16),
+            What::Fact(
+                Fact::Alarm { text, .. }
+                | Fact::Refused {
+                    detail: Some(text), ..
+                }
+                | Fact::Registered {
+                    load: Some(text), ..
+                },
+            ) => allocated(text.len()),
+            What::Fact(Fact::TrustLists { .. }) => 2 * allocated(40),
+            What::Fact(_) => 0,
         });
-        size_of::<Self>() + self.entries.capacity() * size_of::<Entry>() + texts.sum::<usize>()
+        allocated(self.entries.capacity() * size_of::<Entry>()) + texts.sum::<usize>()
     }
+}
+
+/// What an allocation takes of the heap, with what glibc adds.
+pub(super) const fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod boot;
 mod event;
 mod phone;
 mod recorder;
+mod search;
 mod settings;
 mod shared_text;
 mod stage;

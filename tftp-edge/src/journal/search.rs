@@ -59,7 +59,10 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn finds_registration(&self, registration: &Registration) -> bool {
-        registration.load.as_deref().is_some_and(|it| self.is_in(it))
+        registration
+            .load
+            .as_deref()
+            .is_some_and(|it| self.is_in(it))
             || self.is_address(registration.source)
     }
 
