@@ -14,13 +14,7 @@ use tftp_edge_tests::phones::{Expected, Oracle as _, PhoneSpec, Progress, Regist
 use tftp_edge_tests::rig::{HTTP_V4, OVER_V4, Rig, ensure_all_registered, run, wait_for};
 use tftp_edge_tests::site::Site;
 
-#[test]
-fn over_sockets_and_http_a_timeline_is_whole() {
-    run(
-        Rung::Socket,
-        the_timeline_of_a_phone_has_what_it_asked_for_and_its_registration,
-    );
-}
+on_every_rung!(the_timeline_of_a_phone_has_what_it_asked_for_and_its_registration,);
 
 /// Enough for every family.
 const PHONES: usize = 30;
@@ -30,7 +24,7 @@ fn the_timeline_of_a_phone_has_what_it_asked_for_and_its_registration(
 ) -> Result<()> {
     let site = booted(rig)?;
     for phone in &site.phones {
-        let view = finished(rig, phone)?;
+        let view = finished(rig, phone, phone.files.len())?;
         let files = expected(rig, &site, phone);
         ensure!(
             told(&view) == files,
@@ -50,7 +44,7 @@ fn the_timeline_is_there_after_a_daemon_was_killed_and_goes_on() {
     run(Rung::Socket, |rig| {
         let site = booted(rig)?;
         let phone = &site.phones[0];
-        let before = finished(rig, phone)?;
+        let before = finished(rig, phone, phone.files.len())?;
         wait_for("the journal to be saved", || {
             rig.metrics().is_ok_and(|it| {
                 it.sum("tftp_edge_journal_saved_phones", &[]) == PHONES as f64
@@ -69,7 +63,10 @@ fn the_timeline_is_there_after_a_daemon_was_killed_and_goes_on() {
         wait_for("the next boot", || {
             view(rig, phone).is_ok_and(|it| it.boots.len() == 2)
         })?;
-        let next = finished(rig, phone)?.boots.pop().context("a boot")?;
+        let next = finished(rig, phone, phone.files.len() + 1)?
+            .boots
+            .pop()
+            .context("a boot")?;
         ensure!((next.number, next.stage) == (2, Stage::Config), "{next:?}");
         Ok(())
     });
@@ -80,7 +77,7 @@ fn what_finds_no_room_in_the_kernels_ring_is_counted_and_shown_as_a_gap() {
     run(Rung::Tc, |rig| {
         let site = booted(rig)?;
         let phone = &site.phones[0];
-        ensure!(finished(rig, phone)?.gaps.is_empty());
+        ensure!(finished(rig, phone, phone.files.len())?.gaps.is_empty());
         // The daemon stands still, and the kernel program goes on answering.
         rig.daemon_mut()?.signal(Signal::SIGSTOP)?;
         let asked = ask_in_vain(rig, phone);
@@ -162,15 +159,18 @@ fn what(entry: &EntryView) -> What {
     serde_json::from_value(json).expect("a file or a fact")
 }
 
-/// What a phone did, once all of it has ended.
-fn finished(rig: &Rig<'_>, phone: &PhoneSpec) -> Result<PhoneView> {
-    wait_for("all requests to have ended", || {
+/// What a phone did, once so many files are told, and all of them have ended: what the kernel program
+/// saw is told a moment later.
+fn finished(rig: &Rig<'_>, phone: &PhoneSpec, files: usize) -> Result<PhoneView> {
+    let waited = wait_for("all requests to have ended", || {
         view(rig, phone).is_ok_and(|view| {
-            let files = told(&view);
-            !files.is_empty() && files.iter().all(|file| file.1 != Outcome::Pending)
+            let told = told(&view);
+            told.len() >= files && told.iter().all(|file| file.1 != Outcome::Pending)
         })
-    })?;
-    view(rig, phone)
+    });
+    let view = view(rig, phone)?;
+    waited.with_context(|| format!("{files} files, and told {view:#?}"))?;
+    Ok(view)
 }
 
 fn told(view: &PhoneView) -> Vec<File> {
@@ -209,10 +209,14 @@ fn expected(rig: &Rig<'_>, site: &Site, phone: &PhoneSpec) -> Vec<File> {
 
 /// Whether a phone has registered after its last file, and not before it had asked to.
 fn ensure_registered_last(view: &PhoneView) -> Result<()> {
-    let entries = view.boots.iter().flat_map(|boot| &boot.entries);
-    // By time: what the kernel program saw is told a moment later than the rest.
-    let mut entries: Vec<_> = entries.collect();
-    entries.sort_by_key(|entry| entry.at_ms);
+    let [boot] = &view.boots[..] else {
+        anyhow::bail!("more or less than one boot: {:#?}", view.boots)
+    };
+    let entries = &boot.entries;
+    ensure!(
+        entries.is_sorted_by_key(|entry| entry.at_ms),
+        "{entries:#?}"
+    );
     let mut facts = Vec::new();
     for entry in entries {
         match what(entry) {

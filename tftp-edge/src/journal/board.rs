@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::diagnosis::{Examiner, Patient};
 use super::recorder::unix_ms;
+use super::search::Search;
 use super::view::SiteRow;
 use super::view::{BootView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView};
 use super::{Cause, Journal, Phone, Stage};
@@ -108,7 +109,7 @@ impl Board {
     fn look_over(&self) -> Overview {
         let stuck = self.stuck.load();
         let mut stages: BTreeMap<_, u64> = Stage::ALL.into_iter().map(|it| (it, 0)).collect();
-        let mut sites: BTreeMap<String, SiteRow> = BTreeMap::new();
+        let mut sites: HashMap<&str, SiteRow> = HashMap::new();
         let causes = self.stuck_by_cause().into_iter();
         let inventory = self.directory.snapshot();
         let devices = inventory.iter().flat_map(|it| it.devices.values());
@@ -117,16 +118,7 @@ impl Board {
             let stage = self.stage(&device.name);
             expected += 1;
             *stages.entry(stage).or_default() += 1;
-            if !sites.contains_key(&device.site) {
-                let row = SiteRow {
-                    site: device.site.clone(),
-                    ..SiteRow::default()
-                };
-                sites.insert(device.site.clone(), row);
-            }
-            let Some(site) = sites.get_mut(&device.site) else {
-                continue;
-            };
+            let site = sites.entry(&device.site).or_default();
             site.expected += 1;
             match stage {
                 Stage::Dhcp => {}
@@ -135,6 +127,14 @@ impl Board {
             }
             site.stuck += u64::from(stuck.contains_key(&device.name));
         }
+        let mut sites: Vec<_> = sites
+            .into_iter()
+            .map(|(site, row)| SiteRow {
+                site: site.to_owned(),
+                ..row
+            })
+            .collect();
+        sites.sort_unstable_by(|one, other| one.site.cmp(&other.site));
         Overview {
             at_ms: unix_ms(SystemTime::now()),
             expected,
@@ -142,7 +142,7 @@ impl Board {
             stuck: causes
                 .map(|(cause, count)| (cause.to_string(), count))
                 .collect(),
-            sites: sites.into_values().collect(),
+            sites,
             journal: self.journal.counts(),
         }
     }
@@ -168,7 +168,12 @@ impl Board {
         let strangers = strangers.iter().filter(|name| !is_known(name));
         let limit = filter.limit.unwrap_or(LIMIT).min(LIMIT);
         let mut page = Page::default();
+        let search = Search::new(filter);
         for name in known.chain(strangers) {
+            if filter.stuck && !stuck.contains_key(name) || !self.may_fit(&search, name, inventory)
+            {
+                continue;
+            }
             let row = self.row(name, inventory, &stuck);
             if !filter.takes(&row) {
                 continue;
@@ -180,6 +185,25 @@ impl Board {
             }
         }
         page
+    }
+
+    /// Whether it is worth to build a row: what costs least is asked first.
+    fn may_fit(
+        &self,
+        search: &Search<'_>,
+        name: &DeviceName,
+        inventory: Option<&Snapshot>,
+    ) -> bool {
+        let device = inventory.and_then(|it| it.devices.get(name));
+        let device = device.map(AsRef::as_ref);
+        let is_seen = || {
+            let registration = self.table.get(name);
+            registration.is_some_and(|it| search.finds_registration(&it))
+                || self.journal.with(name, |it| search.finds_phone(it)) == Some(true)
+        };
+        search.is_of(device)
+            && (search.finds(name, device) || is_seen())
+            && search.is_at(|| self.stage(name))
     }
 
     /// A phone with its boots; none if neither the inventory nor the journal has it.
@@ -337,102 +361,4 @@ fn finds(text: &str, row: &PhoneRow) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inventory::{Contents, Site, parse_csv};
-    use crate::journal::{Event, Fact};
-    use crate::register::{Departure, Transport};
-
-    fn board() -> Board {
-        let rows = "name,model,protocol,lines,site,description\n\
-                    SEP000000000001,8851,sip,1001;1002,berlin,Kitchen\n\
-                    SEP000000000002,7841,sip,1003,munich,\n\
-                    SEP000000000003,7961,sccp,1004,berlin,Reception\n";
-        let contents = Contents {
-            devices: parse_csv(rows.as_bytes()).unwrap(),
-            ..Contents::default()
-        };
-        let directory = Arc::new(Directory::default());
-        directory.update(Arc::new(Snapshot::new(contents, &Site::default())));
-        Board::new(Arc::default(), directory, Arc::default())
-    }
-
-    fn tell(board: &Board, device: &str, fact: Fact) {
-        let source = ([10, 1, 2, 3], 50_000).into();
-        let event = Event::fact(device.parse().unwrap(), source, fact);
-        board.journal().tell(&event);
-    }
-
-    fn registered() -> Fact {
-        Fact::Registered {
-            protocol: crate::inventory::Protocol::Sip,
-            transport: Transport::Tcp,
-            load: Some("sip88xx.12-5".into()),
-        }
-    }
-
-    #[test]
-    fn every_device_of_the_inventory_is_counted_once() {
-        let board = board();
-        tell(&board, "SEP000000000001", registered());
-        tell(
-            &board,
-            "SEP000000000003",
-            Fact::Left(Departure::Connectivity),
-        );
-        let overview = board.overview();
-        assert_eq!(overview.expected, 3);
-        assert_eq!((overview.registered(), overview.booting()), (1, 0));
-        assert_eq!(overview.stages.values().sum::<u64>(), 3);
-        let sites: Vec<_> = overview.sites.iter().map(|it| it.site.as_str()).collect();
-        assert_eq!(sites, ["berlin", "munich"]);
-        assert_eq!(overview.sites[0].registered, 1);
-    }
-
-    #[test]
-    fn phones_are_found_by_what_people_know_of_them() {
-        let board = board();
-        tell(&board, "SEP000000000001", registered());
-        let found = |search: &str| {
-            let filter = Filter {
-                search: Some(search.to_owned()),
-                ..Filter::default()
-            };
-            let rows = board.phones(&filter).rows;
-            let names = rows.iter().map(|row| row.device.to_string());
-            names.map(|name| name[14..].to_owned()).collect::<Vec<_>>()
-        };
-        for (search, expected) in [
-            ("kitchen", &["1"][..]),
-            ("1003", &["2"]),
-            ("BERLIN", &["1", "3"]),
-            ("10.1.2.3", &["1"]),
-            ("sip88xx", &["1"]),
-            ("sep0000", &["1", "2", "3"]),
-            ("nobody", &[]),
-        ] {
-            assert_eq!(found(search), expected, "{search}");
-        }
-        let filter = Filter {
-            site: Some("berlin".into()),
-            skip: 1,
-            limit: Some(5),
-            ..Filter::default()
-        };
-        let page = board.phones(&filter);
-        assert_eq!((page.total, page.rows.len()), (2, 1));
-    }
-
-    #[test]
-    fn a_phone_nobody_knows_is_shown_as_such() {
-        let board = board();
-        let name = "SEP0000000000FF".parse().unwrap();
-        assert!(board.phone(&name).is_none());
-        tell(&board, "SEP0000000000FF", registered());
-        let view = board.phone(&name).unwrap();
-        assert_eq!((view.phone.known, view.boots.len()), (false, 1));
-        let json = serde_json::to_string(&view).unwrap();
-        let read: PhoneView = serde_json::from_str(&json).unwrap();
-        assert_eq!(read.boots, view.boots);
-    }
-}
+mod tests;

@@ -20,6 +20,10 @@ const PENDING_WITHIN: usize = 8;
 /// another one. Transfers that stand still are given up long before.
 const PENDING_MS: u32 = 120_000;
 
+/// What the kernel program saw is told when its ring is read, some 20 ms later, and later still on a
+/// machine that is busy. What is older than this was not told late: the clock was set back.
+const LATE_MS: u64 = 5_000;
+
 /// Of a boot with more entries than are kept, the first half stays and so do the last ones: how it
 /// began and where it ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,6 +71,11 @@ pub struct File {
     path: u8,
 }
 
+/// Whether something of this moment is told after something that is as new, or newer.
+pub fn is_late(at_ms: u64, than_ms: u64) -> bool {
+    than_ms.checked_sub(at_ms).is_some_and(|it| it <= LATE_MS)
+}
+
 fn cut(value: impl TryInto<u32>) -> u32 {
     value.try_into().unwrap_or(u32::MAX)
 }
@@ -111,6 +120,18 @@ impl File {
 }
 
 impl Entry {
+    /// By time. Of one millisecond, a file comes before the registration that follows it: what the
+    /// kernel program saw is told after it.
+    fn is_before(&self, other: &Self) -> bool {
+        let is_file = matches!(self.what, What::File(_));
+        let is_registration = matches!(
+            other.what,
+            What::Fact(Fact::Registering { .. } | Fact::Registered { .. })
+        );
+        self.first_ms < other.first_ms
+            || self.first_ms == other.first_ms && is_file && is_registration
+    }
+
     fn is_pending(&self, name: &str) -> bool {
         match &self.what {
             What::File(file) => file.outcome == Outcome::Pending && *file.name == *name,
@@ -137,8 +158,26 @@ impl Boot {
         self.began_ms + u64::from(last.unwrap_or_default())
     }
 
+    /// Whether this moment is not newer than what is known of the boot: it was told late.
+    pub fn is_late(&self, at_ms: u64) -> bool {
+        is_late(at_ms, self.last_ms())
+    }
+
     fn after(&self, at_ms: u64) -> u32 {
         cut(at_ms.saturating_sub(self.began_ms))
+    }
+
+    /// Where this moment is in the boot, which begins with it if it was told late.
+    fn place(&mut self, at_ms: u64) -> u32 {
+        if at_ms < self.began_ms && is_late(at_ms, self.began_ms) {
+            let earlier = cut(self.began_ms - at_ms);
+            for entry in &mut self.entries {
+                entry.first_ms = entry.first_ms.saturating_add(earlier);
+                entry.last_ms = entry.last_ms.saturating_add(earlier);
+            }
+            self.began_ms = at_ms;
+        }
+        self.after(at_ms)
     }
 
     /// The first file that was asked for.
@@ -150,35 +189,41 @@ impl Boot {
     }
 
     pub fn requested(&mut self, request: &Request, at_ms: u64, room: usize) {
-        let after = self.after(at_ms);
-        if let Some(entry) = self.pending(&request.name)
+        let after = self.place(at_ms);
+        let pending = self.pending(&request.name);
+        if let Some(entry) = pending.and_then(|it| self.entries.get_mut(it))
             && after.saturating_sub(entry.last_ms) <= PENDING_MS
         {
             entry.times = entry.times.saturating_add(1);
-            entry.last_ms = after;
+            entry.last_ms = entry.last_ms.max(after);
             return;
         }
-        self.push(What::File(File::new(request)), after, room);
+        self.insert(What::File(File::new(request)), after, room);
     }
 
     pub fn answered(&mut self, request: &Request, answer: &Answer, at_ms: u64, room: usize) {
-        let after = self.after(at_ms);
-        let Some(entry) = self.pending(&request.name) else {
+        let Some(pending) = self.pending(&request.name) else {
             let mut file = File::new(request);
             file.answer(request, answer);
-            let began = after.saturating_sub(file.took_us / 1000);
-            return self.push(What::File(file), began, room);
+            let began = self.place(at_ms.saturating_sub(answer.took_ms()));
+            return self.insert(What::File(file), began, room);
         };
+        let after = self.place(at_ms);
+        let entry = &mut self.entries[pending];
         if let What::File(file) = &mut entry.what {
             file.answer(request, answer);
         }
-        entry.last_ms = after;
-        self.join_last();
+        entry.last_ms = entry.last_ms.max(after);
+        self.join_around(pending);
     }
 
+    /// Facts are told in the order in which they happened, by clocks that differ a little.
     pub fn fact(&mut self, fact: &Fact, at_ms: u64, room: usize) {
-        let after = self.after(at_ms);
-        self.push(What::Fact(fact.clone()), after, room);
+        let after = self.place(at_ms);
+        let is_fact = |entry: &&Entry| matches!(entry.what, What::Fact(_));
+        let last = self.entries.iter().rfind(is_fact);
+        let after = last.map_or(after, |last| after.max(last.first_ms));
+        self.insert(What::Fact(fact.clone()), after, room);
     }
 
     /// Whether a request for the file has no answer yet, and may get one.
@@ -190,142 +235,86 @@ impl Boot {
         })
     }
 
-    fn pending(&mut self, name: &str) -> Option<&mut Entry> {
-        let mut last = self.entries.iter_mut().rev().take(PENDING_WITHIN);
-        last.find(|entry| entry.is_pending(name))
+    fn pending(&self, name: &str) -> Option<usize> {
+        let all = self.entries.iter().enumerate().rev();
+        let mut last = all.take(PENDING_WITHIN);
+        Some(last.find(|(_, entry)| entry.is_pending(name))?.0)
     }
 
-    fn push(&mut self, what: What, after: u32, room: usize) {
-        self.entries.push(Entry {
+    fn insert(&mut self, what: What, after: u32, room: usize) {
+        let entry = Entry {
             first_ms: after,
             last_ms: after,
             times: 1,
             what,
-        });
-        self.join_last();
+        };
+        let before = self.entries.iter().rposition(|it| !entry.is_before(it));
+        let at = before.map_or(0, |before| before + 1);
+        self.entries.insert(at, entry);
+        self.join_around(at);
         if self.entries.len() > room {
             self.entries.remove(room / 2);
             self.left_out = self.left_out.saturating_add(1);
         }
     }
 
-    /// The last entry becomes one with the one before if it is the same again.
-    fn join_last(&mut self) {
-        let [.., before, last] = &mut self.entries[..] else {
+    /// An entry becomes one with its neighbours where they are the same again.
+    fn join_around(&mut self, at: usize) {
+        self.join(at);
+        if let Some(before) = at.checked_sub(1) {
+            self.join(before);
+        }
+    }
+
+    /// An entry becomes one with the next if that is the same again.
+    fn join(&mut self, at: usize) {
+        let Some([this, next]) = self.entries.get_mut(at..at + 2) else {
             return;
         };
-        let is_again = match (&before.what, &last.what) {
-            (What::File(before), What::File(last)) => {
-                last.outcome != Outcome::Pending && before.is_again(last)
+        let is_again = match (&this.what, &next.what) {
+            (What::File(this), What::File(next)) => {
+                next.outcome != Outcome::Pending && this.is_again(next)
             }
-            (What::Fact(before), What::Fact(last)) => before == last,
+            (What::Fact(this), What::Fact(next)) => this == next,
             _ => false,
         };
         if !is_again {
             return;
         }
-        if let (What::File(before), What::File(last)) = (&mut before.what, &last.what) {
-            before.took_us = last.took_us;
-            before.resends = before.resends.saturating_add(last.resends);
+        if let (What::File(this), What::File(next)) = (&mut this.what, &next.what) {
+            this.took_us = next.took_us;
+            this.resends = this.resends.saturating_add(next.resends);
         }
-        before.last_ms = last.last_ms;
-        before.times = before.times.saturating_add(last.times);
-        self.entries.pop();
+        this.last_ms = this.last_ms.max(next.last_ms);
+        this.times = this.times.saturating_add(next.times);
+        self.entries.remove(at + 1);
     }
 
-    /// Roughly what it takes in memory, and not less: most names of files are shared with the
+    /// Roughly what it has on the heap, and not less: most names of files are shared with the
     /// library, and count as if they were not.
-    pub fn bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         let texts = self.entries.iter().map(|entry| match &entry.what {
-            What::File(file) => file.name.len() + 16,
-            What::Fact(Fact::Alarm { text, .. }) => text.len(),
-            What::Fact(Fact::Refused {
-                detail: Some(text), ..
-            }) => text.len(),
-            What::Fact(Fact::TrustLists { .. }) => 80,
-            _ => 0,
+            What::File(file) => allocated(file.name.len() + 16),
+            What::Fact(
+                Fact::Alarm { text, .. }
+                | Fact::Refused {
+                    detail: Some(text), ..
+                }
+                | Fact::Registered {
+                    load: Some(text), ..
+                },
+            ) => allocated(text.len()),
+            What::Fact(Fact::TrustLists { .. }) => 2 * allocated(40),
+            What::Fact(_) => 0,
         });
-        size_of::<Self>() + self.entries.capacity() * size_of::<Entry>() + texts.sum::<usize>()
+        allocated(self.entries.capacity() * size_of::<Entry>()) + texts.sum::<usize>()
     }
+}
+
+/// What an allocation takes of the heap, with what glibc adds.
+pub(super) const fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use tftp_ebpf::verdict::Rung;
-
-    fn request(name: &str) -> Request {
-        Request {
-            name: name.into(),
-            stage: FileStage::of_name(name.as_bytes()),
-            path: Path::Rung(Rung::Xdp),
-            generation: Some(7),
-            len_bytes: 6_000,
-        }
-    }
-
-    fn answer(outcome: Outcome) -> Answer {
-        Answer {
-            outcome,
-            took: Duration::from_millis(3),
-            resends: 1,
-        }
-    }
-
-    #[test]
-    fn an_answer_completes_its_request() {
-        let mut boot = Boot::new(1, 10_000);
-        let asked = request("sep001122334455.cnf.xml");
-        boot.requested(&asked, 10_100, 64);
-        boot.requested(&asked, 10_600, 64);
-        boot.answered(&asked, &answer(Outcome::Complete), 10_700, 64);
-        let [entry] = &boot.entries[..] else {
-            panic!("{boot:?}")
-        };
-        assert_eq!((entry.first_ms, entry.last_ms, entry.times), (100, 700, 2));
-        let What::File(file) = &entry.what else {
-            panic!("{entry:?}")
-        };
-        assert_eq!((file.outcome, file.took_us), (Outcome::Complete, 3_000));
-        assert_eq!(file.path(), Path::Rung(Rung::Xdp));
-        assert_eq!(boot.last_ms(), 10_700);
-    }
-
-    #[test]
-    fn an_answer_without_its_request_is_kept_all_the_same() {
-        let mut boot = Boot::new(1, 0);
-        boot.answered(&request("a.loads"), &answer(Outcome::Absent), 50, 64);
-        assert_eq!(boot.entries[0].first_ms, 47);
-    }
-
-    #[test]
-    fn what_happens_again_is_counted_in_one_entry() {
-        let mut boot = Boot::new(1, 0);
-        for at in 0..5 {
-            let asked = request("sep001122334455.cnf.xml");
-            boot.requested(&asked, at * 100, 64);
-            boot.answered(&asked, &answer(Outcome::Absent), at * 100 + 1, 64);
-        }
-        assert_eq!((boot.entries.len(), boot.entries[0].times), (1, 5));
-        boot.requested(&request("xmldefault.cnf.xml"), 600, 64);
-        assert_eq!(boot.entries.len(), 2);
-    }
-
-    #[test]
-    fn a_long_boot_keeps_its_beginning_and_its_end() {
-        let mut boot = Boot::new(1, 0);
-        for at in 0..100 {
-            let asked = request(&format!("ring{at}.raw"));
-            boot.answered(&asked, &answer(Outcome::Complete), at, 20);
-        }
-        assert_eq!((boot.entries.len(), boot.left_out), (20, 80));
-        let name = |entry: &Entry| match &entry.what {
-            What::File(file) => file.name.to_string(),
-            What::Fact(_) => String::new(),
-        };
-        assert_eq!(name(&boot.entries[0]), "ring0.raw");
-        assert_eq!(name(&boot.entries[19]), "ring99.raw");
-    }
-}
+mod tests;

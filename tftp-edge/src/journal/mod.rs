@@ -18,6 +18,7 @@ pub mod diagnosis;
 mod event;
 mod phone;
 mod recorder;
+mod search;
 mod settings;
 mod shared_text;
 mod stage;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Stage;
-use super::boot::Boot;
+use super::boot::{Boot, allocated, is_late};
 use super::event::{Answer, Fact, Happening, Outcome, Request};
 use super::settings::Settings;
 
@@ -47,7 +47,8 @@ pub enum Failure {
 impl Phone {
     pub fn new(source: SocketAddr, at_ms: u64) -> Self {
         Self {
-            boots: VecDeque::new(),
+            // Most phones have one boot for weeks.
+            boots: VecDeque::with_capacity(1),
             boots_total: 0,
             stage: Stage::Dhcp,
             stage_since_ms: at_ms,
@@ -72,8 +73,10 @@ impl Phone {
         at_ms: u64,
         settings: &Settings,
     ) -> bool {
+        if at_ms == self.heard_ms || !is_late(at_ms, self.heard_ms) {
+            self.source = source;
+        }
         self.heard_ms = self.heard_ms.max(at_ms);
-        self.source = source;
         match what {
             Happening::Requested(request) => {
                 let room = settings.entries;
@@ -83,9 +86,10 @@ impl Phone {
             }
             Happening::Answered(request, answer) => {
                 let room = settings.entries;
-                self.boot_for(request, at_ms, settings)
+                let began_ms = at_ms.saturating_sub(answer.took_ms());
+                self.boot_for(request, began_ms, settings)
                     .answered(request, answer, at_ms, room);
-                self.asked(request, at_ms);
+                self.asked(request, began_ms);
                 self.note_answer(request, answer, at_ms);
             }
             Happening::Refreshed => return self.refreshed(at_ms),
@@ -115,10 +119,15 @@ impl Phone {
     }
 
     /// Shared files that a registered phone fetches, such as a ring, change nothing of where it is.
+    /// Nor does what is told late: the phone has come further since.
     fn asked(&mut self, request: &Request, at_ms: u64) {
         let Some(stage) = Stage::of_file(request.stage) else {
             return;
         };
+        let is_newer = at_ms == self.stage_since_ms && stage > self.stage;
+        if is_late(at_ms, self.stage_since_ms) && !is_newer {
+            return;
+        }
         let is_over = |boot: &Boot| boot.has_registered;
         let is_in_service = self.stage == Stage::Registered && self.boot().is_some_and(is_over);
         // A phone asks for files that it can do without while it registers.
@@ -133,7 +142,9 @@ impl Phone {
         let begins = match self.boots.back() {
             None => true,
             Some(boot) => {
-                !boot.waits_for(&request.name, at_ms) && begins_anew(boot, request, at_ms)
+                !boot.waits_for(&request.name, at_ms)
+                    && !boot.is_late(at_ms)
+                    && begins_anew(boot, request, at_ms)
             }
         };
         if begins {
@@ -175,6 +186,14 @@ impl Phone {
         };
         if has_failed {
             let failure = Failure::File(Arc::clone(&request.name), answer.outcome);
+            self.failed(at_ms, failure);
+        }
+    }
+
+    fn failed(&mut self, at_ms: u64, failure: Failure) {
+        let before = self.failure.as_ref().map(|(before_ms, _)| *before_ms);
+        let has_later = before.is_some_and(|it| it != at_ms && is_late(at_ms, it));
+        if !has_later {
             self.failure = Some((at_ms, failure));
         }
     }
@@ -241,10 +260,16 @@ impl Phone {
         }
     }
 
-    /// Roughly what it takes in memory.
+    /// Roughly what it takes in memory, its place in the tables of phones and of addresses
+    /// included: those are a third empty on average.
     pub fn bytes(&self) -> usize {
-        let boots = self.boots.iter().map(Boot::bytes);
-        size_of::<Self>() + boots.sum::<usize>()
+        const ADDRESS: usize = 128;
+        let boots = self.boots.iter().map(Boot::heap_bytes);
+        size_of::<Self>() * 3 / 2
+            + ADDRESS
+            + allocated(self.boots.capacity() * size_of::<Boot>())
+            + self.load.as_ref().map_or(0, |it| allocated(it.len()))
+            + boots.sum::<usize>()
     }
 }
 

@@ -286,11 +286,12 @@ impl Shard {
         let most = self.phones.values().map(|it| it.boots.len()).max();
         for keep in (1..most.unwrap_or_default()).rev() {
             for phone in self.phones.values_mut() {
-                while phone.boots.len() > keep {
-                    forgotten += 1;
-                    let boot = phone.boots.pop_front();
-                    self.bytes = self.bytes.saturating_sub(boot.map_or(0, |it| it.bytes()));
-                }
+                let before = phone.bytes();
+                let too_many = phone.boots.len().saturating_sub(keep);
+                phone.boots.drain(..too_many);
+                phone.boots.shrink_to_fit();
+                forgotten += too_many as u64;
+                self.bytes = (self.bytes + phone.bytes()).saturating_sub(before);
             }
             if self.bytes <= enough {
                 return forgotten;

@@ -35,7 +35,8 @@ impl Default for Settings {
         Self {
             boots: 4,
             entries: 64,
-            memory_limit: ByteSize(128 << 20),
+            // Room for 100,000 phones, each with a boot of 14 entries, and some of them with more.
+            memory_limit: ByteSize(256 << 20),
             database: PathBuf::new(),
             keep_days: 30,
             stuck_after_s: 30,

@@ -5,6 +5,7 @@ use tftp_ebpf::verdict::Rung;
 
 use super::*;
 use crate::inventory::Protocol;
+use crate::journal::What;
 use crate::register::{Departure, Transport};
 use crate::stats::Path;
 
@@ -205,4 +206,73 @@ fn a_request_whose_end_was_lost_does_not_keep_the_next_boot_from_beginning() {
     played.after(86_400_000).asks(CTL).is_at(Stage::Trust, 2);
     let [before, now] = [0, 1].map(|it| played.phone.boots[it].entries.len());
     assert_eq!((before, now), (1, 1));
+}
+
+#[test]
+fn a_phone_that_has_registered_stays_so_whatever_is_told_late() {
+    let mut played = Played::new();
+    played.gets(CTL, Outcome::Absent).after(20);
+    played.fact(registering()).after(1).fact(registered());
+    let since = played.phone.stage_since_ms;
+    // Asked for before, and told only now.
+    played.at_ms -= 5;
+    played.asks(CONFIG).is_at(Stage::Registered, 1);
+    played.gets(CONFIG, Outcome::Refused);
+    played.is_at(Stage::Registered, 1);
+    assert_eq!(played.phone.stage_since_ms, since);
+    let boot = played.phone.boot().unwrap();
+    assert_eq!((boot.stage, boot.has_registered), (Stage::Registered, true));
+    let order: Vec<_> = boot.entries.iter().map(|it| it.first_ms).collect();
+    assert_eq!(order, [0, 18, 22, 23]);
+    assert!(matches!(boot.entries[1].what, What::File(_)));
+}
+
+#[test]
+fn a_boot_of_which_the_registration_is_told_first_is_one_boot() {
+    let mut played = Played::new();
+    played
+        .after(15)
+        .fact(registering())
+        .after(1)
+        .fact(registered());
+    played.at_ms -= 16;
+    played.gets(CTL, Outcome::Absent).after(5);
+    played.gets(CONFIG, Outcome::Complete);
+    played.is_at(Stage::Registered, 1);
+    let boot = played.phone.boot().unwrap();
+    assert_eq!(boot.began_ms, 999_998, "when the first file was asked for");
+    assert_eq!(boot.entries.len(), 4);
+    // In the millisecond of its last entry is not after it.
+    played.at_ms = boot.last_ms();
+    played
+        .asks("xmldefault.cnf.xml")
+        .is_at(Stage::Registered, 1);
+    played.after(1).asks(CONFIG).is_at(Stage::Config, 2);
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_no_boot_from_beginning() {
+    let mut played = Played::new();
+    played.boots().is_at(Stage::Registered, 1);
+    played.at_ms -= 600_000;
+    played.gets(CTL, Outcome::Absent).is_at(Stage::Trust, 2);
+}
+
+#[test]
+fn what_is_told_late_is_neither_the_last_failure_nor_the_last_address() {
+    let mut played = Played::new();
+    played.after(20).gets("sccp41.loads", Outcome::Absent);
+    let now = (played.phone.source, played.phone.failure.clone());
+    let settings = Settings::default();
+    let refused = Answer {
+        outcome: Outcome::Refused,
+        took: Duration::ZERO,
+        resends: 0,
+    };
+    let late = Happening::Answered(request("term41.loads"), refused);
+    let elsewhere = ([10, 0, 0, 10], 49_152).into();
+    played
+        .phone
+        .take(&late, elsewhere, played.at_ms - 5, &settings);
+    assert_eq!((played.phone.source, played.phone.failure), now);
 }

@@ -79,7 +79,7 @@ fn devices_nobody_knows_are_few_and_push_out_nobody() {
 #[test]
 fn memory_is_bounded_and_old_boots_go_before_phones() {
     let settings = Settings {
-        memory_limit: ByteSize(2_400_000),
+        memory_limit: ByteSize(3_200_000),
         ..Settings::default()
     };
     let journal = Journal::new(settings, Box::new(|_| true));
