@@ -65,7 +65,10 @@ pub fn config_missing(case: &Case<'_>) -> Option<Found> {
                 "what lies under this name beneath content.root cannot be served: a folder, a link \
                  out of it, or a file that cannot be read"
                     .to_owned(),
-                "remove it or make it readable; then the generated one is served".to_owned(),
+                format!(
+                    "put a file there that can be read, or have one generated: `tftp-edge render \
+                     {name}` shows whether it can be"
+                ),
             ),
             Held::Bytes(_) | Held::OnDisk => (
                 "it is there now".to_owned(),
