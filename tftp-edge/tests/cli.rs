@@ -37,6 +37,8 @@ fn configure(directory: &Path) -> PathBuf {
     let file = directory.join("tftp-edge.toml");
     let text = "control.socket = \"control.sock\"\n\
                 metrics.address = \"127.0.0.1:0\"\n\
+                web.address = \"127.0.0.1:0\"\n\
+                log.format = \"text\"\n\
                 inventory.database = \"inventory.db\"\n\
                 content.root = \"files\"\n\
                 tftp = { listen = [\"127.0.0.1:0\"], workers = 1 }\n\

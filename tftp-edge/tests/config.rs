@@ -83,7 +83,8 @@ fn a_fault_is_told_with_its_place_its_key_and_what_to_do() {
         ),
         (
             "[log]\nformat = \"text\"\ncolour = true\n",
-            "edge.toml:3:1: log.colour: there is no such key; choose one of: level, format",
+            "edge.toml:3:1: log.colour: there is no such key; choose one of: level, format, file, \
+             max_bytes, keep",
         ),
         (
             "[log]\nformat = \"jsno\"\n",
