@@ -88,7 +88,6 @@ enum Command {
 }
 
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 struct PhonesArgs {
     #[command(flatten)]
     list: ListArgs,
@@ -266,6 +265,14 @@ fn phones(file: &Path, arguments: PhonesArgs) -> Result<Exit, Failure> {
         arguments.list.run(&config, &mut io::stdout())?;
         return Ok(Exit::Ok);
     };
+    // Not by `args_conflicts_with_subcommands`: that forbids the global `--config` here, too.
+    if arguments.list != ListArgs::default() {
+        let error = anyhow::anyhow!(
+            "options between `phones` and its command are those of the list of phones; put them \
+             behind the command, if it has them"
+        );
+        return Err(Failure::new(Exit::Usage, error));
+    }
     match command {
         PhonesCommand::Show(arguments) => arguments.run(&config, &mut io::stdout())?,
         PhonesCommand::Devices(command) => command

@@ -270,6 +270,40 @@ fn status_without_a_daemon_ends_with_69() {
 }
 
 #[test]
+fn what_only_the_daemon_knows_of_phones_ends_with_69_without_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    let file = file.to_str().unwrap();
+    // The list stands without a word of its own, and with the configuration before or after it.
+    for arguments in [
+        &["phones", "--config", file][..],
+        &["--config", file, "phones", "--stage", "firmware"],
+        &["phones", "--stuck", "--json", "--config", file],
+        &["why", "00:11:22:33:44:55", "--config", file],
+        &["report", "--csv", "--config", file],
+    ] {
+        let output = tftp_edge(arguments);
+        assert_eq!(code(&output), 69, "{arguments:?}: {output:?}");
+        assert!(
+            stderr(&output).starts_with("tftp-edge: no daemon answers on "),
+            "{output:?}"
+        );
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+    // What is in the inventory is there without it.
+    let nobody = tftp_edge(&["phones", "--config", file, "show", "SEP001122334455"]);
+    assert_eq!(code(&nobody), 65, "{nobody:?}");
+    assert!(
+        stderr(&nobody).contains("not in the inventory"),
+        "{nobody:?}"
+    );
+    let listed = tftp_edge(&["phones", "--config", file, "list"]);
+    assert_eq!(code(&listed), 0, "{listed:?}");
+    let confused = tftp_edge(&["phones", "--config", file, "--stuck", "list"]);
+    assert_eq!(code(&confused), 64, "{confused:?}");
+}
+
+#[test]
 fn a_daemon_runs_answers_and_ends_in_order_on_either_signal() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let directory = tempfile::tempdir().unwrap();

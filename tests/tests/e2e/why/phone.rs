@@ -68,14 +68,16 @@ impl Phone {
         self.ask("sip88xx.14-9.loads")
     }
 
-    /// Asks for its configuration and never acknowledges anything.
-    pub fn asks_deaf(self) -> Result<()> {
+    /// Asks for its configuration and acknowledges nothing, as long as what is given back is there.
+    pub fn asks_deaf(self) -> Result<Vec<Exchange>> {
         let mut packet = Vec::new();
         Request::plain(self.config()).encode(&mut packet);
-        for _ in 0..3 {
-            self.exchange()?.send(OVER_V4, &packet)?;
-        }
-        Ok(())
+        let ask = |_| {
+            let exchange = self.exchange()?;
+            exchange.send(OVER_V4, &packet)?;
+            Ok(exchange)
+        };
+        (0..3).map(ask).collect()
     }
 
     /// Ends a transfer of its configuration in the middle, with an ERROR.

@@ -49,5 +49,9 @@ pub fn diagnose(case: &Case<'_>) -> Vec<Finding> {
             findings.push(found.finding);
         }
     }
+    // What is explained is not unexplained.
+    if findings.len() > 1 {
+        findings.retain(|it| it.cause != Cause::Unexplained);
+    }
     findings
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::journal::{Filter, Page, PhoneRow, Stage};
 use crate::ops::control;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub struct ListArgs {
     /// Only those at this stage of their boot: dhcp (nothing was heard of it), trust, config, default,
     /// firmware, dialrules, locale, softkeys, rings, register, registered

@@ -72,6 +72,13 @@ mod tests {
     }
 
     #[test]
+    fn what_has_another_cause_is_not_unexplained() {
+        let mut scene = Scene::of("SEP000000000001,8851,sip,1001");
+        scene.fetches_config().after(30_000);
+        assert_eq!(scene.causes(), [Cause::NoRegistration]);
+    }
+
+    #[test]
     fn what_is_found_while_events_were_lost_is_uncertain() {
         let mut scene = Scene::of("SEP000000000001,8851,sip,1001");
         scene.gets("ctlsep000000000001.tlv", Outcome::Absent);
