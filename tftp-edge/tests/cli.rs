@@ -230,7 +230,7 @@ fn an_inventory_beneath_the_served_root_is_refused_with_78() {
         let output = tftp_edge(&[command, "--config", config.to_str().unwrap()]);
         assert_eq!(code(&output), 78);
         let told = stderr(&output);
-        assert!(told.contains(":3:11: inventory.database: "), "{told}");
+        assert!(told.contains(":5:11: inventory.database: "), "{told}");
         assert!(told.contains("beneath content.root"), "{told}");
     }
     assert!(!directory.path().join("files/inventory.db").exists());
@@ -323,7 +323,7 @@ fn a_daemon_runs_answers_and_ends_in_order_on_either_signal() {
         let (ended, log) = daemon.end_with(signal);
         assert_eq!(ended, Some(0), "{log}");
         assert!(
-            log.contains(&format!("stopping signal=\"{signal}\"")),
+            log.contains(&format!("event=\"edge.stopping\" signal=\"{signal}\"")),
             "{log}"
         );
         assert!(!socket.exists());

@@ -193,7 +193,7 @@ mod tests {
             finding.advice.contains("phones edit SEP000000000001 load="),
             "{finding:?}"
         );
-        assert_eq!(finding.since_ms, scene.phone.boots[0].began_ms + 18);
+        assert_eq!(finding.since_ms, scene.phone.boots[0].began_ms + 20);
         scene.registering().registered().is_well();
     }
 
