@@ -120,16 +120,12 @@ impl File {
 }
 
 impl Entry {
-    /// By time. Of one millisecond, a file comes before the registration that follows it: what the
-    /// kernel program saw is told after it.
+    /// By time. Of one millisecond, a file comes before what is said over the connection that a phone
+    /// opens when it has its files: what the kernel program saw is told after it.
     fn is_before(&self, other: &Self) -> bool {
-        let is_file = matches!(self.what, What::File(_));
-        let is_registration = matches!(
-            other.what,
-            What::Fact(Fact::Registering { .. } | Fact::Registered { .. })
-        );
+        let is_file = |it: &Self| matches!(it.what, What::File(_));
         self.first_ms < other.first_ms
-            || self.first_ms == other.first_ms && is_file && is_registration
+            || self.first_ms == other.first_ms && is_file(self) && !is_file(other)
     }
 
     fn is_pending(&self, name: &str) -> bool {
