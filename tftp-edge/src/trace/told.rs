@@ -117,7 +117,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
     text
 }
 
-/// What [`to_hex`] has written; `None` for anything else.
+/// What `to_hex` has written; `None` for anything else.
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     if !text.len().is_multiple_of(2) {

@@ -8,7 +8,7 @@
 //!
 //! A rule is a function over a [`Case`]: what one phone did, what the inventory says of it and what
 //! it would be given. It sees no clock, no socket and no lock, and says what was seen and what to
-//! do. What phones do at a fault is in [`rules`], beside the rule that goes by it.
+//! do. What phones do at a fault is in `rules`, beside the rule that goes by it.
 //!
 //! [`Reviewer`] goes over all phones every few seconds and puts those that are stuck on the board; a
 //! single phone is looked at when somebody asks. Of phones whose events were lost in part, a finding
