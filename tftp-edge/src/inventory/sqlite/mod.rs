@@ -5,8 +5,6 @@ mod history;
 mod schema;
 mod shared;
 
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use super::{
     Change, Contents, DeviceName, Entry, HistoryQuery, HistorySettings, Origin, Record, Scope,
     Store, StoreError,
 };
+use crate::private_file;
 use devices::DeviceWriter;
 
 /// How long a writer waits for another one.
@@ -48,25 +47,8 @@ impl SqliteStore {
             path: path.into(),
             source,
         };
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            // Whatever the umask: closed to other users.
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o750)
-                .create(folder)
-                .map_err(creating)?;
-        }
-        // Made before SQLite makes it: it holds the passwords of lines. The journal files take
-        // over its mode.
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o640)
-            .open(path)
-            .map_err(creating)?;
+        // It holds the passwords of lines.
+        private_file::create(path).map_err(creating)?;
         let connection = Connection::open(path)
             .and_then(|connection| {
                 connection.busy_timeout(BUSY)?;

@@ -4,9 +4,7 @@
 //! when it was heard of, and all else in the form of postcard, which is read and written whole.
 //! Whatever changes that form changes [`FORMAT`]: rows of another one are left out.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, param
 
 use crate::inventory::DeviceName;
 use crate::journal::{Gap, Phone};
+use crate::private_file;
 
 /// How long to wait for whoever has the file: a daemon that is about to end.
 const BUSY: Duration = Duration::from_secs(2);
@@ -89,16 +88,7 @@ pub(super) struct Database {
 impl Database {
     /// Opens the file, and makes it if there is none.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
-        if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
-            // Whatever the umask: closed to other users.
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o750).create(folder)?;
-        }
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o640)
-            .open(path)?;
+        private_file::create(path)?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "locking_mode", "exclusive")?;

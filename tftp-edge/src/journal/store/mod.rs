@@ -21,8 +21,6 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -30,6 +28,7 @@ use parking_lot::Mutex;
 use self::writer::Writer;
 use super::Journal;
 use crate::alarms::Alarms;
+use crate::turns::{Turn, Turns};
 
 /// How often it is looked whether there is something to write.
 const TURN: Duration = Duration::from_millis(250);
@@ -60,8 +59,7 @@ pub struct Snapshot {
 /// The thread that writes. Dropping it writes what is left.
 pub struct Store {
     seen: Arc<Mutex<Snapshot>>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    turns: Turns,
 }
 
 impl Store {
@@ -75,21 +73,14 @@ impl Store {
         let now = (Instant::now(), SystemTime::now());
         let mut writer = Writer::restore(path, keep, journal, alarms, now);
         let seen = writer.seen();
-        let (stop, stopped) = mpsc::channel();
-        let write = move || {
-            while stopped.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
-                writer.turn(Instant::now(), SystemTime::now());
+        let turns = Turns::start("journal-store", TURN, move |turn| {
+            let (now, wall) = (Instant::now(), SystemTime::now());
+            match turn {
+                Turn::Next => writer.turn(now, wall),
+                Turn::Last => writer.finish(now, wall),
             }
-            writer.finish(Instant::now(), SystemTime::now());
-        };
-        let thread = thread::Builder::new()
-            .name("journal-store".into())
-            .spawn(write)?;
-        Ok(Self {
-            seen,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        })?;
+        Ok(Self { seen, turns })
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -98,16 +89,6 @@ impl Store {
 
     /// Whether the thread has ended by itself, which only a panic makes it do.
     pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
-        }
+        self.turns.has_ended()
     }
 }

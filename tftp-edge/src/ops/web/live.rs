@@ -16,8 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::now::{Now, unix_ms};
+use super::now::Now;
 use crate::inventory::Protocol;
+use crate::journal::unix_ms;
 use crate::ops::sources::Sources;
 use crate::ops::streamed::send;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::alarms::Alarm;
 use crate::content::upstream;
-use crate::journal::{Counts, Overview, SiteRow, Stage};
+use crate::journal::{Counts, Overview, SiteRow, Stage, unix_ms};
 use crate::ops::sources::Sources;
 use crate::ops::status::{Files, Kernel, Served, Status, Storm, Transfers};
 use crate::register::Mode;
@@ -106,11 +106,6 @@ struct Rung {
     served: Served,
     /// Of all requests, from 0 to 1.
     share: f64,
-}
-
-pub(super) fn unix_ms(at: SystemTime) -> u64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn share(part: u64, of: u64) -> f64 {

@@ -5,9 +5,7 @@
 //! row, as `[[line, contact, Call-ID, CSeq, end, for all lines], …]`: they are read and written
 //! together with it, and nobody looks for one.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::inventory::DeviceName;
+use crate::private_file;
 use crate::register::{Binding, Registration, Transport};
 
 /// How long to wait for whoever has the file: a daemon that is about to end.
@@ -71,16 +70,7 @@ pub(super) struct Database {
 impl Database {
     /// Opens the file, and makes it if there is none.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
-        if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
-            // Whatever the umask: closed to other users.
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o750).create(folder)?;
-        }
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o640)
-            .open(path)?;
+        private_file::create(path)?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "locking_mode", "exclusive")?;

@@ -26,8 +26,6 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -35,6 +33,7 @@ use parking_lot::Mutex;
 use self::writer::Writer;
 use super::Desk;
 use crate::stats::LOG2_BUCKETS;
+use crate::turns::{Turn, Turns};
 
 /// How often it is looked whether there is something to write.
 const TURN: Duration = Duration::from_millis(250);
@@ -96,8 +95,7 @@ impl Snapshot {
 /// The thread that writes. Dropping it writes what is left.
 pub struct Store {
     seen: Arc<Mutex<Snapshot>>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    turns: Turns,
 }
 
 impl Store {
@@ -116,21 +114,11 @@ impl Store {
             (Instant::now(), SystemTime::now()),
         );
         let seen = writer.seen();
-        let (stop, stopped) = mpsc::channel();
-        let write = move || {
-            while stopped.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
-                writer.turn(Instant::now());
-            }
-            writer.flush(Instant::now());
-        };
-        let thread = thread::Builder::new()
-            .name("register-store".into())
-            .spawn(write)?;
-        Ok(Self {
-            seen,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let turns = Turns::start("register-store", TURN, move |turn| match turn {
+            Turn::Next => writer.turn(Instant::now()),
+            Turn::Last => writer.flush(Instant::now()),
+        })?;
+        Ok(Self { seen, turns })
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -139,16 +127,6 @@ impl Store {
 
     /// Whether the thread has ended by itself, which only a panic makes it do.
     pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
-        }
+        self.turns.has_ended()
     }
 }

@@ -113,34 +113,25 @@ fn the_runbook_names_keys_that_there_are() {
     }
 }
 
+/// Shows all it says if it does not.
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
 #[test]
 fn prometheus_takes_the_rules_and_each_does_what_it_says() {
     let Some(mut promtool) = promtool("the rules of Prometheus and their cases") else {
         return;
     };
     let tests = TESTS.map(path);
-    let output = promtool
-        .args(["test", "rules"])
-        .args(tests)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&said)
-    );
+    succeeds(promtool.args(["test", "rules"]).args(tests));
     let mut promtool = super::promtool("the example of a configuration").unwrap();
     let example = path("prometheus/scrape.yml");
-    let output = promtool
-        .args(["check", "config"])
-        .arg(example)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&said)
-    );
+    succeeds(promtool.args(["check", "config"]).arg(example));
 }

@@ -1,0 +1,18 @@
+//! Files that other users of the system must not read.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Makes the file and its folders where they are not there, closed to other users whatever the umask.
+/// For databases: SQLite would make them by the umask, and its own files take over the mode.
+pub fn create(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o750).create(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true).mode(0o640).open(path)?;
+    Ok(())
+}
