@@ -7,6 +7,7 @@ pub mod access;
 pub mod alarms;
 pub mod audit;
 pub mod budget;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod content;
