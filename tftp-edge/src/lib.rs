@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod journal;
 pub mod kernel;
 pub mod listen;
+pub mod live;
 pub mod locale;
 pub mod misses;
 mod nearest;
