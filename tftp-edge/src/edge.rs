@@ -43,6 +43,7 @@ use crate::register::newcomers::Newcomers;
 use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
+use crate::service::{self, Role, Service};
 use crate::stats::Counters;
 use crate::trace::Tracer;
 use crate::{http, tftp};
@@ -127,20 +128,25 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("ops")
+        .on_thread_start(|| service::capabilities::settle(Role::Main))
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
+    let service = Service::start().map_err(StartError::Runtime)?;
+    service::enter_runtime(&runtime, "ops", Role::Main);
     // Before any part: a signal during the start ends the daemon in order, too.
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, log, &runtime)?;
+    let parts = start(config, log, &runtime, &service)?;
+    service::capabilities::settle(Role::Main);
     tracing::info!(
         event = "edge.started",
         version = env!("CARGO_PKG_VERSION"),
         "tftp-edge runs"
     );
     let name = runtime.block_on(signals.ending(log));
+    service::stopping();
     tracing::info!(event = "edge.stopping", signal = name, "stopping");
     drop(parts);
     tracing::info!(event = "edge.stopped", "stopped");
@@ -149,7 +155,12 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
 
 /// Starts every part, each after what it needs: content before the sockets that serve it, and last
 /// who tells about them. When one fails, those before it are stopped.
-fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartError> {
+fn start(
+    config: &Config,
+    log: &Log,
+    runtime: &Runtime,
+    service: &Service,
+) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
@@ -419,7 +430,10 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         }),
         alarms,
         log: log.clone(),
+        loops: Arc::new(service::loops),
+        health: Arc::default(),
     });
+    let watching = Arc::clone(&sources);
 
     if config.metrics.enabled {
         let server = runtime.block_on(metrics::Server::start(
@@ -444,6 +458,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         control::Server::start(claim, sources).map_err(StartError::Control)?
     };
     parts.push("control", control);
+    parts.push("service", service.watch(watching));
     Ok(parts)
 }
 
