@@ -17,6 +17,7 @@ use start::start;
 
 use crate::config::Config;
 use crate::ops::log::Log;
+use crate::service::{self, Role, Service};
 
 /// For scrapes and status requests; they wait for nothing but the system.
 const RUNTIME_THREADS: usize = 2;
@@ -26,20 +27,25 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("ops")
+        .on_thread_start(|| service::capabilities::settle(Role::Main))
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
+    let service = Service::start().map_err(StartError::Runtime)?;
+    service::enter_runtime(&runtime, "ops", Role::Main);
     // Before any part: a signal during the start ends the daemon in order, too.
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, log, &runtime)?;
+    let parts = start(config, log, &runtime, &service)?;
+    service::capabilities::settle(Role::Main);
     tracing::info!(
         event = "edge.started",
         version = env!("CARGO_PKG_VERSION"),
         "tftp-edge runs"
     );
     let name = runtime.block_on(signals.ending(log));
+    service::stopping();
     tracing::info!(event = "edge.stopping", signal = name, "stopping");
     drop(parts);
     tracing::info!(event = "edge.stopped", "stopped");

@@ -32,6 +32,7 @@ mod private_file;
 pub mod provisioning;
 pub mod recent;
 pub mod register;
+pub mod service;
 pub mod stats;
 pub mod tftp;
 mod tls;

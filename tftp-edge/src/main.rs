@@ -21,6 +21,7 @@ use tftp_edge::ops::registrations::RegistrationsArgs;
 use tftp_edge::ops::top::TopArgs;
 use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
+use tftp_edge::service;
 
 /// An error and the code it ends with.
 struct Failure {
@@ -131,6 +132,7 @@ fn run(file: &Path) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
     let log = log::init(&config.log).map_err(|error| Failure::new(error.exit(), error))?;
     keep_memory_private();
+    service::begin(&config);
     edge::run(&config, &log).map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

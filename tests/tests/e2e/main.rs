@@ -41,6 +41,7 @@ mod provisioning;
 mod raw;
 mod registration;
 mod scan;
+mod service;
 mod sip;
 mod sip_hostile;
 mod storm;

@@ -18,6 +18,7 @@ use crate::ops::sources::Sources;
 use crate::register::export::Export;
 use crate::register::pacer::{self, Orders};
 use crate::register::{self, Keeper, Registrars};
+use crate::service;
 use crate::stats::Counters;
 use crate::trace::Tracer;
 use crate::{http, tftp};
@@ -118,6 +119,8 @@ impl Probes {
             }),
             alarms: self.alarms,
             log: self.log,
+            loops: Arc::new(service::loops),
+            health: Arc::default(),
         }
     }
 }

@@ -31,13 +31,19 @@ use crate::register::newcomers::Newcomers;
 use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
+use crate::service::Service;
 use crate::stats::Counters;
 use crate::trace::Tracer;
 use crate::{http, tftp};
 
 /// Starts every part, each after what it needs: content before the sockets that serve it, and last
 /// who tells about them. When one fails, those before it are stopped.
-pub(super) fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartError> {
+pub(super) fn start(
+    config: &Config,
+    log: &Log,
+    runtime: &Runtime,
+    service: &Service,
+) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
@@ -274,6 +280,7 @@ pub(super) fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Par
         }
         .into_sources(),
     );
+    let watching = Arc::clone(&sources);
 
     if config.metrics.enabled {
         let server = runtime.block_on(metrics::Server::start(
@@ -298,6 +305,7 @@ pub(super) fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Par
         control::Server::start(claim, sources).map_err(StartError::Control)?
     };
     parts.push("control", control);
+    parts.push("service", service.watch(watching));
     Ok(parts)
 }
 

@@ -7,6 +7,7 @@ use aya::programs::{SchedClassifier, Xdp, XdpMode};
 
 use super::error::Error;
 use super::host;
+use super::privileges::{self, Call};
 use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
 use super::settings::Ladder;
 use super::snapshot::{InterfaceStatus, Mode};
@@ -212,8 +213,11 @@ fn attach_tc(ebpf: &mut Ebpf, interface: &str) -> Rung<SchedClassifierLinkId> {
         .map_err(|error| reason(&error)))
 }
 
-/// The error with everything behind it, in one line.
-fn reason(error: &dyn std::error::Error) -> String {
+/// The error with everything behind it, in one line; and if it is one of missing rights, why.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    if privileges::is_refusal(error) {
+        return privileges::refused(Call::Attach, error);
+    }
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

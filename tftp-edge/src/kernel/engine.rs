@@ -106,10 +106,7 @@ impl Engine {
         silent: Option<&'static str>,
         journal: Arc<Journal>,
     ) -> Result<Arc<Self>, Error> {
-        let sender = Sender::open().map_err(|source| Error::System {
-            what: "no raw socket for resends".into(),
-            source,
-        })?;
+        let sender = Sender::open().map_err(Error::RawSocket)?;
         let mut object = Object::load(settings, sizes(settings, tftp, access))?;
         allow(&mut object, access.nets())?;
         let mut services = Services::new(register.places());
@@ -164,7 +161,10 @@ impl Engine {
         } = object.counters;
         let events_lost = Arc::new(events_lost);
         let events = Events::new(object.events, Arc::clone(&events_lost), journal);
-        let slabs = Slabs::new(object.banks, settings.max_banks());
+        let mut slabs = Slabs::new(object.banks, settings.max_banks());
+        if !settings.keep_privileges {
+            slabs.take_all()?;
+        }
         let directory = Directory::new(object.files, slabs, settings.max_names);
         let directory = Arc::new(Mutex::new(directory));
         let stop = Arc::new(AtomicBool::new(false));

@@ -21,6 +21,7 @@ pub mod mirror;
 pub mod object;
 mod policy;
 mod ports;
+mod privileges;
 pub mod programs;
 mod resend;
 mod samples;

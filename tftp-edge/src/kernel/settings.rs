@@ -52,6 +52,9 @@ pub struct Settings {
     /// Ports the transfers are answered from: reserved for the kernel program, and not to overlap
     /// with `tftp.port_range`.
     pub tid_ports: PortRange,
+    /// Keep the privileges that later work needs: traces, interfaces that come back, and memory for
+    /// content when it grows.
+    pub keep_privileges: bool,
     /// Let the kernel program log what should never happen: for hunting a driver's faults.
     pub diagnose: bool,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
                 first: 57_344,
                 last: 65_535,
             },
+            keep_privileges: true,
             diagnose: false,
         }
     }

@@ -29,6 +29,7 @@ use super::services::Services;
 use super::sweeper::{Action, Sweeper};
 use super::sys;
 use crate::clock::monotonic_ns;
+use crate::service::{self, Role};
 use crate::stats::{self, StageCounter, Unserved};
 
 /// How often events are read: a full ring takes longer to fill at any rate we can answer.
@@ -68,9 +69,11 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn run(mut self) {
+        let beat = service::enter("kernel", Role::Kernel);
         let (mut swept, mut followed) = (Instant::now(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
+            beat.pass();
             self.read_events();
             samples::read(&mut self.samples, &self.watchers);
             self.gate.write(&mut self.registered);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
+use super::health::Check;
 use super::log;
 use super::sources::Reading;
 use crate::alarms::Alarm;
@@ -20,6 +21,7 @@ use crate::content::upstream;
 use crate::http::Scheme;
 use crate::journal::Cause;
 use crate::kernel::{InterfaceStatus, Mode};
+use crate::service::capabilities;
 use crate::stats::{Path, StageCounter, Tally};
 pub use journal::Journal;
 pub use register::{Register, Storm};
@@ -52,6 +54,12 @@ pub struct Status {
     /// None if it is as the configuration says.
     #[serde(default)]
     pub log: Option<log::Now>,
+    /// Every check of `/healthz`.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// What the daemon may do.
+    #[serde(default)]
+    pub privileges: capabilities::Report,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -166,6 +174,8 @@ impl Status {
             journal: Journal::new(reading),
             alarms: reading.alarms.list(),
             log: Some(&reading.log).filter(|it| it.differs()).cloned(),
+            checks: reading.checks(),
+            privileges: capabilities::report(),
         }
     }
 
