@@ -27,7 +27,7 @@ use crate::http::Scheme;
 use crate::inventory::{Inventory, StoreError};
 use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
 use crate::journal::{self, Board, Journal, unix_ms};
-use crate::kernel::Kernel;
+use crate::kernel::{self, Kernel};
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
@@ -59,6 +59,8 @@ pub enum StartError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Pins(#[from] kernel::ClaimError),
     #[error(transparent)]
     Inventory(#[from] StoreError),
     #[error(transparent)]
@@ -103,7 +105,7 @@ impl StartError {
             | Self::Journal(error)
             | Self::Newcomers(error)
             | Self::Diagnosis(error) => Exit::of_io(error),
-            Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
+            Self::Claim(ClaimError::Taken { .. }) | Self::Pins(_) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Metrics(error) => Exit::of_io(&error.source),
@@ -122,7 +124,8 @@ impl StartError {
     }
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, or until SIGUSR2, which leaves to the daemon that comes next what
+/// the kernel serves from.
 pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
@@ -140,8 +143,16 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
         version = env!("CARGO_PKG_VERSION"),
         "tftp-edge runs"
     );
-    let name = runtime.block_on(signals.ending(log));
-    tracing::info!(event = "edge.stopping", signal = name, "stopping");
+    // A start that fails leaves what it took over as it was; now it is ours to take off.
+    parts.keep(false);
+    let ending = runtime.block_on(signals.ending(log));
+    tracing::info!(
+        event = "edge.stopping",
+        signal = ending.signal,
+        hands_over = ending.hands_over,
+        "stopping"
+    );
+    parts.keep(ending.hands_over);
     drop(parts);
     tracing::info!(event = "edge.stopped", "stopped");
     Ok(())
@@ -156,6 +167,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     if let Some(server) = config.upstream.ourselves(&listeners(config)) {
         return Err(StartError::UpstreamIsSelf(server));
     }
+    let pins = kernel::Claim::take(&config.kernel)?;
     let started = Instant::now();
     let configured = SystemTime::now();
 
@@ -180,9 +192,12 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
         &config.access.allow,
         &config.register,
         Arc::clone(&journal),
+        pins,
     ));
     let attached = Arc::clone(&kernel);
     parts.push_with("kernel", move || attached.shutdown());
+    let kept = Arc::clone(&kernel);
+    parts.on_keep(move |is_kept| kept.keep(is_kept));
     if let Some(problem) = kernel.snapshot().problem {
         tracing::warn!(
             event = "kernel.off",

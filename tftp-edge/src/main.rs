@@ -12,6 +12,7 @@ use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryCommand};
+use tftp_edge::kernel::pins::command::{self as pins, DetachArgs};
 use tftp_edge::ops::control;
 use tftp_edge::ops::exit::{self, Exit};
 use tftp_edge::ops::log;
@@ -38,7 +39,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the daemon in the foreground, until SIGTERM or SIGINT.
+    /// Run the daemon in the foreground, until SIGTERM or SIGINT. SIGUSR2 ends it and leaves what the
+    /// kernel serves from to the daemon that is started next.
     Run,
     /// Check the configuration and say what is wrong with it.
     Check,
@@ -70,6 +72,9 @@ enum Command {
     /// Show and change what the daemon that runs logs.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Take off what a daemon that was killed, or ended by SIGUSR2, has left in the kernel
+    #[command(after_help = exit::HELP)]
+    Detach(DetachArgs),
     /// Every packet of one phone while it runs, and what became of each
     #[command(after_help = exit::HELP)]
     Trace(TraceArgs),
@@ -177,6 +182,7 @@ fn main() -> ExitCode {
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
+        Command::Detach(arguments) => detach(&cli.config, arguments),
         Command::Trace(arguments) => trace(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
@@ -324,6 +330,16 @@ fn log_command(file: &Path, command: LogCommand) -> Result<Exit, Failure> {
     let config = configured(file)?;
     command
         .run(&config.control.socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn detach(file: &Path, arguments: DetachArgs) -> Result<Exit, Failure> {
+    let path = match arguments.pin_path {
+        Some(path) => path,
+        None => configured(file)?.kernel.pin_path,
+    };
+    pins::detach(&path, arguments.force, &mut io::stdout())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
