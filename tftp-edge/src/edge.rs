@@ -28,10 +28,11 @@ use crate::inventory::{Inventory, StoreError};
 use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
 use crate::journal::{self, Board, Journal, unix_ms};
 use crate::kernel::Kernel;
+use crate::listen::ListenError;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim, ClaimError};
 use crate::ops::exit::Exit;
-use crate::ops::http::{self as metrics, HttpError};
+use crate::ops::http as metrics;
 use crate::ops::log::{self, Log};
 use crate::ops::sources::Sources;
 use crate::ops::web::{self, WebError};
@@ -43,6 +44,7 @@ use crate::register::newcomers::Newcomers;
 use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
+use crate::resources::Resources;
 use crate::stats::Counters;
 use crate::trace::Tracer;
 use crate::{http, tftp};
@@ -83,7 +85,7 @@ pub enum StartError {
     #[error("the control socket does not answer: {0}")]
     Control(#[source] io::Error),
     #[error(transparent)]
-    Metrics(#[from] HttpError),
+    Metrics(#[from] ListenError),
     #[error(transparent)]
     Web(#[from] WebError),
     #[error(transparent)]
@@ -106,7 +108,7 @@ impl StartError {
             Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
-            Self::Metrics(error) => Exit::of_io(&error.source),
+            Self::Metrics(error) => error.exit(),
             Self::Web(error) => error.exit(),
             Self::Http(error) => error.exit(),
             Self::Register(error) => error.exit(),
@@ -201,7 +203,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let audited = Arc::clone(&auditor);
     parts.push_with("audit", move || audited.shutdown());
 
-    let inventory = Inventory::open(&config.inventory)?;
+    let inventory = Inventory::serve(&config.inventory, Arc::clone(&alarms));
     let guard = kernel.guard();
     let table = Table::new(
         config.register.max_registrations,
@@ -243,7 +245,7 @@ fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartEr
     let access = Arc::new(config.access.allow.clone());
     let newcomers = match config.register.mode {
         register::Mode::Registrar => {
-            let inventory = Inventory::open(&config.inventory)?;
+            let inventory = Inventory::follow(&config.inventory);
             Newcomers::start(Arc::clone(&directory), inventory, config.provisioning)
                 .map_err(StartError::Newcomers)?
         }
@@ -473,13 +475,15 @@ fn listeners(config: &Config) -> Vec<(upstream::Protocol, SocketAddr)> {
     tftp.chain(http).collect()
 }
 
-/// Keeps the alarms for scans as they are.
+/// Keeps the alarms for scans and for what the system grants as they are.
 async fn review(misses: Arc<Misses>, alarms: Arc<Alarms>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut resources = Resources::default();
     loop {
         seconds.tick().await;
         misses.review(&alarms, Instant::now());
+        resources.review(&alarms);
     }
 }
 

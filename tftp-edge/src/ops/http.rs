@@ -3,7 +3,6 @@
 
 mod registrations;
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use super::metrics::Metrics;
 use super::sources::Sources;
 use super::status::Register;
 use super::streamed::Peer;
+use crate::listen::ListenError;
 
 /// A scrape every 15 seconds from a handful of collectors needs far less.
 const CONNECTIONS: usize = 64;
@@ -45,17 +45,6 @@ impl Default for Settings {
     }
 }
 
-/// Why the port does not answer.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "metrics.address {address}: cannot listen: {source}; choose another address, \
-     or set metrics.enabled = false"
-)]
-pub struct HttpError {
-    pub address: SocketAddr,
-    pub source: io::Error,
-}
-
 /// A server that answers until it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -65,7 +54,7 @@ pub struct Server {
 
 impl Server {
     /// Must be called inside a tokio runtime.
-    pub async fn start(address: SocketAddr, sources: Arc<Sources>) -> Result<Self, HttpError> {
+    pub async fn start(address: SocketAddr, sources: Arc<Sources>) -> Result<Self, ListenError> {
         Self::start_bounded(address, sources, CONNECTIONS, LIFETIME).await
     }
 
@@ -74,8 +63,9 @@ impl Server {
         sources: Arc<Sources>,
         connections: usize,
         lifetime: Duration,
-    ) -> Result<Self, HttpError> {
-        let failed = |source| HttpError { address, source };
+    ) -> Result<Self, ListenError> {
+        let failed =
+            |source| ListenError::tcp(address, "metrics.address", "metrics.enabled", source);
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let bounded = Bounded::new(listener, connections, lifetime);
@@ -282,9 +272,10 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "metrics.address {}: cannot listen: Address already in use (os error 98); \
-                 choose another address, or set metrics.enabled = false",
-                first.address()
+                "TCP {} is taken by {}; stop it, choose another address in metrics.address, or set \
+                 metrics.enabled = false",
+                first.address(),
+                crate::port_owner::process(std::process::id())
             )
         );
     }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::store::{self, Store};
 use super::{Desk, Mode, Settings};
+use crate::clock::steady;
 
 /// Phones are given whole seconds.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -30,7 +31,7 @@ impl Keeper {
         let (stop, stopped) = mpsc::channel();
         let sweep = move || {
             while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
-                table.sweep(SystemTime::now());
+                table.sweep(steady());
             }
         };
         let sweeper = thread::Builder::new()

@@ -28,6 +28,7 @@ fn refused(edge: &Edge, no: No) -> Option<Answered> {
         reply: &reply,
         now: edge.now,
         wall: edge.wall,
+        steady: edge.steady,
     };
     let bytes = edge.core.refuse(&exchange, no)?;
     let to = super::super::core::answer_to(&incoming, &reply, bytes);
@@ -117,7 +118,7 @@ fn a_register_that_waited_too_long_at_this_host_is_dropped() {
     };
     let mut out = Vec::new();
     edge.core
-        .receive_at(&incoming, edge.now, edge.wall, &mut out);
+        .receive_at(&incoming, edge.now, edge.clocks(), &mut out);
     assert!(out.is_empty());
     assert_eq!(edge.core.counts().refusal(Refusal::Stale), 1);
 }
