@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::content::ContentError;
 use crate::inventory::StoreError;
+use crate::storage::Fault;
 
 /// How a command ended. [`HELP`] is the same table for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,13 @@ impl From<&StoreError> for Exit {
         match error {
             StoreError::TooNew { .. } | StoreError::Row { .. } => Self::Data,
             StoreError::Create { source, .. } => Self::of_io(source),
+            StoreError::Fault { fault, .. } => match fault {
+                Fault::Locked => Self::Temporary,
+                Fault::Forbidden => Self::NoPermission,
+                Fault::Damaged => Self::Data,
+                Fault::Full | Fault::ReadOnly | Fault::Other => Self::Io,
+            },
+            StoreError::Lost { .. } => Self::NoInput,
             StoreError::Open { .. } | StoreError::Database(_) => Self::Io,
         }
     }
