@@ -152,7 +152,7 @@ impl Server {
             pages: Pages::new(),
             sessions: Sessions::new(password),
             searches: Semaphore::new(SEARCHES),
-            shown: config.shown.clone(),
+            shown: Shown::clone(&config.shown),
             inventory: config.inventory.clone(),
             provisioning: config.provisioning,
             parts,
