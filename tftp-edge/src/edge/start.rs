@@ -43,7 +43,7 @@ pub(super) fn start(
     config: &Config,
     log: &Log,
     runtime: &Runtime,
-    service: &Service,
+    attendant: &Service,
 ) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
@@ -285,7 +285,6 @@ pub(super) fn start(
         }
         .into_sources(),
     );
-    let watching = Arc::clone(&sources);
 
     if config.metrics.enabled {
         let server = runtime.block_on(metrics::Server::start(
@@ -307,10 +306,10 @@ pub(super) fn start(
     }
     let control = {
         let _context = runtime.enter();
-        control::Server::start(claim, sources).map_err(StartError::Control)?
+        control::Server::start(claim, Arc::clone(&sources)).map_err(StartError::Control)?
     };
     parts.push("control", control);
-    parts.push("service", service.watch(watching));
+    parts.push("service", attendant.watch(sources));
     Ok(parts)
 }
 
