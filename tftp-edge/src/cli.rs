@@ -11,6 +11,7 @@ use crate::audit::command::{FilesCommand, FirmwareCommand};
 use crate::config::DEFAULT_FILE;
 use crate::dhcp::command::{DhcpArgs, LldpArgs};
 use crate::inventory::command::{DeviceCommand, InventoryCommand};
+use crate::kernel::pins::command::DetachArgs;
 use crate::ops::exit;
 use crate::ops::log::command::LogCommand;
 use crate::ops::orders::OrderCommand;
@@ -33,7 +34,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run the daemon in the foreground, until SIGTERM or SIGINT.
+    /// Run the daemon in the foreground, until SIGTERM or SIGINT. SIGUSR2 ends it and leaves what the
+    /// kernel serves from to the daemon that is started next.
     Run,
     /// Check the configuration and say what is wrong with it.
     Check,
@@ -65,6 +67,9 @@ pub enum Command {
     /// Show and change what the daemon that runs logs.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Take off what a daemon that was killed, or ended by SIGUSR2, has left in the kernel
+    #[command(after_help = exit::HELP)]
+    Detach(DetachArgs),
     /// Every packet of one phone while it runs, and what became of each
     #[command(after_help = exit::HELP)]
     Trace(TraceArgs),

@@ -22,7 +22,8 @@ use crate::service::{self, Role, Service};
 /// For scrapes and status requests; they wait for nothing but the system.
 const RUNTIME_THREADS: usize = 2;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, or until SIGUSR2, which leaves to the daemon that comes next what
+/// the kernel serves from.
 pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
@@ -44,9 +45,17 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
         version = env!("CARGO_PKG_VERSION"),
         "tftp-edge runs"
     );
-    let name = runtime.block_on(signals.ending(log));
+    // A start that fails leaves what it took over as it was; now it is ours to take off.
+    parts.keep(false);
+    let ending = runtime.block_on(signals.ending(log));
     service::stopping();
-    tracing::info!(event = "edge.stopping", signal = name, "stopping");
+    tracing::info!(
+        event = "edge.stopping",
+        signal = ending.signal,
+        hands_over = ending.hands_over,
+        "stopping"
+    );
+    parts.keep(ending.hands_over);
     drop(parts);
     tracing::info!(event = "edge.stopped", "stopped");
     Ok(())

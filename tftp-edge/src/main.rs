@@ -12,6 +12,7 @@ use tftp_edge::config::{Config, ConfigError};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, InventoryCommand};
+use tftp_edge::kernel::pins::command::{self as pins, DetachArgs};
 use tftp_edge::ops::control;
 use tftp_edge::ops::exit::Exit;
 use tftp_edge::ops::log;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
+        Command::Detach(arguments) => detach(&cli.config, arguments),
         Command::Trace(arguments) => trace(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
@@ -241,6 +243,16 @@ fn log_command(file: &Path, command: LogCommand) -> Result<Exit, Failure> {
     let config = configured(file)?;
     command
         .run(&config.control.socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn detach(file: &Path, arguments: DetachArgs) -> Result<Exit, Failure> {
+    let path = match arguments.pin_path {
+        Some(path) => path,
+        None => configured(file)?.kernel.pin_path,
+    };
+    pins::detach(&path, arguments.force, &mut io::stdout())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

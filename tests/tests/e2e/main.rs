@@ -40,6 +40,7 @@ mod prometheus;
 mod provisioning;
 mod raw;
 mod registration;
+mod restart;
 mod scan;
 mod service;
 mod sip;

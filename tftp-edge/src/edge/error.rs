@@ -5,6 +5,7 @@ use std::io;
 use crate::content::{ContentError, upstream};
 use crate::http;
 use crate::inventory::StoreError;
+use crate::kernel;
 use crate::ops::control::ClaimError;
 use crate::ops::exit::Exit;
 use crate::ops::http::HttpError;
@@ -21,6 +22,8 @@ pub enum StartError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Pins(#[from] kernel::ClaimError),
     #[error(transparent)]
     Inventory(#[from] StoreError),
     #[error(transparent)]
@@ -65,7 +68,7 @@ impl StartError {
             | Self::Journal(error)
             | Self::Newcomers(error)
             | Self::Diagnosis(error) => Exit::of_io(error),
-            Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
+            Self::Claim(ClaimError::Taken { .. }) | Self::Pins(_) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
             Self::Metrics(error) => Exit::of_io(&error.source),

@@ -17,7 +17,7 @@ use crate::http::Scheme;
 use crate::inventory::Inventory;
 use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
 use crate::journal::{self, Board, Journal, unix_ms};
-use crate::kernel::Kernel;
+use crate::kernel::{self, Kernel};
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim};
 use crate::ops::http as metrics;
@@ -50,6 +50,7 @@ pub(super) fn start(
     if let Some(server) = config.upstream.ourselves(&listeners(config)) {
         return Err(StartError::UpstreamIsSelf(server));
     }
+    let pins = kernel::Claim::take(&config.kernel)?;
     let started = Instant::now();
     let configured = SystemTime::now();
 
@@ -74,9 +75,12 @@ pub(super) fn start(
         &config.access.allow,
         &config.register,
         Arc::clone(&journal),
+        pins,
     ));
     let attached = Arc::clone(&kernel);
     parts.push_with("kernel", move || attached.shutdown());
+    let kept = Arc::clone(&kernel);
+    parts.on_keep(move |is_kept| kept.keep(is_kept));
     if let Some(problem) = kernel.snapshot().problem {
         tracing::warn!(
             event = "kernel.off",

@@ -1,12 +1,16 @@
 //! The ladder on one interface: native XDP with TC behind it, else TC alone, else nothing.
 
+use std::sync::Arc;
+
 use aya::Ebpf;
 use aya::programs::tc::{SchedClassifierLinkId, TcAttachType};
 use aya::programs::xdp::XdpLinkId;
-use aya::programs::{SchedClassifier, Xdp, XdpMode};
+use aya::programs::{ProgramError, SchedClassifier, Xdp, XdpMode};
+use tftp_ebpf::verdict::Rung;
 
 use super::error::Error;
 use super::host;
+use super::pins::{self, Linked, Pins};
 use super::privileges::{self, Call};
 use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
 use super::settings::Ladder;
@@ -16,17 +20,31 @@ use super::snapshot::{InterfaceStatus, Mode};
 #[derive(Debug)]
 pub struct Attachment {
     pub status: InterfaceStatus,
+    /// Where the links are pinned, if they are.
+    pins: Option<Arc<Pins>>,
     /// Each with the program that has the link.
     xdp: Option<(XdpLinkId, &'static str)>,
     tc: Option<(SchedClassifierLinkId, &'static str)>,
 }
 
 impl Attachment {
-    /// Climbs as far as `ladder` allows and the interface lets us.
-    pub fn climb(ebpf: &mut Ebpf, interface: &str, ladder: Ladder) -> Result<Self, Error> {
+    /// Climbs as far as `ladder` allows and the interface lets us. Where a daemon before has left
+    /// its programs at the interface, these take their places in one step. With `pins`, what is
+    /// attached stays so when this process ends.
+    pub fn climb(
+        ebpf: &mut Ebpf,
+        interface: &str,
+        ladder: Ladder,
+        pins: Option<&Arc<Pins>>,
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let Some(ifindex) = host::index_of(interface) else {
             return Ok(Self::nothing(interface, "there is no such interface"));
+        };
+        let place = Place {
+            interface,
+            ifindex,
+            pins: pins.map(Arc::as_ref),
         };
         // On veth a transmitted frame is lost unless the other end runs an XDP program too, and
         // whether it does cannot be seen from here.
@@ -45,7 +63,7 @@ impl Attachment {
         };
         // TC first: between the two there must be no moment in which XDP hands on what nobody
         // behind it can grow.
-        let tc = match attach_tc(ebpf, interface)? {
+        let tc = match attach_tc(ebpf, place)? {
             Ok(link) => Some(link),
             Err(problem) => {
                 problems.push(format!("TC: {problem}"));
@@ -53,7 +71,7 @@ impl Attachment {
             }
         };
         let xdp = if try_xdp && tc.is_some() {
-            match attach_xdp(ebpf, ifindex)? {
+            match attach_xdp(ebpf, place)? {
                 Ok(link) => Some(link),
                 Err(problem) => {
                     problems.push(format!("native XDP: {problem}"));
@@ -61,6 +79,7 @@ impl Attachment {
                 }
             }
         } else {
+            place.leave(Rung::Xdp, "of a rung that is not climbed any more");
             None
         };
         let mode = match (&xdp, &tc) {
@@ -76,6 +95,7 @@ impl Attachment {
         };
         Ok(Self {
             status,
+            pins: pins.cloned(),
             xdp: xdp.map(|link| (link, XDP_PROGRAM)),
             tc: tc.map(|link| (link, TC_PROGRAM)),
         })
@@ -89,6 +109,7 @@ impl Attachment {
         };
         Self {
             status,
+            pins: None,
             xdp: None,
             tc: None,
         }
@@ -124,33 +145,96 @@ impl Attachment {
         if let Err(error) = self.exchange(ebpf, false) {
             tracing::error!(event = "trace.not_detached", %interface, %error, "a program that traces could not be taken off");
         }
-        let has_tc = self.status.mode != Mode::Off;
-        if has_tc && self.tc.is_none() {
-            let link = attached(attach_tc(ebpf, &interface), &interface, "tc");
+        let Some(ifindex) = host::index_of(&interface) else {
+            return;
+        };
+        let place = Place {
+            interface: &interface,
+            ifindex,
+            pins: self.pins.as_deref(),
+        };
+        if self.status.mode != Mode::Off && self.tc.is_none() {
+            let link = attached(attach_tc(ebpf, place), &interface, "tc");
             self.tc = link.map(|link| (link, TC_PROGRAM));
         }
-        if self.status.mode == Mode::Xdp
-            && self.xdp.is_none()
-            && let Some(ifindex) = host::index_of(&interface)
-        {
-            let link = attached(attach_xdp(ebpf, ifindex), &interface, "xdp");
+        if self.status.mode == Mode::Xdp && self.xdp.is_none() {
+            let link = attached(attach_xdp(ebpf, place), &interface, "xdp");
             self.xdp = link.map(|link| (link, XDP_PROGRAM));
         }
     }
 
     /// Takes the programs off again. The order is the reverse of attaching.
     pub fn detach(&mut self, ebpf: &mut Ebpf) {
-        if let Some((link, name)) = self.xdp.take()
-            && let Ok(program) = program::<Xdp>(ebpf, name)
-            && let Err(error) = program.detach(link)
-        {
-            tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = "xdp", "the kernel program could not be detached");
+        for rung in [Rung::Xdp, Rung::Tc] {
+            if let Some(pins) = &self.pins {
+                pins.end_link(&self.status.name, rung);
+            }
+            if let Err(error) = self.close(ebpf, rung) {
+                tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = rung.as_str(), "the kernel program could not be detached");
+            }
         }
-        if let Some((link, name)) = self.tc.take()
-            && let Ok(program) = program::<SchedClassifier>(ebpf, name)
-            && let Err(error) = program.detach(link)
-        {
-            tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = "tc", "the kernel program could not be detached");
+    }
+
+    /// Leaves the programs where they are, for the daemon that comes next. Those whose links are not
+    /// pinned end here.
+    pub fn release(&mut self, ebpf: &mut Ebpf) {
+        for rung in [Rung::Xdp, Rung::Tc] {
+            // That it cannot be closed does not matter to whoever adopts it.
+            let _ = self.close(ebpf, rung);
+        }
+    }
+
+    fn close(&mut self, ebpf: &mut Ebpf, rung: Rung) -> Result<(), String> {
+        let closed = |result: Result<(), ProgramError>| result.map_err(|error| reason(&error));
+        match rung {
+            Rung::Xdp => match self.xdp.take() {
+                Some((link, name)) => {
+                    let program: &mut Xdp = program(ebpf, name).map_err(|it| it.to_string())?;
+                    closed(program.detach(link))
+                }
+                None => Ok(()),
+            },
+            Rung::Tc => match self.tc.take() {
+                Some((link, name)) => {
+                    let program: &mut SchedClassifier =
+                        program(ebpf, name).map_err(|it| it.to_string())?;
+                    closed(program.detach(link))
+                }
+                None => Ok(()),
+            },
+            Rung::Socket => Ok(()),
+        }
+    }
+}
+
+/// An interface, and where its links are pinned.
+#[derive(Clone, Copy)]
+struct Place<'place> {
+    interface: &'place str,
+    ifindex: u32,
+    pins: Option<&'place Pins>,
+}
+
+impl Place<'_> {
+    /// Takes over the link of a daemon before, or makes one by `attach`.
+    fn attach<P: Linked>(
+        self,
+        program: &mut P,
+        attach: impl Fn(&mut P) -> Result<P::Id, ProgramError>,
+    ) -> Result<P::Id, ProgramError> {
+        let Some(pins) = self.pins else {
+            return attach(program);
+        };
+        if let Some(link) = pins::adopt(program, pins, self.interface, self.ifindex) {
+            return Ok(link);
+        }
+        pins::attach_pinned(program, pins, self.interface, attach)
+    }
+
+    /// What a daemon before has left here is not to be here.
+    fn leave(self, rung: Rung, why: &str) {
+        if let Some(pins) = self.pins {
+            pins.take_off_link(self.interface, rung, why);
         }
     }
 }
@@ -172,10 +256,10 @@ pub fn remove_stale(interface: &str) {
 }
 
 /// The outer error is ours; the inner one is the kernel's reason why this rung cannot be had.
-type Rung<L> = Result<Result<L, String>, Error>;
+type Climbed<L> = Result<Result<L, String>, Error>;
 
 /// The link, or a word about why there is none any more.
-fn attached<L>(link: Rung<L>, interface: &str, rung: &str) -> Option<L> {
+fn attached<L>(link: Climbed<L>, interface: &str, rung: &str) -> Option<L> {
     let problem = match link {
         Ok(Ok(link)) => return Some(link),
         Ok(Err(problem)) => problem,
@@ -191,30 +275,33 @@ fn attached<L>(link: Rung<L>, interface: &str, rung: &str) -> Option<L> {
     None
 }
 
-fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32) -> Rung<XdpLinkId> {
+fn attach_xdp(ebpf: &mut Ebpf, place: Place<'_>) -> Climbed<XdpLinkId> {
     let program: &mut Xdp = program(ebpf, XDP_PROGRAM)?;
-    Ok(program
-        .attach_to_if_index(ifindex, XdpMode::Driver)
+    let attach = |program: &mut Xdp| program.attach_to_if_index(place.ifindex, XdpMode::Driver);
+    Ok(place
+        .attach(program, attach)
         .map_err(|error| reason(&error)))
 }
 
-fn attach_tc(ebpf: &mut Ebpf, interface: &str) -> Rung<SchedClassifierLinkId> {
+fn attach_tc(ebpf: &mut Ebpf, place: Place<'_>) -> Climbed<SchedClassifierLinkId> {
     let program: &mut SchedClassifier = program(ebpf, TC_PROGRAM)?;
-    let first = match program.attach(interface, TcAttachType::Ingress) {
+    let attach =
+        |program: &mut SchedClassifier| program.attach(place.interface, TcAttachType::Ingress);
+    let first = match place.attach(program, attach) {
         Ok(link) => return Ok(Ok(link)),
         Err(error) => error,
     };
     // Before Linux 6.6 a classifier needs a clsact qdisc; that there is one already is fine.
-    if aya::programs::tc::qdisc_add_clsact(interface).is_err() {
+    if aya::programs::tc::qdisc_add_clsact(place.interface).is_err() {
         return Ok(Err(reason(&first)));
     }
-    Ok(program
-        .attach(interface, TcAttachType::Ingress)
+    Ok(place
+        .attach(program, attach)
         .map_err(|error| reason(&error)))
 }
 
 /// The error with everything behind it, in one line; and if it is one of missing rights, why.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     if privileges::is_refusal(error) {
         return privileges::refused(Call::Attach, error);
     }

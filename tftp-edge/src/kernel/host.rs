@@ -35,6 +35,12 @@ pub fn index_of(interface: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(interface).ok()
 }
 
+/// The name of an interface; `None` if there is none with that index.
+pub fn name_of(ifindex: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(ifindex).ok()?;
+    name.into_string().ok()
+}
+
 /// The MTU of an interface, in bytes. By `netdevice(7)`, not from `/sys`, which may be another
 /// network namespace's.
 pub fn mtu_of(interface: &str) -> Option<u32> {

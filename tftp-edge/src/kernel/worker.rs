@@ -62,8 +62,9 @@ pub(super) struct Worker {
     pub(super) stats: Arc<stats::Counters>,
     pub(super) running: Arc<AtomicU64>,
     pub(super) stop: Arc<AtomicBool>,
+    /// Programs and maps stay when the thread ends.
+    pub(super) keep: Arc<AtomicBool>,
     /// Held while the thread runs.
-    #[expect(dead_code, reason = "its drop gives the ports back")]
     pub(super) reservation: Option<Reservation>,
 }
 
@@ -210,7 +211,14 @@ impl Worker {
 impl Drop for Worker {
     /// Also if the thread panics: nobody would resend what the programs send.
     fn drop(&mut self) {
-        self.mirrors.end();
+        if self.keep.load(Ordering::Relaxed) && !std::thread::panicking() {
+            self.mirrors.release();
+            if let Some(reservation) = self.reservation.take() {
+                reservation.keep();
+            }
+        } else {
+            self.mirrors.end();
+        }
     }
 }
 

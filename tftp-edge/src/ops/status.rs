@@ -20,7 +20,7 @@ use crate::alarms::Alarm;
 use crate::content::upstream;
 use crate::http::Scheme;
 use crate::journal::Cause;
-use crate::kernel::{InterfaceStatus, Mode};
+use crate::kernel::{InterfaceStatus, Mode, PinsStatus};
 use crate::service::capabilities;
 use crate::stats::{Path, StageCounter, Tally};
 pub use journal::Journal;
@@ -69,6 +69,9 @@ pub struct Kernel {
     /// Why the kernel side is off altogether.
     pub problem: Option<String>,
     pub interfaces: Vec<InterfaceStatus>,
+    /// Whether it goes on while the daemon is restarted.
+    #[serde(default)]
+    pub pins: PinsStatus,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -141,6 +144,7 @@ impl Status {
                 mode: kernel.mode(),
                 problem: kernel.problem.clone(),
                 interfaces: kernel.interfaces.clone(),
+                pins: kernel.pins.clone(),
             },
             sockets: told(&reading.sockets.bound),
             http: Http::new(&reading.http),
@@ -262,6 +266,18 @@ impl fmt::Display for Status {
                 Some(problem) => writeln!(out, " ({problem})")?,
                 None => writeln!(out)?,
             }
+        }
+        let pins = &self.kernel.pins;
+        if let Some(path) = &pins.path {
+            let adopted = if pins.adopted {
+                ", taken over from the daemon before"
+            } else {
+                ""
+            };
+            writeln!(out, "  pinned under {}{adopted}", path.display())?;
+        }
+        if let Some(problem) = &pins.problem {
+            writeln!(out, "  {problem}")?;
         }
         if !self.sockets.is_empty() {
             writeln!(out, "sockets: {}", self.sockets.join(", "))?;
