@@ -11,7 +11,7 @@ struct Group {
     codes: &'static [Exit],
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group {
         commands: &["run"],
         codes: &[
@@ -78,6 +78,19 @@ const GROUPS: [Group; 6] = [
             Exit::Usage,
             Exit::Data,
             Exit::NoInput,
+            Exit::Os,
+            Exit::Io,
+            Exit::NoPermission,
+            Exit::Config,
+        ],
+    },
+    Group {
+        commands: &["detach"],
+        codes: &[
+            Exit::Ok,
+            Exit::Usage,
+            Exit::NoInput,
+            Exit::Unavailable,
             Exit::Os,
             Exit::Io,
             Exit::NoPermission,
