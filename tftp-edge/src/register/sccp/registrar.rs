@@ -10,13 +10,13 @@ use crate::register::Desk;
 
 /// One moment on both clocks: deadlines are of one, what people read of the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) instant: Instant,
-    pub(super) wall: SystemTime,
+pub struct Moment {
+    pub instant: Instant,
+    pub wall: SystemTime,
 }
 
 impl Moment {
-    pub(super) fn now() -> Self {
+    pub fn now() -> Self {
         Self {
             instant: Instant::now(),
             wall: SystemTime::now(),
@@ -24,7 +24,7 @@ impl Moment {
     }
 }
 
-pub(super) struct Registrar {
+pub struct Registrar {
     pub(super) settings: Settings,
     pub(super) desk: Arc<Desk>,
     pub(super) counters: Counters,
@@ -32,7 +32,7 @@ pub(super) struct Registrar {
 }
 
 impl Registrar {
-    pub(super) fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
+    pub fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
         Self {
             settings: settings.clone(),
             desk,
