@@ -1,7 +1,7 @@
 //! The phones of the site: devices, their lines, the sites they belong to and the firmware of
 //! their models, kept in a database that the command line writes and the daemon watches.
 
-mod bat;
+pub mod bat;
 mod change;
 pub mod command;
 mod device;
@@ -19,7 +19,7 @@ mod snapshot;
 mod sqlite;
 mod store;
 mod subnets;
-mod table_file;
+pub mod table_file;
 pub(crate) mod text;
 #[cfg(test)]
 mod unchecked;
