@@ -141,6 +141,7 @@ fn converse(registrar: &Registrar, stream: &[u8], cuts: &[usize]) -> Heard {
     let now = Moment {
         instant: Instant::now(),
         wall: UNIX_EPOCH + Duration::from_secs(NOON_S),
+        steady: UNIX_EPOCH + Duration::from_secs(NOON_S),
     };
     let peer = SocketAddr::from(([10, 0, 0, 9], 51_000));
     let local = SocketAddr::from(([10, 0, 0, 1], 2000));

@@ -35,9 +35,15 @@ impl Services {
         ports.fold(0, |bits, bit| bits | bit)
     }
 
+    /// What a daemon before has written, of which some may be gone.
+    pub fn adopt(&mut self, map: &BpfHashMap<MapData, ServiceKey, u32>) {
+        let entries = map.iter().filter_map(Result::ok);
+        self.known = entries.map(|(key, service)| (key, service as u8)).collect();
+    }
+
     /// Writes what has changed since the last time.
     pub fn follow(&mut self, map: &mut BpfHashMap<MapData, ServiceKey, u32>) {
-        if self.places.is_empty() {
+        if self.places.is_empty() && self.known.is_empty() {
             return;
         }
         let Ok(addresses) = host::local_addresses() else {
