@@ -18,7 +18,8 @@ use nix::time::{ClockId, clock_gettime};
 use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Sampling};
 use tftp_ebpf::abi::trace::Slots;
 use tftp_ebpf::abi::{
-    Address, Budget, CounterBlock, Event, Interface, Policy, REASON_SLOTS, Transfer, TransferKey,
+    Address, Budget, CounterBlock, Event, Interface, Lease, Policy, REASON_SLOTS, Transfer,
+    TransferKey,
 };
 use tftp_ebpf::classify::{Class, Decision};
 use tftp_ebpf::testing::site::IFINDEX;
@@ -88,6 +89,7 @@ pub struct Programs {
     site: Site,
     ebpf: Ebpf,
     policy: Array<MapData, Policy>,
+    lease: Array<MapData, Lease>,
     interfaces: HashMap<MapData, u32, Interface>,
     transfers: HashMap<MapData, TransferKey, Transfer>,
     budgets: HashMap<MapData, Address, Budget>,
@@ -158,6 +160,7 @@ impl Programs {
             rings: object.traces.rings,
             entries: [XDP_PROGRAM, TC_PROGRAM],
             policy: object.policy,
+            lease: object.lease,
             interfaces: object.interfaces,
             transfers: Map::LruHashMap(object.transfers).try_into()?,
             budgets: Map::LruHashMap(object.budgets).try_into()?,
@@ -189,6 +192,7 @@ impl Programs {
             None => drop(self.interfaces.remove(&IFINDEX)),
         }
         let now = monotonic_ns()?;
+        self.lease.set(0, before.lease(now), 0)?;
         if let Some(budget) = before.budget(&self.site, now) {
             self.budgets.insert(case.source, budget, 0)?;
         }

@@ -114,6 +114,8 @@ pub trait Maps {
     fn took(&self, rung: Rung, began: u64);
 
     fn policy(&self) -> Option<&Policy>;
+    /// When the daemon's lease is over, by the same clock.
+    fn served_until(&self) -> u64;
     fn interface(&self, ifindex: u32) -> Option<&Interface>;
     /// Whether the address is one of this host's: a bridge or router sees others pass.
     fn is_local(&self, address: &Address) -> bool;

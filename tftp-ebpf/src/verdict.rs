@@ -160,6 +160,8 @@ reasons! {
     NotCached => Pass "not_cached",
     /// An interface or policy the daemon has not set up yet.
     NotReady => Pass "not_ready",
+    /// No daemon has been there for too long: what the program knows may be outdated.
+    LeaseOver => Pass "lease_over",
     /// The frame could not be grown to hold the answer.
     CannotGrow => Pass "cannot_grow",
     /// The directory entry changed while it was read.

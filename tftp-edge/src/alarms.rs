@@ -44,10 +44,17 @@ pub enum AlarmKind {
     Log,
     /// The journal is not kept over a restart, or its file was set aside. Subject: the file.
     JournalStore,
+    /// The inventory cannot be read or kept; phones are served what was read of it last. Subject:
+    /// the file.
+    Inventory,
+    /// The served folder cannot be read; what was read of it last is served. Subject: the folder.
+    Content,
+    /// The system has no more descriptors or memory for the daemon. Subject: which.
+    Resources,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -60,6 +67,9 @@ impl AlarmKind {
         Self::RegistrationStore,
         Self::Log,
         Self::JournalStore,
+        Self::Inventory,
+        Self::Content,
+        Self::Resources,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -76,6 +86,9 @@ impl AlarmKind {
             Self::RegistrationStore => "registration_store",
             Self::Log => "log",
             Self::JournalStore => "journal_store",
+            Self::Inventory => "inventory",
+            Self::Content => "content",
+            Self::Resources => "resources",
         }
     }
 }

@@ -32,13 +32,13 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    let service = Service::start().map_err(StartError::Runtime)?;
+    let attendant = Service::start().map_err(StartError::Runtime)?;
     service::enter_runtime(&runtime, "ops", Role::Main);
     // Before any part: a signal during the start ends the daemon in order, too.
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, log, &runtime, &service)?;
+    let parts = start(config, log, &runtime, &attendant)?;
     service::capabilities::settle(Role::Main);
     tracing::info!(
         event = "edge.started",

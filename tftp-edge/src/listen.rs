@@ -131,7 +131,7 @@ pub enum ListenError {
     #[error(
         "{protocol} {address} is taken{}; stop it, choose another address in {key}, or set {switch} = \
          false",
-        .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+        port_owner::told(.owner.as_deref(), .address.port())
     )]
     Taken {
         protocol: &'static str,

@@ -7,6 +7,17 @@ use std::path::Path;
 const UNCONNECTED: &str = "07";
 const LISTENING: &str = "0A";
 
+/// For a message that a port is taken: by whom, or how to find out. Without privileges, `/proc` shows
+/// other users' sockets and not whose they are.
+pub fn told(owner: Option<&str>, port: u16) -> String {
+    match owner {
+        Some(owner) => format!(" by {owner}"),
+        None => format!(
+            " by a process that this user may not see (as root: `ss -lptun 'sport = :{port}'`)"
+        ),
+    }
+}
+
 /// A name and a process id, for example `dnsmasq (pid 812)`.
 pub fn of_udp_port(port: u16) -> Option<String> {
     holder(["/proc/net/udp", "/proc/net/udp6"], port, UNCONNECTED)
@@ -29,12 +40,15 @@ fn holder(tables: [&str; 2], port: u16, state: &str) -> Option<String> {
             let name = entry.file_name();
             name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
         })
-        .find(|process| holds_one_of(&process.path(), &inodes))
-        .map(|process| {
-            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            let pid = process.file_name();
-            format!("{} (pid {})", name.trim(), pid.display())
-        })
+        .filter(|process| holds_one_of(&process.path(), &inodes))
+        .find_map(|found| found.file_name().to_str()?.parse().ok())
+        .map(process)
+}
+
+/// The name of a process, and its id.
+pub fn process(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("{} (pid {pid})", name.trim())
 }
 
 /// Inodes of the sockets bound to a port, out of a table such as `/proc/net/udp`.

@@ -12,7 +12,11 @@ pub fn create(path: &Path) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o750).create(folder)?;
     }
+    // One that is there is not opened: to close it would take away the locks that SQLite has on it
+    // in this process (https://sqlite.org/howtocorrupt.html, 2.2).
     let mut options = fs::OpenOptions::new();
-    options.create(true).append(true).mode(0o640).open(path)?;
-    Ok(())
+    match options.create_new(true).write(true).mode(0o640).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -113,6 +113,53 @@ fn help_documents_the_exit_codes() {
     assert!(stdout(&output).contains("\n  78  wrong configuration"));
 }
 
+/// The words of every command that can be typed, deepest first.
+fn leaves(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>>) {
+    for below in command.get_subcommands() {
+        let words = [words, &[below.get_name().to_owned()]].concat();
+        leaves(below, &words, found);
+        found.push(words);
+    }
+}
+
+#[test]
+fn every_command_ends_with_a_code_that_it_is_documented_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = configure(directory.path());
+    // Nothing of another daemon's is taken off.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let pins = directory.path().join("pins");
+    let text = format!("{text}kernel.pin_path = \"{}\"\n", pins.display());
+    std::fs::write(&file, text).unwrap();
+    let mut all = Vec::new();
+    leaves(&tftp_edge::cli::command(), &[], &mut all);
+    assert!(all.len() > 20, "{all:?}");
+    for words in all {
+        let path = words.join(" ");
+        let codes = tftp_edge::ops::exit::codes(&path).unwrap_or_else(|| panic!("{path}"));
+        let ends = |more: &[&str]| {
+            let words = words.iter().map(String::as_str);
+            let output = tftp_edge(&words.chain(more.iter().copied()).collect::<Vec<_>>());
+            let code = code(&output);
+            let is_documented = codes.iter().any(|it| *it as i32 == code);
+            assert!(
+                is_documented,
+                "{path} {more:?}: {code}: {}",
+                stderr(&output)
+            );
+            code
+        };
+        assert_eq!(ends(&["--nonsense"]), 64, "{path}");
+        assert_eq!(ends(&["--help"]), 0, "{path}");
+        let missing = ends(&["--config", "/nonexistent/edge.toml"]);
+        assert!([64, 78].contains(&missing), "{path}: {missing}");
+        // And without a daemon, but for the one that would be it.
+        if path != "run" {
+            ends(&["--config", file.to_str().unwrap()]);
+        }
+    }
+}
+
 #[test]
 fn the_version_is_the_packages() {
     let output = tftp_edge(&["--version"]);

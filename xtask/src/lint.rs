@@ -166,7 +166,8 @@ fn advisories(workspace: &Workspace, step: Step) -> anyhow::Result<()> {
 }
 
 fn deny(workspace: &Workspace, checks: &[&str]) -> Command {
-    let mut cargo = workspace.cargo(&["deny", "--workspace", "check", "--hide-inclusion-graph"]);
+    let mut cargo = workspace.cargo(&["deny", "--workspace", "--all-features"]);
+    cargo.args(["check", "--hide-inclusion-graph"]);
     cargo.args(checks);
     cargo
 }

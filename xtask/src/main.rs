@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything one does with this repository, in one place.
 
 mod demo;
+mod fuzz;
 mod lint;
 mod package;
 mod setup;
@@ -78,6 +79,29 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Put an hour's load on the daemon in a short time, and fail if what it holds grows
+    Soak {
+        /// Handed on to `tftp-edge-lab soak`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Look for inputs that break a parser or a transfer, and grow the corpora of the tests
+    ///
+    /// New inputs go to fuzz/corpus, those that fail to fuzz/regressions. The first run builds
+    /// everything once more, with coverage.
+    Fuzz {
+        /// One target alone, such as sip_message
+        target: Option<String>,
+        /// For each target
+        #[arg(long, default_value_t = fuzz::SECONDS, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// Processes at a time
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+        jobs: u32,
+        /// Watch over every access to memory; slower
+        #[arg(long)]
+        address_sanitizer: bool,
+    },
     /// Measure the kernel path, the daemon and regeneration
     Bench {
         /// Handed on to `tftp-edge-lab bench`
@@ -101,6 +125,21 @@ fn main() -> ExitCode {
         Task::Test { filter, no_lab } => test::run(&workspace, filter.as_deref(), !no_lab),
         Task::Demo { args } => demo::run(&workspace, "demo", &args),
         Task::Storm { args } => demo::run(&workspace, "storm", &args),
+        Task::Soak { args } => demo::run(&workspace, "soak", &args),
+        Task::Fuzz {
+            target,
+            seconds,
+            jobs,
+            address_sanitizer,
+        } => fuzz::run(
+            &workspace,
+            &fuzz::Options {
+                target,
+                seconds,
+                jobs,
+                address_sanitizer,
+            },
+        ),
         Task::Bench { args } => demo::run(&workspace, "bench", &args),
         Task::Lint => lint::run(&workspace),
     });

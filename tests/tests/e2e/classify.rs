@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tftp_ebpf::classify::{Class, Decision};
 use tftp_edge::access::Access;
+use tftp_edge::content::Listener as _;
 use tftp_edge::inventory::DeviceName;
 use tftp_edge::kernel::{Claim, Kernel, Ladder, Mode, Registrations, Settings};
 use tftp_edge::misses::Rate;
@@ -106,6 +107,8 @@ impl<'lab> Site<'lab> {
                 Arc::default(),
                 Claim::default(),
             );
+            // There is nothing to publish.
+            kernel.settled();
             Ok(Self {
                 lab,
                 kernel,

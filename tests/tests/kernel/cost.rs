@@ -1,6 +1,6 @@
 //! What the verifier walks, and what the maps occupy.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ fn the_configurations_of_twenty_thousand_phones_take_a_fifth_more_than_their_byt
         };
         directory.apply(&[change]).expect("the maps can be written");
     }
-    directory.swept(&HashSet::new()).expect("a sweep");
+    directory.swept(&BTreeSet::new()).expect("a sweep");
     assert_eq!(directory.counts().files, PHONES);
 
     let maps = maps_bytes(&descriptors);

@@ -101,6 +101,20 @@ pub struct Policy {
     pub padding: [u8; 6],
 }
 
+/// `LEASE`: one entry, renewed by the daemon every second once everything is published. A map of its
+/// own, so that nothing else is written every second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// From then on nobody has looked after what is here for too long: it may be outdated, and what
+    /// stalls is not sent again. The programs pass what they would answer, and hold nobody back.
+    pub until_ns: u64,
+    /// For the daemon that comes next: when it was renewed, and how many lost events were told by
+    /// then.
+    pub renewed_ns: u64,
+    pub events_lost: u64,
+}
+
 /// The place of a port, in network order, in [`Policy::registration_ports`]: several ports may share
 /// one, so a bit that is set means that it is worth a closer look.
 #[inline(always)]
@@ -381,6 +395,7 @@ pub struct Event {
 
 const _: () = {
     assert!(size_of::<Policy>() == 112);
+    assert!(size_of::<Lease>() == 24);
     assert!(size_of::<Interface>() == 8);
     assert!(size_of::<FileEntry>() == 32);
     assert!(size_of::<TransferKey>() == 24);
@@ -398,11 +413,15 @@ const _: () = {
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Budget, CounterBlock, Event, FileEntry, Interface, Policy, Transfer, TransferKey};
+    use super::{
+        Budget, CounterBlock, Event, FileEntry, Interface, Lease, Policy, Transfer, TransferKey,
+    };
 
     // SAFETY: all of these are `repr(C)`, made of integers and arrays of them, without padding the
     // compiler adds (see the size asserts), and valid for every bit pattern.
     unsafe impl aya::Pod for Policy {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Lease {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Interface {}
     // SAFETY: as above.

@@ -60,6 +60,9 @@ fn transfer<F: Frame, M: Maps>(
         return Err(Reason::NotReady);
     }
     let now = maps.now();
+    if now >= maps.served_until() {
+        return Err(Reason::LeaseOver);
+    }
     let outcome = if is_request {
         request::handle(frame, maps, policy, scratch, now)
     } else {

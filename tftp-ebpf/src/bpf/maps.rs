@@ -14,7 +14,7 @@ use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Samp
 use tftp_ebpf::abi::trace::{LostRow, MIRROR_MAX, Mirrored, Slots, TRACE_ADDRESSES, TRACE_SLOTS};
 use tftp_ebpf::abi::{
     Address, BANK_SLABS, Budget, CounterBlock, Event, FileEntry, Interface, LatencyHistogram,
-    Policy, SLAB_STRIDE, Slab, Source, StageCounter, Transfer, TransferKey, log2_bucket,
+    Lease, Policy, SLAB_STRIDE, Slab, Source, StageCounter, Transfer, TransferKey, log2_bucket,
 };
 use tftp_ebpf::checksum::Sum;
 use tftp_ebpf::classify::{Class, Decision, RegistrationMaps};
@@ -34,6 +34,8 @@ type Bank = Array<Slab, { BANK_SLABS as usize }, { BPF_F_MMAPABLE as usize }>;
 
 #[btf_map]
 static POLICY: Array<Policy, 1> = Array::new();
+#[btf_map]
+static LEASE: Array<Lease, 1> = Array::new();
 #[btf_map]
 static INTERFACES: HashMap<u32, Interface, 64> = HashMap::new();
 /// Addresses of this host.
@@ -158,6 +160,11 @@ impl Maps for KernelMaps {
     #[inline(always)]
     fn policy(&self) -> Option<&Policy> {
         POLICY.get(0)
+    }
+
+    #[inline(always)]
+    fn served_until(&self) -> u64 {
+        LEASE.get(0).map_or(0, |lease| lease.until_ns)
     }
 
     #[inline(always)]

@@ -137,7 +137,9 @@ pub fn classify_as<F: Frame, M: RegistrationMaps>(
     let now = maps.now();
     let is_newcomer = scratch.encounter.is_answer == 0
         && class.draws(scratch.packet.protocol == ip::UDP)
-        && registration.burst_ns != 0;
+        && registration.burst_ns != 0
+        // Who comes in when is the daemon's to say, while there is one.
+        && now < maps.served_until();
     let decision = if is_newcomer {
         admit(maps, registration, &scratch.packet, now)
     } else {

@@ -146,6 +146,7 @@ pub struct MemoryMaps {
     pub now_ns: Cell<u64>,
     site: Site,
     policy: Policy,
+    served_until: u64,
     interface: Option<Interface>,
     files: HashMap<NameKey, FileEntry>,
     slabs: Vec<Box<Slab>>,
@@ -229,6 +230,7 @@ impl MemoryMaps {
             mirrors: RefCell::default(),
             classified: RefCell::default(),
             policy: site.policy,
+            served_until: u64::MAX,
             interface: site.interfaces.get(&IFINDEX).copied(),
             site,
         }
@@ -238,6 +240,7 @@ impl MemoryMaps {
     pub fn set_up(&mut self, case: &Case, now_ns: u64) {
         let before = &case.before;
         self.policy = before.policy(&self.site);
+        self.served_until = before.lease(now_ns).until_ns;
         self.interface = before.interface(&self.site);
         let budget = before.budget(&self.site, now_ns);
         *self.budgets.get_mut() = budget
@@ -294,6 +297,10 @@ impl Maps for MemoryMaps {
 
     fn policy(&self) -> Option<&Policy> {
         Some(&self.policy)
+    }
+
+    fn served_until(&self) -> u64 {
+        self.served_until
     }
 
     fn interface(&self, ifindex: u32) -> Option<&Interface> {

@@ -2,6 +2,7 @@
 
 mod collect;
 mod publish;
+mod rooted;
 mod upstream;
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use notify::RecommendedWatcher;
 use tftp_ebpf::stage::Stage;
 
 use super::generated::GeneratedFiles;
@@ -119,8 +121,11 @@ pub(super) struct Curator {
     /// Bytes of the files on disk that are in memory.
     disk_bytes: u64,
     evicted: u64,
-    unwatched: bool,
+    /// None if the system does not let us watch the tree.
+    watcher: Option<RecommendedWatcher>,
     incomplete: bool,
+    /// When the path of the root is looked at next.
+    look_at_root: Instant,
     next_scan: Option<Instant>,
     last_scan: (Instant, Duration),
     last_regeneration: Regeneration,
@@ -139,7 +144,7 @@ impl Curator {
         loader: Loader,
         alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
-        unwatched: bool,
+        watcher: Option<RecommendedWatcher>,
     ) -> Self {
         let upstream = shared.upstream.as_ref();
         let upstream = upstream.map(Upstream::cache).unwrap_or_default();
@@ -163,8 +168,9 @@ impl Curator {
             unreachable: 0,
             disk_bytes: 0,
             evicted: 0,
-            unwatched,
+            watcher,
             incomplete: false,
+            look_at_root: Instant::now(),
             next_scan: None,
             last_scan: (Instant::now(), Duration::ZERO),
             last_regeneration: Regeneration::default(),
@@ -214,6 +220,7 @@ impl Curator {
             }
             // Not only on a timeout: a stream of messages must hold up neither windows nor the disk.
             self.close_windows();
+            self.look_at_root();
             if self.next_scan.is_some_and(|at| at <= Instant::now()) {
                 self.scan();
                 self.hand_out();
@@ -231,8 +238,12 @@ impl Curator {
             let left = Duration::from_secs(until).saturating_sub(since_epoch());
             left.min(CLOCK_IS_SET)
         });
+        let look = self.look_at_root;
+        let look = look.saturating_duration_since(Instant::now());
         let due = at.into_iter().chain(close);
-        due.chain([LONGEST_WAIT]).min().unwrap_or(LONGEST_WAIT)
+        due.chain([look, LONGEST_WAIT])
+            .min()
+            .unwrap_or(LONGEST_WAIT)
     }
 
     /// Takes out what belongs to devices whose window is over. Transfers under way end as they
@@ -345,15 +356,20 @@ impl Curator {
     fn scan(&mut self) {
         self.next_scan = None;
         let began = Instant::now();
+        if !self.is_rooted() {
+            return;
+        }
         let mut tree = Tree::scan(&self.root);
         self.unreachable = tree.unreachable;
 
         let gone: Vec<_> = self
             .disk
             .keys()
-            .filter(|name| !tree.incomplete && !tree.found.contains_key(*name))
+            .filter(|name| !tree.found.contains_key(*name))
             .cloned()
             .collect();
+        let (hidden, gone): (Vec<_>, Vec<_>) =
+            gone.into_iter().partition(|name| tree.is_hidden(name));
         let any_gone = !gone.is_empty();
         for name in gone {
             if let Some(file) = self.disk.remove(&name) {
@@ -383,18 +399,13 @@ impl Curator {
         }
 
         self.last_scan = (Instant::now(), began.elapsed());
-        if tree.incomplete && !self.incomplete {
-            tracing::error!(
-                event = "content.unreadable", folder = %self.root.path().display(),
-                "the content cannot be looked through; what was read before is kept"
-            );
-        }
+        self.tell_readable(&tree, hidden.len());
         self.incomplete = tree.incomplete;
         if tree.incomplete {
             self.scan_within(UNWATCHED);
         } else if self.disk.values().any(|file| file.look_again) {
             self.scan_within(LOOK_AGAIN);
-        } else if self.unwatched {
+        } else if self.watcher.is_none() {
             self.scan_within(UNWATCHED);
         }
     }

@@ -90,7 +90,7 @@ pub(super) struct Shared {
     /// What the inventory was last seen to be.
     pub(super) inventory: ArcSwapOption<inventory::Snapshot>,
     knocks: Mutex<Knocks>,
-    messages: Messages,
+    pub(super) messages: Messages,
 }
 
 pub(super) type Wake = Box<dyn FnOnce() + Send>;
@@ -104,7 +104,6 @@ pub struct Library {
 
 /// What goes on until [`Library::shutdown`]; the watches end when dropped.
 struct Running {
-    _watcher: Option<RecommendedWatcher>,
     templates: TemplateWatch,
     watch: Watch,
     loader: Weak<()>,
@@ -169,7 +168,7 @@ impl Library {
             loader,
             alarms,
             listeners,
-            watcher.is_none(),
+            watcher,
         )
         .with_gate(gate);
         let (ready, is_ready) = mpsc::sync_channel(1);
@@ -184,7 +183,6 @@ impl Library {
             shared,
             forwarders: Forwarders::new(&upstream.servers),
             running: Mutex::new(Some(Running {
-                _watcher: watcher,
                 templates,
                 watch,
                 loader: loader_life,
@@ -353,7 +351,7 @@ fn spawn_curator(
 }
 
 /// Tells the curator when something in the tree was written; none if the system does not let us.
-fn watch_tree(root: &Path, messages: Messages) -> Option<RecommendedWatcher> {
+pub(super) fn watch_tree(root: &Path, messages: Messages) -> Option<RecommendedWatcher> {
     let tell = move || {
         let _ = messages.send(Message::Disk);
     };

@@ -4,13 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
 
 use super::ContentError;
 
@@ -55,8 +57,14 @@ impl Fingerprint {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let now_ns = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
+        self.is_fresh_at(now_ns)
+    }
+
+    /// Not of a stamp that is yet to come: the clock was set back since, and a next change gets another
+    /// one.
+    fn is_fresh_at(&self, now_ns: i128) -> bool {
         let age_ns = now_ns - self.changed_ns.max(self.modified_ns);
-        age_ns < STAMP_GRAIN.as_nanos() as i128
+        age_ns.unsigned_abs() < STAMP_GRAIN.as_nanos()
     }
 
     pub(super) fn identity(&self) -> (u64, u64) {
@@ -104,9 +112,26 @@ impl Denied {
     }
 }
 
+/// Where the path of the root leads now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Same,
+    /// To another folder: it was renamed and made anew, or something was mounted over it or away.
+    Other {
+        is_empty: bool,
+    },
+    /// To no folder that can be read.
+    Gone(String),
+}
+
 pub(super) struct Root {
     path: PathBuf,
-    fd: OwnedFd,
+    fd: ArcSwap<OwnedFd>,
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty())
 }
 
 impl Root {
@@ -116,8 +141,8 @@ impl Root {
             source,
         };
         let path = path.canonicalize().map_err(failed)?;
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = open(&path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+        let fd = open_folder(&path).map_err(|errno| failed(errno.into()))?;
+        let fd = ArcSwap::from_pointee(fd);
         let root = Self { path, fd };
         match root.open_beneath(Path::new("."), OFlag::O_PATH) {
             Ok(_) => Ok(root),
@@ -129,6 +154,28 @@ impl Root {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the path still leads to the folder that is open.
+    pub(super) fn place(&self) -> Place {
+        let open = fstat(self.fd.load().as_fd()).map(|stat| Fingerprint::of(&stat).identity());
+        let there = stat(&self.path).map(|stat| Fingerprint::of(&stat).identity());
+        match (there, open) {
+            (Ok(there), Ok(open)) if there == open => Place::Same,
+            (Ok(_), _) => match std::fs::read_dir(&self.path) {
+                Ok(mut entries) => Place::Other {
+                    is_empty: entries.next().is_none(),
+                },
+                Err(error) => Place::Gone(error.to_string()),
+            },
+            (Err(errno), _) => Place::Gone(errno.desc().to_owned()),
+        }
+    }
+
+    /// Goes on with the folder that the path leads to now.
+    pub(super) fn enter(&self) -> io::Result<()> {
+        self.fd.store(Arc::new(open_folder(&self.path)?));
+        Ok(())
     }
 
     /// What is under the path, links within the root followed. Opens nothing for reading: a FIFO
@@ -197,7 +244,7 @@ impl Root {
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         loop {
-            match openat2(self.fd.as_fd(), path, how) {
+            match openat2(self.fd.load().as_fd(), path, how) {
                 // Something on the way was renamed meanwhile; the kernel could not be sure.
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 result => return result,
@@ -225,6 +272,20 @@ fn kind(stat: &FileStat) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_not_read_again_for_ever_when_the_clock_is_set_back() {
+        let file = Fingerprint {
+            device: 1,
+            inode: 1,
+            len: 1,
+            modified_ns: 1_000_000_000_000,
+            changed_ns: 1_000_000_000_000,
+        };
+        assert!(file.is_fresh_at(1_000_000_000_000 + 1_000_000));
+        assert!(!file.is_fresh_at(1_000_000_000_000 + 60_000_000));
+        assert!(!file.is_fresh_at(1_000_000_000_000 - 3_600_000_000_000));
+    }
 
     #[test]
     fn a_shortage_of_the_system_is_no_statement_about_a_file() {

@@ -15,11 +15,12 @@ use tempfile::TempDir;
 use tftp_ebpf::name::PATTERNS;
 
 use super::*;
-use crate::alarms::Alarms;
+use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{
     self, Device, ImportMode, Inventory, SqliteStore, Store, Unchecked, parse_csv,
 };
 use crate::provisioning::Gate;
+use crate::storage::testing::SmallDisk;
 
 fn query(name: &[u8]) -> Query<'_> {
     Query::new(name, Ipv4Addr::LOCALHOST.into())
@@ -791,6 +792,71 @@ fn a_root_that_cannot_be_listed_keeps_what_was_read() {
 }
 
 /// A file whose every byte tells which version it is of.
+fn problems(site: &Site) -> Vec<String> {
+    let alarms = site.alarms.list().into_iter();
+    let alarms = alarms.filter(|it| it.kind == AlarmKind::Content);
+    alarms.map(|it| it.problem).collect()
+}
+
+#[test]
+fn a_root_that_is_taken_away_is_served_on_and_another_in_its_place_is_taken_over() {
+    let mut site = Site::new();
+    site.write("a.txt", "first");
+    site.start();
+    let root = site.root();
+    fs::rename(&root, site.folder.path().join("away")).unwrap();
+    site.until("an alarm", |site| !problems(site).is_empty());
+    assert!(
+        problems(&site)[0].contains("is served"),
+        "{:?}",
+        problems(&site)
+    );
+    assert_eq!(site.found("a.txt").bytes, "first");
+    // A mount point without its file system looks like this.
+    fs::create_dir(&root).unwrap();
+    site.until("the empty folder is told", |site| {
+        problems(site).iter().any(|it| it.contains("empty"))
+    });
+    assert_eq!(site.found("a.txt").bytes, "first");
+    site.write("b.txt", "second");
+    site.until_found("b.txt", b"second");
+    assert!(matches!(site.lookup("a.txt"), Lookup::Absent));
+    site.until("no alarm", |site| problems(site).is_empty());
+    // And the new one is watched.
+    site.write("sub/c.txt", "third");
+    site.until_found("sub/c.txt", b"third");
+}
+
+#[test]
+fn what_is_mounted_over_the_root_is_served_and_what_was_beneath_comes_back() {
+    SmallDisk::with(1 << 20, |disk| {
+        let mut site = Site::new();
+        site.write("a.txt", "beneath");
+        site.start();
+        fs::write(disk.path().join("a.txt"), "over").unwrap();
+        let (none, bind) = (None::<&str>, nix::mount::MsFlags::MS_BIND);
+        nix::mount::mount(Some(disk.path()), &site.root(), none, bind, none).unwrap();
+        site.until_found("a.txt", b"over");
+        let lazily = nix::mount::MntFlags::MNT_DETACH;
+        nix::mount::umount2(&site.root(), lazily).unwrap();
+        site.until_found("a.txt", b"beneath");
+    });
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_whole_for_who_reads_it() {
+    let mut site = Site::new();
+    site.write("a.bin", vec![7; 100_000]);
+    site.start();
+    let held = site.found("a.bin");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(site.root().join("a.bin"));
+    file.unwrap().set_len(10).unwrap();
+    site.until_found("a.bin", &[7; 10]);
+    assert_eq!(held.bytes, vec![7; 100_000]);
+}
+
 fn version_of(number: usize) -> Vec<u8> {
     let byte = b'a' + u8::try_from(number % 26).unwrap();
     vec![byte; 3_000 + number % 7]

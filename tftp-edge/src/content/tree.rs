@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -43,6 +44,8 @@ pub(super) struct Tree {
     pub(super) unreachable: u64,
     /// Something could not be looked at: what is not found may still be there.
     pub(super) incomplete: bool,
+    /// Folders that we may not list, by their names: the same holds for what is in them.
+    pub(super) unlisted: Vec<Arc<str>>,
 }
 
 /// A folder on the way down, and the ones above it: a link to one of them is a loop.
@@ -65,6 +68,15 @@ impl Above {
 }
 
 impl Tree {
+    /// Whether a name is in a folder that could not be listed.
+    pub(super) fn is_hidden(&self, name: &str) -> bool {
+        let is_within = |folder: &Arc<str>| {
+            let rest = name.strip_prefix(&**folder);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.incomplete || self.unlisted.iter().any(is_within)
+    }
+
     pub(super) fn scan(root: &Root) -> Self {
         let mut tree = Self::default();
         let mut folders = vec![(PathBuf::new(), 0, None)];
@@ -75,6 +87,9 @@ impl Tree {
                     tracing::debug!(folder = %folder.display(), %error, "a folder cannot be listed");
                     let is_root = depth == 0;
                     tree.incomplete |= is_root || Denied::of_io(&error) == Denied::Unstable;
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        tree.unlisted.extend(name_of(&folder));
+                    }
                     continue;
                 }
             };

@@ -6,9 +6,9 @@ use crate::content::{ContentError, upstream};
 use crate::http;
 use crate::inventory::StoreError;
 use crate::kernel;
+use crate::listen::ListenError;
 use crate::ops::control::ClaimError;
 use crate::ops::exit::Exit;
-use crate::ops::http::HttpError;
 use crate::ops::web::WebError;
 use crate::register;
 use crate::tftp;
@@ -48,7 +48,7 @@ pub enum StartError {
     #[error("the control socket does not answer: {0}")]
     Control(#[source] io::Error),
     #[error(transparent)]
-    Metrics(#[from] HttpError),
+    Metrics(#[from] ListenError),
     #[error(transparent)]
     Web(#[from] WebError),
     #[error(transparent)]
@@ -71,7 +71,7 @@ impl StartError {
             Self::Claim(ClaimError::Taken { .. }) | Self::Pins(_) => Exit::Unavailable,
             Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
             Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
-            Self::Metrics(error) => Exit::of_io(&error.source),
+            Self::Metrics(error) => error.exit(),
             Self::Web(error) => error.exit(),
             Self::Http(error) => error.exit(),
             Self::Register(error) => error.exit(),

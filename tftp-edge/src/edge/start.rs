@@ -31,6 +31,7 @@ use crate::register::newcomers::Newcomers;
 use crate::register::pacer::Orders;
 use crate::register::storm::Storm;
 use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
+use crate::resources::Resources;
 use crate::service::Service;
 use crate::stats::Counters;
 use crate::trace::Tracer;
@@ -42,7 +43,7 @@ pub(super) fn start(
     config: &Config,
     log: &Log,
     runtime: &Runtime,
-    service: &Service,
+    attendant: &Service,
 ) -> Result<Parts, StartError> {
     let mut parts = Parts::default();
     // First: a second daemon is refused before it touches an interface or a port.
@@ -99,7 +100,7 @@ pub(super) fn start(
     let audited = Arc::clone(&auditor);
     parts.push_with("audit", move || audited.shutdown());
 
-    let inventory = Inventory::open(&config.inventory)?;
+    let inventory = Inventory::serve(&config.inventory, Arc::clone(&alarms));
     let guard = kernel.guard();
     let table = Table::new(
         config.register.max_registrations,
@@ -141,7 +142,7 @@ pub(super) fn start(
     let access = Arc::new(config.access.allow.clone());
     let newcomers = match config.register.mode {
         register::Mode::Registrar => {
-            let inventory = Inventory::open(&config.inventory)?;
+            let inventory = Inventory::follow(&config.inventory);
             Newcomers::start(Arc::clone(&directory), inventory, config.provisioning)
                 .map_err(StartError::Newcomers)?
         }
@@ -284,7 +285,6 @@ pub(super) fn start(
         }
         .into_sources(),
     );
-    let watching = Arc::clone(&sources);
 
     if config.metrics.enabled {
         let server = runtime.block_on(metrics::Server::start(
@@ -306,10 +306,10 @@ pub(super) fn start(
     }
     let control = {
         let _context = runtime.enter();
-        control::Server::start(claim, sources).map_err(StartError::Control)?
+        control::Server::start(claim, Arc::clone(&sources)).map_err(StartError::Control)?
     };
     parts.push("control", control);
-    parts.push("service", service.watch(watching));
+    parts.push("service", attendant.watch(sources));
     Ok(parts)
 }
 
@@ -339,13 +339,15 @@ fn listeners(config: &Config) -> Vec<(upstream::Protocol, SocketAddr)> {
     tftp.chain(http).collect()
 }
 
-/// Keeps the alarms for scans as they are.
+/// Keeps the alarms for scans and for what the system grants as they are.
 async fn review(misses: Arc<Misses>, alarms: Arc<Alarms>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut resources = Resources::default();
     loop {
         seconds.tick().await;
         misses.review(&alarms, Instant::now());
+        resources.review(&alarms);
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 
 /// What the file leaves to its template.
 #[derive(Clone, Debug, Default)]
-pub(super) struct BatDefaults {
+pub struct BatDefaults {
     pub model: Option<String>,
     pub protocol: Option<Protocol>,
     pub site: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct BatDefaults {
 
 /// What is in the file and has no place in the inventory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct LeftOut {
+pub struct LeftOut {
     /// Columns with something in them, and in how many rows.
     columns: BTreeMap<String, usize>,
     /// Speed dials beyond the buttons of their phones.
@@ -120,7 +120,7 @@ fn field(header: &str) -> Option<Field> {
 }
 
 /// Reads a file. What is wrong with it is told with the edit's other mistakes.
-pub(super) fn read(
+pub fn read(
     input: impl Read,
     defaults: &BatDefaults,
     models: &Models,

@@ -4,6 +4,7 @@ mod history;
 mod import;
 mod print;
 mod records;
+mod repair;
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use import::{DiffArgs, ExportArgs, ImportArgs};
 pub use print::print_record;
 pub use records::{DeviceCommand, device_record};
 use records::{ListArgs, RemoveArgs, SetArgs, ShowArgs, UnsetArgs};
+use repair::RepairArgs;
 
 #[derive(Debug, Subcommand)]
 pub enum InventoryCommand {
@@ -47,6 +49,12 @@ pub enum InventoryCommand {
     History(HistoryArgs),
     /// Take changes of the history back
     Undo(UndoArgs),
+    /// Check the database, and save what can be saved of one that is damaged
+    ///
+    /// A database that is sound is left alone. Else a new one is made of all that can be read, with
+    /// what is missing taken from the last good copy that the daemon keeps beside it; the damaged
+    /// file is kept, too. The daemon need not be stopped: it goes on with the new one by itself.
+    Repair(RepairArgs),
     /// What the phones of a site have in common
     #[command(subcommand)]
     Site(SiteCommand),
@@ -149,6 +157,7 @@ impl InventoryCommand {
             Self::Remove(args) => args.run(settings, &mut out)?,
             Self::History(args) => args.run(settings, &mut out)?,
             Self::Undo(args) => args.run(settings, &mut out)?,
+            Self::Repair(args) => args.run(settings, &mut out)?,
             Self::Site(command) => command.run(settings, &mut out)?,
             Self::Model(command) => command.run(settings, &mut out)?,
         }

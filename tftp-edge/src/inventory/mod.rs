@@ -1,11 +1,12 @@
 //! The phones of the site: devices, their lines, the sites they belong to and the firmware of
 //! their models, kept in a database that the command line writes and the daemon watches.
 
-mod bat;
+pub mod bat;
 mod change;
 pub mod command;
 mod device;
 mod edit;
+mod guard;
 mod history;
 mod line_key;
 mod models;
@@ -18,15 +19,20 @@ mod snapshot;
 mod sqlite;
 mod store;
 mod subnets;
-mod table_file;
+pub mod table_file;
 pub(crate) mod text;
 #[cfg(test)]
 mod unchecked;
 mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Deserialize;
+
+use crate::alarms::Alarms;
+use guard::{Guard, Seen};
 
 pub use change::{Change, FieldChange};
 pub use device::{Device, Line, LineOptions, Protocol};
@@ -46,7 +52,7 @@ pub use settings::{
     Value, VendorElement, Vpn, VpnAuth, element_help, is_secret, xml_elements,
 };
 pub use snapshot::{Fault, Settings as DeviceSettings, Snapshot};
-pub use sqlite::SqliteStore;
+pub use sqlite::{Following, Loss, Report, SqliteStore, TableReport, repair as repair_database};
 pub use store::{Contents, Objects, Scope, Store, StoreError, Summary};
 pub use subnets::Subnets;
 #[cfg(test)]
@@ -84,6 +90,7 @@ pub struct Inventory {
     unread: bool,
     /// The last one that was given out.
     last: Option<Snapshot>,
+    guard: Option<Guard>,
 }
 
 impl Inventory {
@@ -99,6 +106,24 @@ impl Inventory {
             defaults,
             unread: false,
             last: None,
+            guard: None,
+        }
+    }
+
+    /// The same for a daemon: a database that cannot be used is opened when it can be.
+    pub fn follow(settings: &Settings) -> Self {
+        Self::new(
+            Box::new(Following::new(settings)),
+            settings.defaults.clone(),
+        )
+    }
+
+    /// The same, and what [`Self::snapshot_if_changed`] gives out goes on to be served when the
+    /// database fails; at the start, its last good copy is.
+    pub fn serve(settings: &Settings, alarms: Arc<Alarms>) -> Self {
+        Self {
+            guard: Some(Guard::new(settings, alarms)),
+            ..Self::follow(settings)
         }
     }
 
@@ -109,9 +134,13 @@ impl Inventory {
     /// Everything, as of one commit.
     pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
         let contents = self.store.read()?;
+        Ok(self.of(contents))
+    }
+
+    fn of(&mut self, contents: Contents) -> Snapshot {
         let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
         self.last = Some(snapshot.clone());
-        Ok(snapshot)
+        snapshot
     }
 
     /// As [`Store::edit`] with everything, its layers joined.
@@ -130,6 +159,41 @@ impl Inventory {
 
     /// The snapshot, if anything was committed since the last call; always at the first.
     pub fn snapshot_if_changed(&mut self) -> Result<Option<Snapshot>, StoreError> {
+        let Some(mut guard) = self.guard.take() else {
+            return self.look();
+        };
+        let guarded = self.look_guarded(&mut guard, Instant::now());
+        self.guard = Some(guard);
+        guarded
+    }
+
+    fn look_guarded(
+        &mut self,
+        guard: &mut Guard,
+        now: Instant,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        if !guard.is_due(now) {
+            return Ok(None);
+        }
+        match self.look() {
+            Ok(snapshot) => {
+                guard.read(snapshot.is_some(), now);
+                guard.keep_copy(self.store.as_mut(), now);
+                Ok(snapshot)
+            }
+            Err(error) => match guard.failed(error, self.last.is_some(), now)? {
+                Seen::Unchanged => Ok(None),
+                Seen::Contents(contents) => {
+                    let snapshot = self.of(*contents);
+                    // The database is read whole when it can be.
+                    self.unread = true;
+                    Ok(Some(snapshot))
+                }
+            },
+        }
+    }
+
+    fn look(&mut self) -> Result<Option<Snapshot>, StoreError> {
         self.unread |= self.store.changed()?;
         if !self.unread {
             return Ok(None);
@@ -139,3 +203,6 @@ impl Inventory {
         Ok(Some(snapshot))
     }
 }
+
+#[cfg(test)]
+mod faults;

@@ -72,7 +72,7 @@ impl Snapshot {
     }
 
     /// The same, after another one.
-    pub(super) fn following(before: Option<&Self>, contents: Contents, defaults: &Site) -> Self {
+    pub fn following(before: Option<&Self>, contents: Contents, defaults: &Site) -> Self {
         let overlaid = |mut site: Site, name: &str| {
             for (key, value) in contents.sites.get(name).into_iter().flatten() {
                 site.set(key, value).map_err(|source| Fault::Site {

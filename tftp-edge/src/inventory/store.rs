@@ -1,12 +1,14 @@
 //! What the daemon and the command line need of a database.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     AppDialRule, Change, Device, DeviceName, DialPlan, Entry, FeaturePolicy, HistoryQuery,
     LayerSettings, Model, Origin, PhoneService, Protocol, Server, SoftKeySet,
 };
+
+use crate::storage::Fault;
 
 /// Everything a store holds, as of one commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,9 +80,25 @@ pub trait Store: Send {
     /// What was done, the latest last.
     fn history(&mut self, query: &HistoryQuery) -> Result<Vec<Entry>, StoreError>;
 
+    /// Writes everything to a new file, once the whole database is found to be sound.
+    fn copy_to(&mut self, path: &Path) -> Result<(), StoreError>;
+
     /// Opens the provisioning windows of devices until a time in Unix seconds; `None` closes them.
     fn set_windows(&mut self, devices: &[DeviceName], until: Option<u64>)
     -> Result<(), StoreError>;
+}
+
+impl StoreError {
+    /// Whether the database has to be repaired, or another to be put in its place.
+    pub fn needs_repair(&self) -> bool {
+        match self {
+            Self::Fault { fault, .. } => *fault == Fault::Damaged,
+            Self::Lost { .. } | Self::Row { .. } => true,
+            Self::Open { .. } | Self::Create { .. } | Self::TooNew { .. } | Self::Database(_) => {
+                false
+            }
+        }
+    }
 }
 
 impl Summary {
@@ -119,6 +137,19 @@ pub enum StoreError {
     },
     #[error("inventory: {0}")]
     Database(Cause),
+    /// What is wrong with the file, and what to do.
+    #[error("inventory {path}: {told}; nothing was changed", path = path.display())]
+    Fault {
+        path: PathBuf,
+        fault: Fault,
+        told: String,
+    },
+    #[error(
+        "inventory {path} is empty or gone, and {copy} has what was in it: `tftp-edge inventory \
+         repair` brings that back; to begin anew, delete the copy", path = path.display(),
+        copy = copy.display()
+    )]
+    Lost { path: PathBuf, copy: PathBuf },
     #[error("inventory: {table} {name:?} has {column} {value:?}, which this program does not know")]
     Row {
         table: &'static str,

@@ -18,7 +18,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is known of a file beside its content.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
+pub struct About {
     /// Told by the operator.
     pub table: Option<Table>,
     /// Its name without `.csv`.
@@ -28,7 +28,7 @@ pub(super) struct About {
 }
 
 impl About {
-    pub(super) fn place(&self, line: u64) -> Place {
+    pub fn place(&self, line: u64) -> Place {
         Place::Line {
             file: self.shown.clone(),
             line,
@@ -37,7 +37,7 @@ impl About {
 }
 
 /// A file of records, of any columns, row by row.
-pub(super) struct CsvFile<R> {
+pub struct CsvFile<R> {
     reader: csv::Reader<QuoteWatch<R>>,
     record: ByteRecord,
     /// Of the record.
@@ -150,7 +150,7 @@ pub(super) fn text(field: &[u8]) -> Result<&str, String> {
 }
 
 /// Reads a file. All mistakes are told; with a mistake in the header, no row is looked at.
-pub(super) fn read(
+pub fn read(
     input: impl Read,
     about: &About,
     errors: &mut RowErrors,
@@ -295,7 +295,7 @@ fn table_of(names: &[String], about: &About) -> Result<Table, String> {
 }
 
 /// Writes records of a table, so that [`read`] gives them back as they are.
-pub(super) fn write(table: Table, records: &[Record], output: impl Write) -> io::Result<()> {
+pub fn write(table: Table, records: &[Record], output: impl Write) -> io::Result<()> {
     let mut columns: Columns = table.columns().iter().map(|c| Cow::from(c.name)).collect();
     if matches!(table, Table::Sites | Table::Profiles) {
         // They have no other columns than their settings.

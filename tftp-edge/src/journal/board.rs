@@ -13,6 +13,7 @@ use super::search::Search;
 use super::view::SiteRow;
 use super::view::{BootView, FailureView, Filter, Finding, Overview, Page, PhoneRow, PhoneView};
 use super::{Cause, Journal, Phone, Stage};
+use crate::clock::Reading;
 use crate::inventory::{DEFAULT_SITE, Device, DeviceName, Snapshot};
 use crate::register::{Directory, Table};
 
@@ -269,7 +270,9 @@ impl Board {
             (None, Some(_)) => Stage::Registered,
             (None, None) => Stage::Dhcp,
         };
-        let since = registration.as_ref().map(|it| unix_ms(it.since));
+        let clocks = Reading::now();
+        let since = registration.as_ref();
+        let since = since.map(|it| unix_ms(clocks.to_wall(it.since)));
         PhoneRow {
             device: *name,
             known: device.is_some(),

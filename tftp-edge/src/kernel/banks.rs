@@ -107,7 +107,7 @@ impl KernelBanks {
         if let Err(error) = sys::pin(bank.map.fd().as_fd(), &path)
             && !std::mem::replace(&mut self.warned_unpinned, true)
         {
-            tracing::warn!(event = "kernel.bank_unpinned", %error, path = %path.display(), "what lies in this bank of slabs ends with the daemon");
+            tracing::warn!(event = "kernel.bank_unpinned", %error, file = %path.display(), "what lies in this bank of slabs ends with the daemon");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel side at work: what the rest of the daemon tells it and asks it.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd as _, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use tftp_ebpf::abi::{Address, BANK_BYTES, CounterBlock, FileEntry, Policy, Trans
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::stage::Stage;
 
+use super::adoption;
 use super::attach::Attachment;
 use super::budgets::Budgets;
 use super::directory::{Directory, Files};
@@ -21,11 +22,13 @@ use super::events::{self, Events, LostCounter};
 use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::lease::Tenure;
 use super::mirror::{Attached, Mirrors};
 use super::object::{Counters, KernelBanks, Sizes, memory_of};
 use super::pins::Pinning;
 use super::policy::policy;
 use super::prepare;
+use super::programs;
 use super::resend::Sender;
 use super::samples::Watchers;
 use super::services::Services;
@@ -44,7 +47,7 @@ use crate::stats::{self, Tally};
 use crate::tftp;
 
 /// Longer than any chain of a hash map's buckets will be.
-const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 1024;
 
 pub(super) type KernelFiles = BpfHashMap<MapData, NameKey, FileEntry>;
 
@@ -83,6 +86,9 @@ pub(super) struct Engine {
     slab_bytes_limit: u64,
     /// A change could not be written to the directory.
     behind: AtomicBool,
+    /// The daemon serves names that are not in the directory.
+    has_other_names: AtomicBool,
+    tenure: Arc<Mutex<Tenure>>,
     pinning: Pinning,
     /// Programs and maps stay when the thread ends.
     keep: Arc<AtomicBool>,
@@ -113,12 +119,18 @@ impl Engine {
         let sender = Sender::open().map_err(Error::RawSocket)?;
         let sizes = prepare::sizes(settings, tftp, access);
         let mut object = prepare::load(settings, sizes, &mut pinning)?;
-        prepare::allow(&mut object, access.nets())?;
+        let is_adopted = pinning.status.adopted;
+        adoption::allow(&mut object.clients, access.nets())?;
         let mut services = Services::new(register.places());
         let policy = Policy {
             registration_ports: services.ports(),
             ..policy(settings, tftp)
         };
+        let policy = match object.policy.get(&0, 0) {
+            Ok(before) if is_adopted => adoption::carried_over(policy, &before, silent.is_some()),
+            _ => policy,
+        };
+        let tenure = Tenure::new(object.lease, settings.serve_alone())?;
         let registrations = object.registrations;
         let gate = Gate::new(
             register.storm.kernel,
@@ -127,17 +139,42 @@ impl Engine {
         )?;
         let gate = Arc::new(gate);
         let mut places = registrations.services;
+        if is_adopted {
+            services.adopt(&places);
+            let registered = registrations.registered.keys().filter_map(Result::ok);
+            gate.adopt(registered.collect(), Instant::now());
+            adoption::end_traces(&mut object.traces);
+        }
         services.follow(&mut places);
         object
             .policy
             .set(0, policy, 0)
             .map_err(|error| Error::map("POLICY", "written", error))?;
 
+        let slabs = Slabs::new(object.banks, settings.max_banks());
+        let mut directory = Directory::new(object.files, slabs, settings.max_names);
+        if is_adopted {
+            let files = object.maps.get("FILES").ok_or(Error::Object("FILES"))?;
+            let transfers = object.transfers.fd().as_fd();
+            let removed = adoption::take_over(&mut directory, files.as_fd(), transfers)?;
+            let path = pinning.status().path.unwrap_or_default();
+            tracing::info!(
+                event = "kernel.adopted", folder = %path.display(),
+                names = directory.counts().names, banks = directory.slabs().banks().count(), removed,
+                "took over what the daemon before has left"
+            );
+        }
+        if !settings.keep_privileges {
+            directory.take_all_banks()?;
+        }
         let reservation = match silent {
             Some(_) => None,
             None => prepare::reserve(settings),
         };
         let mut follower = Follower::new(settings, tftp);
+        if is_adopted {
+            follower.adopt(&object.locals);
+        }
         follower.follow(&mut object.interfaces, &mut object.locals);
         let attachments = settings
             .interfaces
@@ -159,6 +196,10 @@ impl Engine {
             }
         }
         follower.follow(&mut object.interfaces, &mut object.locals);
+        if is_adopted {
+            adoption::forget_interfaces(&mut object.interfaces, &settings.interfaces);
+            programs::forget_traced(&mut object.ebpf);
+        }
 
         let Counters {
             blocks,
@@ -168,13 +209,14 @@ impl Engine {
             walked,
         } = object.counters;
         let events_lost = Arc::new(events_lost);
-        let events = Events::new(object.events, Arc::clone(&events_lost), journal);
-        let mut slabs = Slabs::new(object.banks, settings.max_banks());
-        if !settings.keep_privileges {
-            slabs.take_all()?;
-        }
-        let directory = Directory::new(object.files, slabs, settings.max_names);
+        let events = Events::new(
+            object.events,
+            Arc::clone(&events_lost),
+            journal,
+            tenure.told_before(),
+        );
         let directory = Arc::new(Mutex::new(directory));
+        let tenure = Arc::new(Mutex::new(tenure));
         let stop = Arc::new(AtomicBool::new(false));
         let keep = Arc::new(AtomicBool::new(pinning.status.adopted));
         let sweeper_stats = Arc::new(stats::Counters::default());
@@ -203,6 +245,7 @@ impl Engine {
             interfaces: object.interfaces,
             locals: object.locals,
             events,
+            tenure: Arc::clone(&tenure),
             logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
@@ -250,6 +293,8 @@ impl Engine {
             transfers_limit: settings.max_transfers.into(),
             slab_bytes_limit: settings.max_banks() as u64 * BANK_BYTES as u64,
             behind: AtomicBool::new(false),
+            has_other_names: AtomicBool::new(false),
+            tenure,
             pinning,
             keep,
             stop,
@@ -291,12 +336,19 @@ impl Engine {
 
     /// From now on the daemon serves names that are not in the directory.
     pub(super) fn expect_other_names(&self) {
+        self.has_other_names.store(true, Ordering::Relaxed);
         self.set_policy(|policy| policy.is_partial = 1);
     }
 
     pub(super) fn settled(&self) {
+        self.directory.lock().settle();
+        // First the lease: with it alone nothing is answered yet.
+        self.tenure.lock().begin();
         if self.silent.is_none() && !self.behind.load(Ordering::Relaxed) {
-            self.set_policy(|policy| policy.enabled = 1);
+            let is_partial = self.has_other_names.load(Ordering::Relaxed).into();
+            self.set_policy(|policy| {
+                (policy.enabled, policy.is_partial) = (1, is_partial);
+            });
         }
     }
 
@@ -332,7 +384,7 @@ impl Engine {
             return;
         };
         if self.keep.load(Ordering::Relaxed) {
-            tracing::info!(event = "kernel.kept", path = %pins.path().display(), "the kernel goes on serving until the next daemon comes");
+            tracing::info!(event = "kernel.kept", folder = %pins.path().display(), "the kernel goes on serving until the next daemon comes");
         } else {
             pins.end();
         }

@@ -50,13 +50,20 @@ struct Lost {
 }
 
 impl Events {
-    pub(super) fn new(ring: RingBuf<MapData>, lost: LostCounter, journal: Arc<Journal>) -> Self {
+    /// `told` says what a daemon before has told of the losses, and until when.
+    pub(super) fn new(
+        ring: RingBuf<MapData>,
+        lost: LostCounter,
+        journal: Arc<Journal>,
+        told: Option<(u64, SystemTime)>,
+    ) -> Self {
+        let (before, read_at) = told.unwrap_or_else(|| (total(&lost), SystemTime::now()));
         Self {
             ring,
             lost: Lost {
-                before: total(&lost),
+                before,
                 counter: lost,
-                read_at: SystemTime::now(),
+                read_at,
             },
             journal,
             batch: Vec::with_capacity(BATCH),
@@ -120,13 +127,15 @@ impl Events {
     }
 
     /// Tells what was lost since this was looked at before.
-    pub(super) fn look_for_losses(&mut self) {
+    /// Returns how many were lost so far.
+    pub(super) fn look_for_losses(&mut self) -> u64 {
         let (now, lost) = (SystemTime::now(), total(&self.lost.counter));
         let more = lost.saturating_sub(self.lost.before);
         if more > 0 {
             self.journal.lost(more, self.lost.read_at, now);
         }
         (self.lost.before, self.lost.read_at) = (lost.max(self.lost.before), now);
+        self.lost.before
     }
 }
 

@@ -54,6 +54,11 @@ impl Follower {
         }
     }
 
+    /// What a daemon before has written, of which some may be gone.
+    pub fn adopt(&mut self, locals: &BpfHashMap<MapData, Address, u32>) {
+        self.known_locals = locals.keys().filter_map(Result::ok).collect();
+    }
+
     /// XDP sees what comes in on this interface before TC does.
     pub fn has_xdp(&mut self, interface: &str) {
         self.with_xdp.insert(interface.to_owned());

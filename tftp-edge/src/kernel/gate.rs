@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, HashMap as BpfHashMap, MapData};
 use parking_lot::Mutex;
@@ -22,6 +23,10 @@ use crate::register::{Guard, KernelMode};
 const SAMPLES: u32 = 400;
 const SAMPLES_PER_SECOND: u32 = 2000;
 
+/// Phones that are registered keep their precedence over a restart for so long: those that are still
+/// there have said so by then.
+const ADOPTED_FOR: Duration = Duration::from_secs(300);
+
 pub(super) struct Gate {
     rule: Mutex<(Array<MapData, Registration>, Registration)>,
     sources: Mutex<Sources>,
@@ -37,6 +42,9 @@ pub(super) struct Gate {
 #[derive(Default)]
 struct Sources {
     phones: HashMap<Address, u32>,
+    /// Addresses that a daemon before has written, until their phones are heard of or it is time to
+    /// do without.
+    adopted: Option<(Instant, HashSet<Address>)>,
     changed: HashSet<Address>,
 }
 
@@ -71,11 +79,24 @@ impl Gate {
         })
     }
 
+    /// A daemon before has written these addresses.
+    pub(super) fn adopt(&self, addresses: HashSet<Address>, now: Instant) {
+        self.sources.lock().adopted = Some((now + ADOPTED_FOR, addresses));
+    }
+
     /// Brings the map up to what was noted. For one thread alone.
     pub(super) fn write(&self, map: &mut BpfHashMap<MapData, Address, u32>) {
         let (changed, all): (Vec<_>, _) = {
             let mut sources = self.sources.lock();
-            let Sources { phones, changed } = &mut *sources;
+            let Sources {
+                phones,
+                changed,
+                adopted,
+            } = &mut *sources;
+            if let Some((_, addresses)) = adopted.take_if(|(until, _)| Instant::now() >= *until) {
+                let unheard = addresses.into_iter();
+                changed.extend(unheard.filter(|address| !phones.contains_key(address)));
+            }
             let is_there = |address| phones.contains_key(&address);
             let changed = changed.drain();
             let changed = changed.map(|address| (address, is_there(address)));

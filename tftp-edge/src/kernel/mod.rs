@@ -7,6 +7,7 @@
 //! [`object`], [`slabs`], [`directory`], [`mirror`] and [`programs`] are public for the tests and benchmarks of the kernel
 //! program, which load it as the daemon does.
 
+mod adoption;
 mod attach;
 mod banks;
 mod budgets;
@@ -18,6 +19,7 @@ mod fill;
 mod follower;
 mod gate;
 mod host;
+mod lease;
 pub mod mirror;
 pub mod object;
 pub mod pins;

@@ -11,7 +11,9 @@ use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use tftp_ebpf::abi::registration::{ClassCounts, Registration, Sampling, ServiceKey};
 use tftp_ebpf::abi::trace::{LostRow, Slots};
-use tftp_ebpf::abi::{Address, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy};
+use tftp_ebpf::abi::{
+    Address, CounterBlock, FileEntry, Interface, LatencyHistogram, Lease, Policy,
+};
 use tftp_ebpf::name::NameKey;
 
 pub use super::banks::KernelBanks;
@@ -63,8 +65,9 @@ const RING_BUFFER: u32 = 27;
 pub struct Object {
     pub ebpf: Ebpf,
     /// Every map of ours once more, by its name.
-    maps: BTreeMap<String, OwnedFd>,
+    pub(super) maps: BTreeMap<String, OwnedFd>,
     pub policy: Array<MapData, Policy>,
+    pub lease: Array<MapData, Lease>,
     pub interfaces: HashMap<MapData, u32, Interface>,
     pub locals: HashMap<MapData, Address, u32>,
     pub clients: LpmTrie<MapData, Address, u32>,
@@ -170,6 +173,7 @@ impl Object {
         let rings = outer_again(&ebpf, "TRACES")?;
         Ok(Self {
             policy: take(&mut ebpf, "POLICY")?,
+            lease: take(&mut ebpf, "LEASE")?,
             interfaces: take(&mut ebpf, "INTERFACES")?,
             locals: take(&mut ebpf, "LOCALS")?,
             clients: take(&mut ebpf, "CLIENTS")?,
@@ -364,6 +368,7 @@ mod tests {
         }
         for name in [
             "POLICY",
+            "LEASE",
             "INTERFACES",
             "LOCALS",
             "CLIENTS",

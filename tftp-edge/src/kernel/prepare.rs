@@ -1,11 +1,9 @@
 //! What is done before the programs are attached: maps and programs are loaded, or taken over from the
 //! daemon before, and told who may ask.
 
-use ipnet::IpNet;
-
+use super::adoption;
 use super::error::Error;
-use super::host;
-use super::object::{Object, Sizes, client_key};
+use super::object::{Object, Sizes};
 use super::pins::Pinning;
 use super::ports::{self, Reservation};
 use super::settings::Settings;
@@ -18,7 +16,17 @@ pub(super) fn load(
     sizes: Sizes,
     pinning: &mut Pinning,
 ) -> Result<Object, Error> {
-    pinning.clear("of a daemon that ended");
+    if let Some(pins) = pinning.pins.clone()
+        && pins.are_there()
+    {
+        match adoption::load(settings, sizes, &pins) {
+            Ok(object) => {
+                pinning.status.adopted = true;
+                return Ok(object);
+            }
+            Err(why) => pinning.clear(&why),
+        }
+    }
     let mut object = Object::load(settings, sizes)?;
     if let Some(pins) = &pinning.pins {
         match pins.create().and_then(|()| object.pin(&pins.maps())) {
@@ -32,28 +40,24 @@ pub(super) fn load(
     Ok(object)
 }
 
+/// Maps are made larger than they have to be: another allow list, and one more interface, fit those
+/// that are there. Of both allow lists there is room for the old one beside the new.
+const MIN_INTERFACES: usize = 64;
+const MIN_CLIENTS: usize = 1024;
+
 /// Room for what there is, and for interfaces that come and go.
 pub(super) fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
     let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     Sizes {
-        interfaces: at_least_one(settings.interfaces.len() * 4),
-        clients: at_least_one(access.nets().len()),
+        interfaces: at_least_one((settings.interfaces.len() * 4).max(MIN_INTERFACES)),
+        clients: at_least_one(
+            (access.nets().len() * 2)
+                .next_power_of_two()
+                .max(MIN_CLIENTS),
+        ),
         sources: at_least_one(tftp.budget.sources),
         ..Sizes::default()
     }
-}
-
-pub(super) fn allow(object: &mut Object, clients: &[IpNet]) -> Result<(), Error> {
-    for net in clients {
-        // IPv4 prefixes count within the mapped form.
-        let offset = if net.addr().is_ipv4() { 96 } else { 0 };
-        let key = client_key(host::map_address(net.addr()), net.prefix_len() + offset);
-        object
-            .clients
-            .insert(&key, 1, 0)
-            .map_err(|error| Error::map("CLIENTS", "written", error))?;
-    }
-    Ok(())
 }
 
 /// That the ports cannot be reserved is said, and no reason to do without the kernel path.

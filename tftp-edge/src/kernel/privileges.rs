@@ -103,9 +103,11 @@ impl Surroundings {
             );
         }
         if self.number("Seccomp:") == 2 {
-            let allow = match &self.container {
-                Some(_) => "docker: --security-opt seccomp=PROFILE with bpf, or --cap-add=BPF",
-                None => "the unit: SystemCallFilter=@system-service bpf",
+            let allow = match (&self.container, call) {
+                (Some(_), Call::RawSocket) => "docker: --security-opt seccomp=PROFILE with socket",
+                (Some(_), _) => "docker: --security-opt seccomp=PROFILE with bpf, or --cap-add=BPF",
+                (None, Call::RawSocket) => "the unit: RestrictAddressFamilies= with AF_PACKET",
+                (None, _) => "the unit: SystemCallFilter=@system-service bpf",
             };
             findings.push(format!(
                 "a seccomp filter is on, and may refuse the call ({allow})"
@@ -387,6 +389,8 @@ mod tests {
             ..free()
         };
         assert!(only(&filtered, Call::Load).contains("SystemCallFilter=@system-service bpf"));
+        // By `RestrictAddressFamilies=`, which refuses with EAFNOSUPPORT.
+        assert!(only(&filtered, Call::RawSocket).contains("with AF_PACKET"));
     }
 
     #[test]

@@ -102,6 +102,21 @@ fn load_all(ebpf: &mut Ebpf, set: &Set) -> Result<(), Error> {
     Ok(())
 }
 
+/// Lets go of the programs that trace, which a daemon before has loaded. None of ours leads to them
+/// before [`load_traced`].
+pub(super) fn forget_traced(ebpf: &mut Ebpf) {
+    for map in [NEXT_XDP_MAP, NEXT_TC_MAP] {
+        let array = ebpf.map_mut(map).map(ProgramArray::try_from);
+        let Some(Ok(mut array)) = array else {
+            continue;
+        };
+        for (place, ..) in TRACED.following {
+            // Most are empty.
+            let _ = array.clear_index(&(*place as u32));
+        }
+    }
+}
+
 fn load<P>(
     ebpf: &mut Ebpf,
     name: &'static str,

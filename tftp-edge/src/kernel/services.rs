@@ -15,6 +15,8 @@ use crate::register::{Places, Service};
 pub struct Services {
     places: Places,
     known: HashMap<ServiceKey, u8>,
+    /// That there is no room for all was told; once, not at every look.
+    is_told: bool,
 }
 
 impl Services {
@@ -22,6 +24,7 @@ impl Services {
         Self {
             places,
             known: HashMap::new(),
+            is_told: false,
         }
     }
 
@@ -32,9 +35,15 @@ impl Services {
         ports.fold(0, |bits, bit| bits | bit)
     }
 
+    /// What a daemon before has written, of which some may be gone.
+    pub fn adopt(&mut self, map: &BpfHashMap<MapData, ServiceKey, u32>) {
+        let entries = map.iter().filter_map(Result::ok);
+        self.known = entries.map(|(key, service)| (key, service as u8)).collect();
+    }
+
     /// Writes what has changed since the last time.
     pub fn follow(&mut self, map: &mut BpfHashMap<MapData, ServiceKey, u32>) {
-        if self.places.is_empty() {
+        if self.places.is_empty() && self.known.is_empty() {
             return;
         }
         let Ok(addresses) = host::local_addresses() else {
@@ -51,10 +60,11 @@ impl Services {
             }
             match map.insert(key, u32::from(service), 0) {
                 Ok(()) => drop(self.known.insert(key, service)),
-                Err(error) => {
+                // The others may be there already, and be known by another service now.
+                Err(error) if !std::mem::replace(&mut self.is_told, true) => {
                     tracing::error!(event = "kernel.service_untold", %error, "the kernel could not be told of a place where phones register");
-                    return;
                 }
+                Err(_) => {}
             }
         }
     }

@@ -28,6 +28,11 @@ impl Extent {
     fn footprint(self) -> u64 {
         footprint(self.len)
     }
+
+    /// The first position behind it.
+    pub(super) fn end(self) -> u64 {
+        self.position.saturating_add(self.footprint())
+    }
 }
 
 fn footprint(len: u64) -> u64 {
@@ -114,6 +119,29 @@ impl Allocator {
         }
     }
 
+    /// Takes a stretch that is free; `false` if a part of it is not.
+    pub fn take(&mut self, extent: Extent) -> bool {
+        if extent.len == 0 {
+            return true;
+        }
+        let (begin, end) = (extent.position, extent.end());
+        let hole = self.free.range(..=begin).next_back();
+        let Some((position, room)) = hole.map(|(position, room)| (*position, *room)) else {
+            return false;
+        };
+        if begin % ALIGN != 0 || end > position + room {
+            return false;
+        }
+        self.remove(position, room);
+        if begin > position {
+            self.put(position, begin - position);
+        }
+        if position + room > end {
+            self.put(end, position + room - end);
+        }
+        true
+    }
+
     /// Makes a stretch free and merges it with its neighbours.
     fn insert(&mut self, mut position: u64, mut len: u64) {
         if let Some((&before, &room)) = self.free.range(..position).next_back()
@@ -170,9 +198,14 @@ pub struct Slabs<B> {
 }
 
 impl<B: Banks> Slabs<B> {
+    /// Over banks that may be there already, whose content is [taken](Self::take) then.
     pub fn new(banks: B, max_banks: usize) -> Self {
+        let mut allocator = Allocator::default();
+        for _ in 0..banks.count() {
+            allocator.grow(BANK_SPACE);
+        }
         Self {
-            allocator: Allocator::default(),
+            allocator,
             banks,
             max_banks,
             used: 0,
@@ -199,6 +232,11 @@ impl<B: Banks> Slabs<B> {
     #[cfg(test)]
     pub(super) fn banks_mut(&mut self) -> &mut B {
         &mut self.banks
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_banks(self) -> B {
+        self.banks
     }
 
     /// Bytes of content that are allocated.
@@ -245,6 +283,15 @@ impl<B: Banks> Slabs<B> {
             }
             self.allocator.grow(BANK_SPACE);
         }
+    }
+
+    /// Takes room that holds content already; `false` if a part of it is taken, or outside.
+    pub fn take(&mut self, extent: Extent) -> bool {
+        let is_taken = self.allocator.take(extent);
+        if is_taken {
+            self.used += extent.len;
+        }
+        is_taken
     }
 
     /// Lets banks be asked for again after one was refused.
@@ -511,6 +558,31 @@ mod tests {
         assert!(slabs.allocate(3 * BANK_SPACE).unwrap().is_some());
         assert!(slabs.allocate(1).unwrap().is_none());
         assert_eq!(slabs.banks().count(), 3);
+    }
+
+    #[test]
+    fn a_stretch_is_taken_once_and_only_where_there_is_room() {
+        let mut allocator = Allocator::default();
+        allocator.grow(1_000);
+        let at = |position, len| Extent { position, len };
+        assert!(allocator.take(at(80, 100)));
+        assert_eq!(allocator.free_bytes(), 1_000 - 104);
+        for taken in [
+            at(80, 1),
+            at(0, 81),
+            at(176, 8),
+            at(992, 9),
+            at(5_000, 8),
+            at(3, 8),
+        ] {
+            assert!(!allocator.take(taken), "{taken:?}");
+        }
+        assert!(allocator.take(at(0, 80)) && allocator.take(at(184, 816)));
+        assert!(allocator.take(at(0, 0)), "nothing is everywhere");
+        for extent in [at(80, 100), at(0, 80), at(184, 816)] {
+            allocator.release(extent);
+        }
+        assert_eq!(allocator.free_tail(), 1_000);
     }
 
     #[test]

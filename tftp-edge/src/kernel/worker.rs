@@ -1,6 +1,6 @@
 //! The thread of the kernel side: reads events, resends what stalled, and follows the host.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +20,7 @@ use super::engine::KernelFiles;
 use super::events::{BATCHES, Events};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::lease::Tenure;
 use super::mirror::Mirrors;
 use super::object::{KernelBanks, Logger};
 use super::ports::Reservation;
@@ -52,6 +53,7 @@ pub(super) struct Worker {
     pub(super) interfaces: BpfHashMap<MapData, u32, Interface>,
     pub(super) locals: BpfHashMap<MapData, Address, u32>,
     pub(super) events: Events,
+    pub(super) tenure: Arc<Mutex<Tenure>>,
     pub(super) logger: Option<Logger>,
     pub(super) directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     pub(super) follower: Follower,
@@ -109,13 +111,14 @@ impl Worker {
             drop(directory);
             self.events.tell(&names);
         }
-        self.events.look_for_losses();
+        let lost = self.events.look_for_losses();
+        self.tenure.lock().renew(lost);
     }
 
     fn sweep(&mut self) {
         let now = monotonic_ns();
         let mut rng = rand::rng();
-        let mut referred = HashSet::new();
+        let mut referred = BTreeSet::new();
         let mut newest: HashMap<ClientPort, u64> = HashMap::new();
         let mut stalled = Vec::new();
         let mut count = 0;

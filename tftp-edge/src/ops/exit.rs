@@ -1,10 +1,14 @@
 //! Exit codes after `sysexits.h`, which systemd prints by name.
 
+mod commands;
+
 use std::io;
 use std::process::ExitCode;
 
 use crate::content::ContentError;
 use crate::inventory::StoreError;
+use crate::storage::Fault;
+pub use commands::{codes, markdown};
 
 /// How a command ended. [`HELP`] is the same table for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,49 @@ Exit status:
   78  wrong configuration";
 
 impl Exit {
+    pub const ALL: [Self; 12] = [
+        Self::Ok,
+        Self::Degraded,
+        Self::Usage,
+        Self::Data,
+        Self::NoInput,
+        Self::Unavailable,
+        Self::Software,
+        Self::Os,
+        Self::Io,
+        Self::Temporary,
+        Self::NoPermission,
+        Self::Config,
+    ];
+
+    /// Its name in `sysexits.h`, as systemd prints it.
+    pub const fn sysexit(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Degraded => "FAILURE",
+            Self::Usage => "USAGE",
+            Self::Data => "DATAERR",
+            Self::NoInput => "NOINPUT",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Software => "SOFTWARE",
+            Self::Os => "OSERR",
+            Self::Io => "IOERR",
+            Self::Temporary => "TEMPFAIL",
+            Self::NoPermission => "NOPERM",
+            Self::Config => "CONFIG",
+        }
+    }
+
+    /// Whether it stays so until a person does something, whatever is started again: an address that
+    /// is taken may be given back, and a folder that is missing may be mounted, but nobody corrects a
+    /// configuration by waiting. For `RestartPreventExitStatus=`.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Usage | Self::Data | Self::NoPermission | Self::Config
+        )
+    }
+
     /// The code for something the system refused.
     pub fn of_io(error: &io::Error) -> Self {
         match error.kind() {
@@ -61,6 +108,13 @@ impl From<&StoreError> for Exit {
         match error {
             StoreError::TooNew { .. } | StoreError::Row { .. } => Self::Data,
             StoreError::Create { source, .. } => Self::of_io(source),
+            StoreError::Fault { fault, .. } => match fault {
+                Fault::Locked => Self::Temporary,
+                Fault::Forbidden => Self::NoPermission,
+                Fault::Damaged => Self::Data,
+                Fault::Full | Fault::ReadOnly | Fault::Other => Self::Io,
+            },
+            StoreError::Lost { .. } => Self::NoInput,
             StoreError::Open { .. } | StoreError::Database(_) => Self::Io,
         }
     }
@@ -89,20 +143,7 @@ mod tests {
 
     #[test]
     fn every_code_is_in_the_help() {
-        for exit in [
-            Exit::Ok,
-            Exit::Degraded,
-            Exit::Usage,
-            Exit::Data,
-            Exit::NoInput,
-            Exit::Unavailable,
-            Exit::Software,
-            Exit::Os,
-            Exit::Io,
-            Exit::Temporary,
-            Exit::NoPermission,
-            Exit::Config,
-        ] {
+        for exit in Exit::ALL {
             let line = format!("\n{:4}  ", exit as u8);
             assert!(HELP.contains(&line), "{exit:?} is not in the help");
         }

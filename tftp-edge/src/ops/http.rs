@@ -4,7 +4,6 @@
 mod health;
 mod registrations;
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use super::bounded::Bounded;
 use super::metrics::Metrics;
 use super::sources::Sources;
 use super::streamed::Peer;
+use crate::listen::ListenError;
 use crate::service;
 
 /// A scrape every 15 seconds from a handful of collectors needs far less.
@@ -45,17 +45,6 @@ impl Default for Settings {
     }
 }
 
-/// Why the port does not answer.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "metrics.address {address}: cannot listen: {source}; choose another address, \
-     or set metrics.enabled = false"
-)]
-pub struct HttpError {
-    pub address: SocketAddr,
-    pub source: io::Error,
-}
-
 /// A server that answers until it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -65,7 +54,7 @@ pub struct Server {
 
 impl Server {
     /// Must be called inside a tokio runtime.
-    pub async fn start(address: SocketAddr, sources: Arc<Sources>) -> Result<Self, HttpError> {
+    pub async fn start(address: SocketAddr, sources: Arc<Sources>) -> Result<Self, ListenError> {
         Self::start_bounded(address, sources, CONNECTIONS, LIFETIME).await
     }
 
@@ -74,8 +63,9 @@ impl Server {
         sources: Arc<Sources>,
         connections: usize,
         lifetime: Duration,
-    ) -> Result<Self, HttpError> {
-        let failed = |source| HttpError { address, source };
+    ) -> Result<Self, ListenError> {
+        let failed =
+            |source| ListenError::tcp(address, "metrics.address", "metrics.enabled", source);
         let listener = service::sockets::listener(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let bounded = Bounded::new(listener, connections, lifetime);
@@ -320,9 +310,10 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "metrics.address {}: cannot listen: Address already in use (os error 98); \
-                 choose another address, or set metrics.enabled = false",
-                first.address()
+                "TCP {} is taken by {}; stop it, choose another address in metrics.address, or set \
+                 metrics.enabled = false",
+                first.address(),
+                crate::port_owner::process(std::process::id())
             )
         );
     }

@@ -46,7 +46,8 @@ impl fmt::Display for Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// A phone that is registered, in one version: replaced as a whole, never changed.
+/// A phone that is registered, in one version: replaced as a whole, never changed. Its times are
+/// steady ones, see [`crate::clock`]: setting the clock neither ends nor prolongs a registration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     pub device: DeviceName,

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::store::{self, Store};
 use super::{Desk, Mode, Settings};
+use crate::clock::steady;
 use crate::service::{self, Role};
 
 /// Phones are given whole seconds.
@@ -33,7 +34,7 @@ impl Keeper {
             let beat = service::enter("register-sweep", Role::Plain);
             while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
                 beat.pass();
-                table.sweep(SystemTime::now());
+                table.sweep(steady());
             }
         };
         let sweeper = thread::Builder::new()

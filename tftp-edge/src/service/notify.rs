@@ -1,8 +1,12 @@
 //! What is said to the service manager: sd_notify(3), one datagram each to `$NOTIFY_SOCKET`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+
+/// `READY=1` has been said.
+static HAS_BEEN_READY: AtomicBool = AtomicBool::new(false);
 
 /// Something to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +26,9 @@ pub enum Word {
 pub fn say(words: &[Word]) {
     if words.is_empty() {
         return;
+    }
+    if words.contains(&Word::Ready) {
+        HAS_BEEN_READY.store(true, Ordering::Relaxed);
     }
     let states: Vec<NotifyState<'_>> = words.iter().flat_map(states).collect();
     if let Err(error) = sd_notify::notify(&states) {
@@ -46,23 +53,17 @@ fn states(word: &Word) -> Vec<NotifyState<'_>> {
     }
 }
 
-/// While this lives, the daemon is reloading; then it is ready again, with the old settings or the
-/// new ones.
-#[derive(Debug)]
-#[must_use]
-pub struct Reloading(());
-
-/// Says that a reload begins.
-pub fn reloading() -> Reloading {
-    say(&[
-        Word::Reloading,
-        Word::Status("reloads its settings".to_owned()),
-    ]);
-    Reloading(())
+/// A reload begins. To be followed by [`reloaded`]. A daemon that has not been ready yet says nothing:
+/// the end of a reload would say that it is.
+pub fn reloading() {
+    if HAS_BEEN_READY.load(Ordering::Relaxed) {
+        say(&[Word::Reloading]);
+    }
 }
 
-impl Drop for Reloading {
-    fn drop(&mut self) {
+/// A reload is over: the daemon goes by the new settings, or by those before.
+pub fn reloaded() {
+    if HAS_BEEN_READY.load(Ordering::Relaxed) {
         say(&[Word::Ready]);
     }
 }

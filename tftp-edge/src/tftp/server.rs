@@ -20,6 +20,7 @@ use crate::access::Access;
 use crate::content::Catalog;
 use crate::journal::Journal;
 use crate::misses::Misses;
+use crate::port_owner;
 use crate::service::{self, Role};
 use crate::stats::Counters;
 
@@ -30,7 +31,7 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     #[error(
         "UDP {address} is taken{}; stop it, or choose another address in [tftp] listen",
-        .owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+        port_owner::told(.owner.as_deref(), .address.port())
     )]
     Taken {
         address: SocketAddr,

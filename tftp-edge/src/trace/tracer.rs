@@ -19,7 +19,7 @@ use super::tap::Tap;
 use super::told::Told;
 use crate::inventory::DeviceName;
 use crate::kernel::{self, Kernel};
-use crate::service::capabilities::{Role, settle};
+use crate::service::capabilities::{self, Role, settle};
 
 /// Traces that may run at once.
 pub const TRACES: usize = TRACE_SLOTS;
@@ -137,6 +137,11 @@ pub enum TraceError {
          AmbientCapabilities=CAP_NET_RAW in its unit: {0}"
     )]
     NoPermission(#[source] io::Error),
+    #[error(
+        "the daemon gave up what a trace needs when it was started, as kernel.keep_privileges = false \
+         says; set it to true and restart the daemon"
+    )]
+    GivenUp,
     #[error("the packet socket of the trace: {0}")]
     Socket(#[source] io::Error),
     #[error(transparent)]
@@ -181,6 +186,9 @@ impl Tracer {
         let bounds = order.bounds()?;
         if order.frames && !is_trusted {
             return Err(TraceError::FramesDenied);
+        }
+        if capabilities::are_given_up() {
+            return Err(TraceError::GivenUp);
         }
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         let slot = slot.map_err(|_| TraceError::Busy)?;

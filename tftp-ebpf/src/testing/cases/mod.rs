@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::datagram::Datagram;
 use super::site::{IFINDEX, Site, Standing, map};
 use crate::abi::registration::{Gate, Registration, Sampling};
-use crate::abi::{Address, Budget, Interface, Policy, Source};
+use crate::abi::{Address, Budget, Interface, Lease, Policy, Source};
 use crate::classify::{Class, Decision};
 use crate::frame::Bucket;
 use crate::plan;
@@ -46,6 +46,8 @@ pub struct Before {
     pub known: bool,
     /// The daemon has not finished publishing.
     pub disabled: bool,
+    /// No daemon is there, for too long.
+    pub deserted: bool,
     /// The daemon has names that found no room in the directory.
     pub partial: bool,
     pub interface: InterfaceState,
@@ -104,6 +106,14 @@ impl Before {
                 site.policy.registration_ports
             },
             ..site.policy
+        }
+    }
+
+    pub fn lease(&self, now_ns: u64) -> Lease {
+        let left_ns = if self.deserted { 0 } else { LONG_NS };
+        Lease {
+            until_ns: now_ns + left_ns,
+            ..Lease::default()
         }
     }
 

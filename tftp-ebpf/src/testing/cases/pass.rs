@@ -400,6 +400,25 @@ fn states(site: &Site) -> Vec<Case> {
             standing: Some(talk.standing(1, JUST_NOW)),
             ..Before::default()
         }),
+        Case::silence(
+            "when no daemon is there for too long",
+            &request,
+            Reason::LeaseOver,
+        )
+        .with(Before {
+            deserted: true,
+            ..Before::default()
+        }),
+        Case::silence(
+            "an ACK when no daemon is there for too long",
+            &talk.ack(1),
+            Reason::LeaseOver,
+        )
+        .with(Before {
+            deserted: true,
+            standing: Some(talk.standing(1, JUST_NOW)),
+            ..Before::default()
+        }),
         Case::silence("an interface not set up", &request, Reason::NotReady).with(Before {
             interface: InterfaceState::Unknown,
             ..Before::default()

@@ -20,16 +20,21 @@ pub struct Request {
     pub options: Options,
 }
 
-/// One word of up to eight bytes, folded to lower case. Longer words keep their last eight bytes;
-/// with the length that still tells every word we know apart.
+/// One word, folded to lower case: its last eight bytes, the four before them, and its length. No
+/// word we know has more than twelve.
 #[derive(Clone, Copy, Debug)]
 struct Word {
     tail: u64,
+    head: u32,
     len: u32,
 }
 
 impl Word {
-    const EMPTY: Self = Self { tail: 0, len: 0 };
+    const EMPTY: Self = Self {
+        tail: 0,
+        head: 0,
+        len: 0,
+    };
 
     #[inline(always)]
     fn mode(self) -> Option<Mode> {
@@ -45,28 +50,26 @@ impl Word {
     }
 
     #[inline(always)]
-    fn push(&mut self, byte: u8) {
+    const fn push(&mut self, byte: u8) {
+        self.head = self.head << 8 | (self.tail >> 56) as u32;
         self.tail = self.tail << 8 | byte.to_ascii_lowercase() as u64;
         self.len += 1;
     }
 
     #[inline(always)]
     const fn of(word: &[u8]) -> Self {
-        let mut tail = 0;
+        let mut known = Self::EMPTY;
         let mut at = 0;
         while at < word.len() {
-            tail = tail << 8 | word[at] as u64;
+            known.push(word[at]);
             at += 1;
         }
-        Self {
-            tail,
-            len: word.len() as u32,
-        }
+        known
     }
 
     #[inline(always)]
     fn is(self, other: Self) -> bool {
-        self.tail == other.tail && self.len == other.len
+        self.tail == other.tail && self.head == other.head && self.len == other.len
     }
 }
 
@@ -516,6 +519,19 @@ mod tests {
             options(b"blksize\x0099999999999999999999\0").blksize,
             MAX_BLKSIZE
         );
+    }
+
+    #[test]
+    fn an_option_whose_name_only_ends_like_one_is_none() {
+        for tail in [
+            &b"findowsize\x0016\0"[..],
+            b"xxndowsize\x0016\0",
+            b"xtsize\x000\0",
+            b"aaaaaaaablksize\x00512\0",
+        ] {
+            assert_eq!(options(tail), Options::default());
+        }
+        assert_eq!(options(b"WindowSize\x0016\0").windowsize, 16);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Edit {
     /// Tables that are to hold what the rows say and nothing else.
     pub replaced: BTreeSet<Table>,
     /// What was wrong already where the rows come from. Told with what is wrong with the rows.
-    pub(super) errors: RowErrors,
+    pub errors: RowErrors,
 }
 
 /// What an edit does.

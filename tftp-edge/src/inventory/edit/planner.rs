@@ -10,7 +10,7 @@ use super::{Edit, Place, Plan, Row, RowError, RowErrors, Want};
 
 impl Edit {
     /// What there is to do, if nothing is wrong with it.
-    pub(in super::super) fn plan(&self, contents: Contents) -> Result<Plan, RowErrors> {
+    pub fn plan(&self, contents: Contents) -> Result<Plan, RowErrors> {
         let mut planner = Planner::new(contents, self.errors.clone());
         for table in Table::ALL {
             planner.table(self, table);

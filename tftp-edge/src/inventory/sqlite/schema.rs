@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
+use crate::storage::Fault;
 
 /// One step for each schema version; `user_version` says how many have been taken. A step that has
 /// been released is never edited.
@@ -110,6 +111,35 @@ fn version(connection: &Connection) -> Result<usize, StoreError> {
     Ok(version as usize)
 }
 
+fn too_new(found: usize, path: &Path) -> StoreError {
+    StoreError::TooNew {
+        path: path.into(),
+        found,
+        known: MIGRATIONS.len(),
+    }
+}
+
+/// Fails if the database is of a newer program.
+pub(super) fn ensure_known(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    match version(connection)? {
+        newer if newer > MIGRATIONS.len() => Err(too_new(newer, path)),
+        _ => Ok(()),
+    }
+}
+
+/// Fails unless the database has the schema of this program.
+pub(super) fn ensure_current(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    ensure_known(connection, path)?;
+    match version(connection)? {
+        older if older < MIGRATIONS.len() => Err(StoreError::Fault {
+            path: path.into(),
+            fault: Fault::Other,
+            told: format!("it is of an older program, with schema version {older}"),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Brings a database of any earlier version, or an empty one, up to date.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     // The common case takes no write lock.
@@ -119,11 +149,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
     let Some(steps) = MIGRATIONS.get(found..) else {
-        return Err(StoreError::TooNew {
-            path: path.into(),
-            found,
-            known: MIGRATIONS.len(),
-        });
+        return Err(too_new(found, path));
     };
     for step in steps {
         transaction.execute_batch(step)?;

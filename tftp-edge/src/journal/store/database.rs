@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, param
 use crate::inventory::DeviceName;
 use crate::journal::{Gap, Phone};
 use crate::private_file;
+use crate::storage::Fault;
 
 /// How long to wait for whoever has the file: a daemon that is about to end.
 const BUSY: Duration = Duration::from_secs(2);
@@ -56,6 +57,15 @@ pub(super) enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// What is wrong with the file at `path`, and what to do.
+    pub(super) fn told(&self, path: &Path) -> String {
+        match self {
+            Self::Create(error) => Fault::of_io(error).told(path, error),
+            Self::Sqlite(error) => Fault::of_sqlite(error, path).told(path, error),
+            Self::Foreign | Self::TooNew(_) | Self::Form(_) => self.to_string(),
+        }
+    }
+
     /// Whether it will not get better by waiting.
     pub(super) fn is_lasting(&self) -> bool {
         match self {

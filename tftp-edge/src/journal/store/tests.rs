@@ -11,6 +11,7 @@ use crate::alarms::AlarmKind;
 use crate::inventory::{DeviceName, Protocol};
 use crate::journal::{Answer, Event, Fact, Gap, Happening, Outcome, Phone, Request, unix_ms};
 use crate::register::{Departure, Order, Refusal, Transport, front};
+use crate::storage::testing::SmallDisk;
 
 const KEEP: Duration = Duration::from_secs(30 * 86_400);
 
@@ -335,4 +336,79 @@ fn the_thread_writes_what_is_left_when_it_is_stopped() {
     let store = Store::start(path, KEEP, Arc::clone(&next), alarms).unwrap();
     assert!(next.phone(&device(1)).is_some());
     assert_eq!(store.snapshot().restored, 1);
+}
+
+#[test]
+fn a_disk_that_is_really_full_keeps_the_journal_in_memory_until_there_is_room() {
+    SmallDisk::with(1 << 20, |disk| {
+        let path = disk.path().join("journal.db");
+        let mut run = Run::begin(&path, 10);
+        disk.fill();
+        for number in 0..2_000 {
+            run.journal
+                .tell(&fetched(number, Outcome::Complete, at(11)));
+        }
+        let seen = run.turn_at(3);
+        assert!(seen.is_failing);
+        assert!(run.journal.phone(&device(7)).is_some());
+        let [problem] = &run.problems()[..] else {
+            panic!("{:?}", run.problems())
+        };
+        assert!(problem.contains("of 1048576 bytes are free"), "{problem}");
+        disk.free();
+        let seen = run.turn_at(34);
+        assert_eq!((seen.is_failing, seen.waiting), (false, 0));
+        assert_eq!(run.problems(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_file_that_is_damaged_while_it_is_used_is_set_aside_and_written_anew() {
+    let (_folder, path) = file();
+    let mut run = Run::begin(&path, 10);
+    for number in 0..500 {
+        run.journal
+            .tell(&fetched(number, Outcome::Complete, at(11)));
+    }
+    assert_eq!(run.turn_at(3).saved, 500);
+    drop(run);
+    let mut run = Run::begin(&path, 20);
+    let len = std::fs::metadata(&path).unwrap().len();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(len / 2).unwrap();
+    for number in 0..500 {
+        run.journal
+            .tell(&fetched(number, Outcome::Complete, at(21)));
+    }
+    assert!(run.turn_at(3).is_failing);
+    let seen = run.turn_at(34);
+    assert_eq!((seen.is_failing, seen.saved), (false, 500));
+    assert!(
+        run.problems()[0].contains("set aside as"),
+        "{:?}",
+        run.problems()
+    );
+}
+
+#[test]
+fn a_clock_that_is_set_a_year_forward_deletes_no_phone_that_is_there() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let (_folder, path) = file();
+    let mut run = Run::begin(&path, 10);
+    for number in 1..=2 {
+        run.journal
+            .tell(&fetched(number, Outcome::Complete, at(11)));
+    }
+    assert_eq!(run.turn_at(3).saved, 2);
+    run.began.1 += YEAR;
+    for second in [4, 4_000, 80_000] {
+        assert_eq!(run.turn_at(second).saved, 2, "{second}");
+    }
+    // One is heard of by the new time, the other never again.
+    run.journal
+        .tell(&fetched(1, Outcome::Complete, at(80_000) + YEAR));
+    run.turn_at(80_003);
+    run.turn_at(90_500);
+    assert!(run.journal.phone(&device(1)).is_some());
+    assert!(run.journal.phone(&device(2)).is_none());
 }

@@ -1,7 +1,5 @@
 //! What the thread of the store does at each turn.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +11,7 @@ use super::database::{Database, DatabaseError, Stored};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::DeviceName;
 use crate::journal::{Gap, Journal, unix_ms};
+use crate::storage::set_aside;
 
 /// The longest that a change waits for its transaction.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -30,21 +29,50 @@ const RETRY: Duration = Duration::from_secs(30);
 /// How often phones are looked for that were silent for too long.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3_600);
 
+/// The clock was set by so much or more, and how long nobody is taken for silent then: long enough for
+/// every phone that is there to have been heard of by the new time.
+const CLOCK_WAS_SET: Duration = Duration::from_secs(3_600);
+const SPARED_FOR: Duration = Duration::from_secs(86_400);
+
 pub(super) struct Writer {
     path: PathBuf,
     keep: Duration,
     journal: Arc<Journal>,
     alarms: Arc<Alarms>,
     database: Option<Database>,
+    /// The file was damaged when it was used last, though it may open and read well.
+    is_damaged: bool,
     /// When everything was written last, or when writing began to fail.
     written: Instant,
     /// When the time was written last.
     stamped: Instant,
     tried: Instant,
     expired: Option<Instant>,
+    /// One moment on both clocks, and until when nobody is taken for silent.
+    clocks: (Instant, SystemTime),
+    spared_until: Instant,
     /// As the file has them.
     gaps: Vec<Gap>,
     seen: Arc<Mutex<Snapshot>>,
+}
+
+struct Opened {
+    database: Database,
+    stored: Stored,
+    /// The one before was set aside.
+    is_new: bool,
+}
+
+impl Opened {
+    fn open(path: &Path, is_new: bool) -> Result<Self, DatabaseError> {
+        let database = Database::open(path)?;
+        let stored = database.read()?;
+        Ok(Self {
+            database,
+            stored,
+            is_new,
+        })
+    }
 }
 
 impl Writer {
@@ -62,16 +90,21 @@ impl Writer {
             journal,
             alarms,
             database: None,
+            is_damaged: false,
             written: now.0,
             stamped: now.0,
             tried: now.0,
             expired: None,
+            clocks: now,
+            spared_until: now.0,
             gaps: Vec::new(),
             seen: Arc::default(),
         };
         match writer.open() {
             Err(error) => writer.fail(&error, now.0),
-            Ok((database, stored)) => {
+            Ok(Opened {
+                database, stored, ..
+            }) => {
                 writer.database = Some(database);
                 writer.take_over(stored, now.1);
                 writer.write_stamp(now);
@@ -100,23 +133,23 @@ impl Writer {
     }
 
     /// A file that can never be used makes way for a new one.
-    fn open(&self) -> Result<(Database, Stored), DatabaseError> {
-        let open = || Database::open(&self.path).and_then(|it| Ok((it.read()?, it)));
-        let opened = match open() {
-            Err(error) if error.is_lasting() => {
-                let aside = set_aside(&self.path)?;
-                let problem = format!(
-                    "{error}; it was set aside as {}, and a new one begun: what phones did before \
-                     is not shown. Delete it, or move it back for the version it is of",
-                    aside.display()
-                );
-                self.seen.lock().failures += 1;
-                self.raise(problem);
-                open()
-            }
-            opened => opened,
+    fn open(&mut self) -> Result<Opened, DatabaseError> {
+        let why = match self.is_damaged {
+            true => "a part of it is damaged".to_owned(),
+            false => match Opened::open(&self.path, false) {
+                Err(error) if error.is_lasting() => error.told(&self.path),
+                opened => return opened,
+            },
         };
-        opened.map(|(stored, database)| (database, stored))
+        let aside = set_aside(&self.path)?;
+        self.is_damaged = false;
+        self.seen.lock().failures += 1;
+        self.raise(format!(
+            "{why}; it was set aside as {}, and a new one begun: what phones did before is not \
+             shown. Delete it, or move it back for the version it is of",
+            aside.display()
+        ));
+        Opened::open(&self.path, true)
     }
 
     pub(super) fn seen(&self) -> Arc<Mutex<Snapshot>> {
@@ -131,12 +164,24 @@ impl Writer {
         if now.duration_since(self.written) >= FLUSH_WITHIN {
             self.flush((now, wall));
         }
+        self.look_at_clock((now, wall));
         let is_due = |at: Instant| now.duration_since(at) >= EXPIRE_EVERY;
-        if self.expired.is_none_or(is_due) {
+        if self.expired.is_none_or(is_due) && now >= self.spared_until {
             self.expired = Some(now);
             self.expire((now, wall));
         }
         self.look(now);
+    }
+
+    /// A clock that is set a year forward makes every phone one that was silent for a year.
+    fn look_at_clock(&mut self, now: (Instant, SystemTime)) {
+        let should_be = self.clocks.1 + now.0.duration_since(self.clocks.0);
+        let off = now.1.duration_since(should_be);
+        let off = off.unwrap_or_else(|behind| behind.duration());
+        self.clocks = now;
+        if off >= CLOCK_WAS_SET {
+            self.spared_until = now.0 + SPARED_FOR;
+        }
     }
 
     /// Writes all that waits, at the end.
@@ -210,15 +255,20 @@ impl Writer {
     fn reopen(&mut self, now: (Instant, SystemTime)) {
         self.tried = now.0;
         match self.open() {
-            Ok((database, stored)) => {
+            Ok(Opened {
+                database,
+                stored,
+                is_new,
+            }) => {
                 self.database = Some(database);
                 // What it has of phones that nothing was heard of since.
-                let is_new = stored.phones.into_iter();
-                let is_new = is_new.filter(|(it, _)| self.journal.with(it, |_| ()).is_none());
-                self.journal.add(is_new);
+                let phones = stored.phones.into_iter();
+                let silent = phones.filter(|(it, _)| self.journal.with(it, |_| ()).is_none());
+                self.journal.add(silent);
                 self.journal.soil_all();
                 self.flush(now);
-                if self.database.is_some() {
+                // That one was set aside is told until somebody has looked.
+                if self.database.is_some() && !is_new {
                     let subject = self.path.display().to_string();
                     self.alarms.clear(AlarmKind::JournalStore, &subject);
                 }
@@ -262,10 +312,12 @@ impl Writer {
     fn fail(&mut self, error: &DatabaseError, now: Instant) {
         self.database = None;
         self.tried = now;
+        self.is_damaged |= error.is_lasting();
         self.seen.lock().failures += 1;
         self.raise(format!(
-            "{error}; the journal is in memory only, and a restart would lose what is new in it. \
-             Make room for the file, or end who has it: it is tried again every {} s",
+            "{}; the journal is in memory only, and a restart would lose what is new in it. It is \
+             tried again every {} s",
+            error.told(&self.path),
             RETRY.as_secs()
         ));
     }
@@ -280,23 +332,4 @@ impl Writer {
         self.alarms
             .raise(AlarmKind::JournalStore, &subject, problem);
     }
-}
-
-/// Renames the file and what SQLite keeps beside it. Gives back its new name.
-fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let with = |path: &Path, end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let now = unix_ms(SystemTime::now()) / 1_000;
-    let aside = with(path, &format!(".{now}.aside"));
-    for end in ["-wal", "-shm"] {
-        match fs::rename(with(path, end), with(&aside, end)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    fs::rename(path, &aside)?;
-    Ok(aside)
 }

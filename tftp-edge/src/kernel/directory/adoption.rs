@@ -83,22 +83,24 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             let extent = name.and_then(|name| name.extent);
             extent.is_some_and(|extent| extent.len == *len)
         };
-        let mut others = reading
+        let others = reading
             .iter()
             .filter(|read| read.1 > 0 && !is_of_entry(read));
+        let others: Vec<_> = others.copied().collect();
+        let mut others = others.into_iter();
         let mut lost = HashSet::new();
-        let mut next = others.next().copied();
+        let mut next = others.next();
         while let Some((position, len)) = next {
             // Versions lie apart; if not, all that is between the first and the last is kept.
             let mut union = Extent { position, len };
             let mut together = vec![position];
-            next = others.next().copied();
+            next = others.next();
             while let Some((position, len)) = next
                 && position < union.end()
             {
                 union.len = union.len.max(position.saturating_add(len) - union.position);
                 together.push(position);
-                next = others.next().copied();
+                next = others.next();
             }
             if self.slabs.take(union) {
                 self.retire(union);
@@ -118,8 +120,8 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
         let (Some(extent), None) = (name.extent, &name.version) else {
             return Ok(false);
         };
-        let is_same = extent.len == version.bytes.len() as u64
-            && self.slabs.holds(extent, &version.bytes);
+        let is_same =
+            extent.len == version.bytes.len() as u64 && self.slabs.holds(extent, &version.bytes);
         if !is_same {
             return Ok(false);
         }
@@ -191,4 +193,234 @@ fn overlaps(extents: impl Iterator<Item = Option<Extent>>) -> Vec<bool> {
         }
     }
     overlaps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use tftp_ebpf::name::PATTERNS;
+
+    use super::*;
+    use crate::content::{Change, State};
+    use crate::kernel::slabs::testing::Memory;
+    use crate::kernel::slabs::{BANK_SPACE, Slabs};
+
+    type Tested = Directory<HashMap<NameKey, FileEntry>, Memory>;
+
+    /// What a daemon before has left: an entry of 1,000 bytes for each name, in this order.
+    fn left(names: &[&str]) -> (HashMap<NameKey, FileEntry>, Memory) {
+        let mut directory = over(HashMap::new(), Memory::default());
+        for (number, name) in names.iter().enumerate() {
+            publish(&mut directory, name, 50, &[number as u8; 1000]);
+        }
+        let Directory { files, slabs, .. } = directory;
+        (files, slabs.into_banks())
+    }
+
+    fn over(files: HashMap<NameKey, FileEntry>, banks: Memory) -> Tested {
+        Directory::new(files, Slabs::new(banks, 2), 3)
+    }
+
+    fn publish(directory: &mut Tested, name: &str, generation: u64, bytes: &[u8]) {
+        let stage = Stage::of_name(name.as_bytes());
+        let version = Version {
+            name: name.into(),
+            stage,
+            generation,
+            published: std::time::SystemTime::UNIX_EPOCH,
+            bytes: Bytes::copy_from_slice(bytes),
+        };
+        let state = State::Published(Arc::new(version));
+        let name = name.into();
+        directory.apply(&[Change { name, stage, state }]).unwrap();
+    }
+
+    fn entry(directory: &Tested, name: &str) -> Option<FileEntry> {
+        directory.files.get(&directory_key(name).unwrap()).copied()
+    }
+
+    fn adopted(files: HashMap<NameKey, FileEntry>, banks: Memory) -> (Tested, usize) {
+        let entries = files.clone();
+        let mut directory = over(files, banks);
+        let removed = directory.adopt(entries);
+        (directory, removed)
+    }
+
+    #[test]
+    fn the_same_bytes_stay_where_they_are_under_the_same_id() {
+        let (files, banks) = left(&["a.xml", "b.xml"]);
+        let (mut directory, removed) = adopted(files, banks);
+        assert_eq!(removed, 0);
+        let before = entry(&directory, "b.xml").unwrap();
+        let slabs_used = directory.slabs.used();
+        publish(&mut directory, "b.xml", 3, &[1; 1000]);
+        let after = entry(&directory, "b.xml").unwrap();
+        assert!(after.is_whole());
+        assert_eq!(
+            (after.position, after.file_id),
+            (before.position, before.file_id)
+        );
+        assert_eq!(
+            after.generation, 3,
+            "as the versions of this daemon are numbered"
+        );
+        assert_eq!(directory.slabs.used(), slabs_used);
+    }
+
+    #[test]
+    fn other_bytes_replace_them_and_what_nobody_claims_goes() {
+        let (files, banks) = left(&["a.xml", "b.xml", "c.xml"]);
+        let (mut directory, _) = adopted(files, banks);
+        let before = entry(&directory, "a.xml").unwrap();
+        publish(&mut directory, "a.xml", 3, &[9; 1000]);
+        let after = entry(&directory, "a.xml").unwrap();
+        assert_ne!(after.position, before.position);
+        assert_eq!(after.file_id, before.file_id);
+        let gone = entry(&directory, "b.xml").unwrap();
+        publish(&mut directory, "c.xml", 4, &[2; 1000]);
+        directory.settle();
+        assert_eq!(entry(&directory, "b.xml"), None);
+        assert!(entry(&directory, "c.xml").is_some());
+        assert_eq!(
+            directory.name_of(gone.file_id).map(|it| &**it),
+            Some("b.xml")
+        );
+        for _ in 0..3 {
+            directory.swept(&BTreeSet::new()).unwrap();
+        }
+        assert_eq!(directory.slabs.used(), 2000);
+    }
+
+    #[test]
+    fn a_new_name_is_not_refused_for_one_that_nobody_has_claimed() {
+        let (files, banks) = left(&["a.xml", "b.xml", "c.xml"]);
+        let (mut directory, _) = adopted(files, banks);
+        publish(&mut directory, "b.xml", 1, &[1; 1000]);
+        publish(&mut directory, "new.xml", 2, &[7; 10]);
+        assert!(entry(&directory, "new.xml").is_some() && entry(&directory, "b.xml").is_some());
+        assert!(!directory.is_partial());
+        assert_eq!(directory.counts().names, 3);
+    }
+
+    #[test]
+    fn patterns_are_taken_over_as_they_are() {
+        let mut directory = over(HashMap::new(), Memory::default());
+        let absent = |name: &str| Change {
+            name: name.into(),
+            stage: Stage::Trust,
+            state: State::Absent,
+        };
+        directory.apply(&PATTERNS.map(absent)).unwrap();
+        let Directory { files, slabs, .. } = directory;
+        let before = files.clone();
+        let (mut directory, removed) = adopted(files, slabs.into_banks());
+        assert_eq!(removed, 0);
+        directory.apply(&PATTERNS.map(absent)).unwrap();
+        directory.settle();
+        assert_eq!(directory.files, before);
+    }
+
+    #[test]
+    fn entries_that_make_no_sense_are_removed_and_the_others_kept() {
+        let (files, banks) = left(&["a.xml", "b.xml", "c.xml"]);
+        let spoilt = |spoil: &dyn Fn(&mut FileEntry)| {
+            let mut files = files.clone();
+            let b = directory_key("b.xml").unwrap();
+            spoil(files.get_mut(&b).unwrap());
+            let entries = files.clone();
+            let mut memory = Memory::default();
+            for _ in 0..banks.count() {
+                memory.add().unwrap();
+            }
+            let mut directory = over(files, memory);
+            let removed = directory.adopt(entries);
+            let names = ["a.xml", "b.xml", "c.xml"];
+            (removed, names.map(|name| entry(&directory, name).is_some()))
+        };
+        let sealed = |spoil: fn(&mut FileEntry)| {
+            spoilt(&|entry: &mut FileEntry| {
+                spoil(entry);
+                *entry = entry.sealed();
+            })
+        };
+        assert_eq!(spoilt(&|_| {}), (0, [true; 3]));
+        let only_b = (1, [true, false, true]);
+        assert_eq!(spoilt(&|entry| entry.check ^= 1), only_b, "torn");
+        assert_eq!(
+            sealed(|entry| entry.position = 2 * BANK_SPACE),
+            only_b,
+            "outside"
+        );
+        assert_eq!(
+            sealed(|entry| entry.position = u64::MAX),
+            only_b,
+            "far outside"
+        );
+        assert_eq!(
+            sealed(|entry| entry.position += 4),
+            (2, [true, false, false]),
+            "into c"
+        );
+        assert_eq!(
+            sealed(|entry| entry.length = 2000),
+            (2, [true, false, false]),
+            "into c"
+        );
+        assert_eq!(
+            sealed(|entry| entry.position -= 8),
+            (2, [false, false, true]),
+            "into a"
+        );
+        assert_eq!(sealed(|entry| entry.kind = 9), only_b, "of no kind");
+        assert_eq!(sealed(|entry| entry.stage = 99), only_b, "of no stage");
+    }
+
+    #[test]
+    fn a_key_that_is_no_name_is_removed() {
+        let (mut files, banks) = left(&["a.xml"]);
+        let stranger = files.values().next().copied().unwrap();
+        let stranger = FileEntry {
+            kind: kind::ABSENT,
+            file_id: 9,
+            ..stranger
+        };
+        let mut key = [0; tftp_ebpf::name::KEY_LEN];
+        key[..5].copy_from_slice(b"A.XML");
+        files.insert(key, stranger.sealed());
+        let (directory, removed) = adopted(files, banks);
+        assert_eq!(removed, 1);
+        assert_eq!(directory.files.len(), 1);
+    }
+
+    #[test]
+    fn what_transfers_read_is_kept_until_they_end_and_those_that_read_nothing_are_told() {
+        let (mut files, banks) = left(&["a.xml", "b.xml"]);
+        let key = directory_key("a.xml").unwrap();
+        let (a, b) = (files.remove(&key).unwrap(), *files.values().next().unwrap());
+        let (mut directory, _) = adopted(files, banks);
+        let reading = [
+            (a.position, 1000),
+            (b.position, 1000),
+            (b.position + 8, 1000),
+            (5 * BANK_SPACE, 7),
+            (0, 0),
+        ];
+        let lost = directory.adopt_transfers(&reading.into_iter().collect());
+        assert_eq!(lost, [b.position + 8, 5 * BANK_SPACE].into_iter().collect());
+        assert_eq!(directory.slabs.used(), 2000);
+        let live = [a.position].into_iter().collect();
+        for _ in 0..5 {
+            directory.swept(&live).unwrap();
+        }
+        assert_eq!(directory.slabs.used(), 2000);
+        directory.swept(&BTreeSet::new()).unwrap();
+        assert_eq!(directory.slabs.used(), 1000);
+        directory.settle();
+        for _ in 0..3 {
+            directory.swept(&BTreeSet::new()).unwrap();
+        }
+        assert_eq!(directory.slabs.used(), 0);
+    }
 }

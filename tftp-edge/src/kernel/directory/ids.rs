@@ -1,12 +1,13 @@
 //! File ids: what events call a file by.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// File id → name.
 #[derive(Default)]
 pub(super) struct Ids {
-    names: Vec<Arc<str>>,
+    names: HashMap<u32, Arc<str>>,
+    next: u32,
     /// Ids of forgotten names with the sweep that must be complete before they mean another, the
     /// oldest first: until then events of the old name may be on their way.
     free: VecDeque<(u64, u32)>,
@@ -19,12 +20,24 @@ impl Ids {
             && sweep >= free_after_sweep
         {
             self.free.pop_front();
-            self.names[id as usize] = Arc::clone(text);
+            self.names.insert(id, Arc::clone(text));
             return id;
         }
-        let id = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(Arc::clone(text));
+        // There are far fewer names than numbers.
+        while self.names.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let id = self.next;
+        self.next = id.wrapping_add(1);
+        self.names.insert(id, Arc::clone(text));
         id
+    }
+
+    /// A name that a daemon before has given this id. No smaller one is given to another: events of
+    /// who had it may be on their way.
+    pub(super) fn adopt(&mut self, id: u32, text: &Arc<str>) {
+        self.names.insert(id, Arc::clone(text));
+        self.next = self.next.max(id.saturating_add(1));
     }
 
     pub(super) fn give_back(&mut self, id: u32, free_after_sweep: u64) {
@@ -32,7 +45,7 @@ impl Ids {
     }
 
     pub(super) fn name(&self, id: u32) -> Option<&Arc<str>> {
-        self.names.get(id as usize)
+        self.names.get(&id)
     }
 }
 
@@ -49,5 +62,16 @@ mod tests {
         assert_eq!(ids.name(first).map(|name| &**name), Some("a"));
         assert_eq!(ids.take(&"c".into(), 2), first);
         assert_eq!(ids.name(first).map(|name| &**name), Some("c"));
+    }
+
+    #[test]
+    fn ids_of_the_daemon_before_keep_their_names_and_are_given_to_nobody_else() {
+        let mut ids = Ids::default();
+        for (id, name) in [(7, "a"), (3, "b"), (u32::MAX, "c")] {
+            ids.adopt(id, &name.into());
+        }
+        assert_eq!(ids.name(3).map(|name| &**name), Some("b"));
+        let new = [ids.take(&"d".into(), 0), ids.take(&"e".into(), 0)];
+        assert_eq!(new, [0, 1], "behind the last number comes the first");
     }
 }

@@ -8,6 +8,7 @@
 //! its version all the time. That holds no memory of its own: the catalog has the same one, and
 //! tells of each version it drops, at which the name drops it too.
 
+mod adoption;
 mod compaction;
 mod ids;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod room;
 mod tests;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tftp_ebpf::abi::{FileEntry, kind};
@@ -56,6 +57,21 @@ struct Name {
     used_at: u64,
 }
 
+impl Name {
+    /// Its entry, with content.
+    fn entry(&self, extent: Extent, generation: u64) -> FileEntry {
+        FileEntry {
+            position: extent.position,
+            generation,
+            length: extent.len as u32,
+            file_id: self.file_id,
+            kind: kind::CONTENT,
+            stage: self.stage as u8,
+            ..FileEntry::default()
+        }
+    }
+}
+
 fn is_small(version: &Version) -> bool {
     version.stage != Stage::Firmware && version.bytes.len() <= SMALL_BYTES
 }
@@ -74,6 +90,8 @@ pub struct Directory<F, B> {
     files: F,
     slabs: Slabs<B>,
     names: HashMap<Arc<str>, Name>,
+    /// Of these, those of the daemon before that this one was not told of yet.
+    unclaimed: BTreeSet<Arc<str>>,
     ids: Ids,
     max_names: usize,
     /// Large files in the slabs, the one unused longest first.
@@ -112,6 +130,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             files,
             slabs,
             names: HashMap::new(),
+            unclaimed: BTreeSet::new(),
             ids: Ids::default(),
             max_names: max_names as usize,
             evictable: BTreeMap::new(),
@@ -132,6 +151,11 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
 
     pub fn slabs(&self) -> &Slabs<B> {
         &self.slabs
+    }
+
+    /// As [`Slabs::take_all`].
+    pub fn take_all_banks(&mut self) -> Result<(), Error> {
+        self.slabs.take_all()
     }
 
     pub fn counts(&self) -> Counts {
@@ -181,14 +205,16 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
 
     /// Makes sure that there is an entry for the name; `false` if the kernel cannot have one.
     fn learn(&mut self, text: &Arc<str>, stage: Stage) -> bool {
-        if self.names.contains_key(text) {
+        if let Some(name) = self.names.get_mut(text) {
+            name.stage = stage;
+            self.claimed(text);
             return true;
         }
         // A longer name is simply unknown to the kernel, and so the daemon's.
         let Ok(key) = name::directory_key(text) else {
             return false;
         };
-        if self.names.len() >= self.max_names {
+        if self.names.len() >= self.max_names && !self.make_room_for_name() {
             self.counts.refused += 1;
             self.is_partial = true;
             self.warn_full("names", "kernel.max_names");
@@ -224,6 +250,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     }
 
     fn forget(&mut self, text: &Arc<str>) {
+        self.claimed(text);
         self.stop_waiting(text);
         self.retire_content(text);
         let Some(name) = self.names.remove(text) else {
@@ -263,6 +290,9 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     /// Puts a version into the slabs and names it, or leaves it to the daemon if there is no room.
     fn publish(&mut self, text: &Arc<str>, version: Arc<Version>) -> Result<(), Error> {
         self.stop_waiting(text);
+        if self.claim(text, &version)? {
+            return Ok(());
+        }
         match self.place(text, &version)? {
             Outcome::Placed => Ok(()),
             Outcome::NoRoom => self.leave_to_daemon(text, version),
@@ -317,15 +347,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             tracing::error!(event = "kernel.content_differs", file = %text, "content read back from the kernel differs: left to the daemon");
             return Ok(Outcome::Unsound);
         }
-        let entry = FileEntry {
-            position: extent.position,
-            generation: version.generation,
-            length: extent.len as u32,
-            file_id: name.file_id,
-            kind: kind::CONTENT,
-            stage: name.stage as u8,
-            ..FileEntry::default()
-        };
+        let entry = name.entry(extent, version.generation);
         if let Err(error) = self.files.insert(&name.key, entry.sealed()) {
             // Nobody was told of it.
             self.slabs.release(extent);
@@ -374,7 +396,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     ///
     /// # Errors
     /// An entry could not be written: a name that waits, waits on.
-    pub fn swept(&mut self, referred: &HashSet<u64>) -> Result<(), Error> {
+    pub fn swept(&mut self, referred: &BTreeSet<u64>) -> Result<(), Error> {
         self.sweep += 1;
         let freed = self.free_retired(referred);
         let retried = if self.is_due(freed) {

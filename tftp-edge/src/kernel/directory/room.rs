@@ -9,7 +9,7 @@
 //!
 //! What leaves is free only after sweeps; until then it counts for those that wait already.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tftp_ebpf::abi::kind;
@@ -49,6 +49,11 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             self.placed.remove(&extent.position);
         }
         self.counts.files -= 1;
+        self.retire(extent);
+    }
+
+    /// What is in this space is in no entry any more, but transfers may read it.
+    pub(super) fn retire(&mut self, extent: Extent) {
         self.retired_bytes += extent.len;
         // The sweep that runs now may have passed a transfer that a program, still at the old
         // entry, is about to insert: the one after the next has certainly not.
@@ -59,12 +64,14 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     }
 
     /// Frees the space that no transfer refers to; tells whether there was any.
-    pub(super) fn free_retired(&mut self, referred: &HashSet<u64>) -> bool {
+    pub(super) fn free_retired(&mut self, referred: &BTreeSet<u64>) -> bool {
         let sweep = self.sweep;
         let mut free = Vec::new();
         self.retired.retain(|retired| {
-            let done =
-                sweep >= retired.free_after_sweep && !referred.contains(&retired.extent.position);
+            let Extent { position, .. } = retired.extent;
+            // What was taken over may be several versions that could not be told apart.
+            let within = position..retired.extent.end().max(position + 1);
+            let done = sweep >= retired.free_after_sweep && referred.range(within).next().is_none();
             if done {
                 free.push(retired.extent);
             }

@@ -497,13 +497,13 @@ fn a_name_whose_entry_cannot_be_written_waits_on_and_the_others_get_their_turn()
             .apply(&[published(name, 2 + generation as u64, vec![2; 9000])])
             .unwrap();
     }
-    directory.swept(&HashSet::new()).unwrap();
+    directory.swept(&BTreeSet::new()).unwrap();
     directory.files.failures = 1;
-    directory.swept(&HashSet::new()).unwrap_err();
+    directory.swept(&BTreeSet::new()).unwrap_err();
     assert_eq!(directory.counts().files, 2);
     assert_eq!(directory.slabs.used(), 2 * 9000);
     for _ in 0..64 {
-        directory.swept(&HashSet::new()).unwrap();
+        directory.swept(&BTreeSet::new()).unwrap();
     }
     assert_eq!(directory.counts().files, 3);
 }

@@ -196,7 +196,7 @@ impl Pins {
                 "{what} could not be pinned: {problem}; a restart of the daemon interrupts what \
                  the kernel serves"
             );
-            tracing::warn!(event = "kernel.unpinned", path = %self.path.display(), %problem, "the kernel path ends with the daemon");
+            tracing::warn!(event = "kernel.unpinned", %problem, "the kernel path ends with the daemon");
             *first = Some(problem);
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn take_off(path: &Path, why: &str) -> Removed {
         .map(|(interface, rung)| format!("{interface} {rung}"))
         .collect();
     tracing::warn!(
-        event = "kernel.pins_removed", path = %path.display(), why,
+        event = "kernel.pins_removed", file = %path.display(), problem = why,
         interfaces = interfaces.join(", "), maps = removed.maps,
         "took off what a daemon before had left"
     );

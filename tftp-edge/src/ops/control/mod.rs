@@ -35,7 +35,7 @@ use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -53,6 +53,7 @@ pub use self::client::{
 use super::log;
 use super::sources::Sources;
 use super::status::Status;
+use crate::clock::steady;
 use crate::inventory::DeviceName;
 use crate::journal::{self, Overview, Page, PhoneView};
 use crate::provisioning::{Knockers, Knocking};
@@ -292,9 +293,7 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
     let answered = tokio::task::spawn_blocking(move || match request {
         Request::Status => Response::Status(Box::new(Status::new(&sources.read()))),
         Request::Knocking { who } => Response::Knocking((sources.knocking)(who)),
-        Request::Order(command) => {
-            Response::Ordered(sources.orders.command(&command, SystemTime::now()))
-        }
+        Request::Order(command) => Response::Ordered(sources.orders.command(&command, steady())),
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
         Request::Log {
             change,

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use crate::storage::Fault;
+
 /// Addresses and names of devices stand in it.
 const MODE: u32 = 0o640;
 
@@ -61,8 +63,14 @@ impl LogFile {
         let mut state = self.state.lock();
         if let Err(error) = self.try_write(&mut state, line) {
             state.lost += 1;
-            state.problem = Some(format!("{}: {error}", self.path.display()));
+            state.problem = Some(self.told(&error));
         }
+    }
+
+    /// What is wrong, and what to do.
+    fn told(&self, error: &io::Error) -> String {
+        let told = Fault::of_io(error).told(&self.path, error);
+        format!("{}: {told}", self.path.display())
     }
 
     fn try_write(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
@@ -119,7 +127,7 @@ impl LogFile {
         let mut state = self.state.lock();
         match opened {
             Ok(file) => state.file = Some(file),
-            Err(error) => state.problem = Some(format!("{}: {error}", self.path.display())),
+            Err(error) => state.problem = Some(self.told(&error)),
         }
     }
 
@@ -263,7 +271,7 @@ mod tests {
         log.write(b"two\n");
         assert_eq!(log.lost(), 2);
         let problem = log.problem().unwrap();
-        assert!(problem.contains("/dev/full: No space left"), "{problem}");
+        assert!(problem.contains("/dev/full: the disk is full"), "{problem}");
         *log.state.lock() = State {
             file: Some(tempfile::tempfile().unwrap()),
             lost: 2,

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, State};
@@ -18,6 +18,7 @@ use super::Web;
 use super::pages::Page;
 use super::routes::{COOKIE, Shared, cookie};
 use super::session::{LIFETIME, LoginError};
+use crate::clock::steady;
 use crate::inventory::{DeviceName, Inventory, Origin, StoreError, text};
 use crate::ops::log::{self, Level};
 use crate::ops::streamed::Peer;
@@ -125,11 +126,7 @@ pub(super) async fn order(
         ticket: None,
         dry_run: false,
     };
-    let ordered = web
-        .parts
-        .sources
-        .orders
-        .command(&command, SystemTime::now());
+    let ordered = web.parts.sources.orders.command(&command, steady());
     tracing::info!(event = "web.ordered", device = %name, order = order.as_str(), source = %peer.address, "ordered on the web page");
     let said = told(name, order, &ordered);
     web.sessions.say(token, said, Instant::now());

@@ -50,7 +50,6 @@ mod settings;
 mod tests;
 mod timeline;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +68,7 @@ use super::sources::{Probe, Sources};
 use super::streamed::Peer;
 use crate::config::{Config, Shown};
 use crate::firmware::Report;
+use crate::listen::ListenError;
 use crate::register::Directory;
 use crate::{inventory, provisioning, service};
 
@@ -82,14 +82,8 @@ const SEARCHES: usize = 2;
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    #[error(
-        "web.address {address}: cannot listen: {source}; choose another address, or set \
-         web.enabled = false"
-    )]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error(transparent)]
     Password(#[from] PasswordError),
 }
@@ -97,7 +91,7 @@ pub enum WebError {
 impl WebError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Listen { source, .. } => Exit::of_io(source),
+            Self::Listen(error) => error.exit(),
             Self::Password(error) => error.exit(),
         }
     }
@@ -136,7 +130,7 @@ impl Server {
         let settings = &config.web;
         let password = settings.password()?;
         let address = settings.address;
-        let failed = |source| WebError::Listen { address, source };
+        let failed = |source| ListenError::tcp(address, "web.address", "web.enabled", source);
         let listener = service::sockets::listener(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() && password.is_none() {

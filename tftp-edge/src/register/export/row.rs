@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Reading;
 use crate::inventory::{DEFAULT_SITE, Device, DeviceName, Protocol, Snapshot};
 use crate::register::{Registration, Transport};
 
@@ -50,6 +51,8 @@ impl Row {
             (None, Some(inventory)) => inventory.site_at(source),
             (None, None) => DEFAULT_SITE,
         };
+        // As the clock of whoever reads it has it.
+        let clocks = Reading::now();
         Self {
             device: registration.device,
             protocol: registration.protocol,
@@ -60,8 +63,8 @@ impl Row {
             site: site.to_owned(),
             model: model.or_else(|| device.map(|it| it.model.clone())),
             load: registration.load.as_deref().map(str::to_owned),
-            since: unix_seconds(registration.since),
-            expires: unix_seconds(registration.expires),
+            since: unix_seconds(clocks.to_wall(registration.since)),
+            expires: unix_seconds(clocks.to_wall(registration.expires)),
             connected: registration.connection.is_some()
                 || !registration.transport.has_connections(),
         }

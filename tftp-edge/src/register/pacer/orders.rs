@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::listen::Heard;
 use super::queue::{Next, Pushed, Queue, Ticket, Waiting, Why};
 use super::{BOOT, Command, Ordered, Settings, Which};
+use crate::clock::steady;
 use crate::inventory::{DEFAULT_SITE, DeviceName};
 use crate::journal::{Event, Fact, Journal};
 use crate::register::{Departure, Directory, Dispatch, Edit, NotSent, Order, Registration, Table};
@@ -231,7 +232,7 @@ impl Orders {
     fn run(&self, servers: &dyn Dispatch, beat: &Beat) {
         loop {
             beat.pass();
-            self.follow(SystemTime::now());
+            self.follow(steady());
             let next = self.turn(servers, Instant::now());
             let mut state = self.state.lock();
             if state.is_stopped {

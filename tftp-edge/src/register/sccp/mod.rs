@@ -8,12 +8,13 @@ mod connections;
 mod counters;
 mod registrar;
 mod server;
-mod session;
+pub mod session;
 mod settings;
 #[cfg(test)]
 mod testing;
 pub mod wire;
 
 pub use counters::{BadFrame, Ending, Rejection, Snapshot};
+pub use registrar::{Moment, Registrar};
 pub use server::{Server, StartError};
 pub use settings::Settings;

@@ -6,25 +6,30 @@ use std::time::{Instant, SystemTime};
 use super::Settings;
 use super::connections::Connections;
 use super::counters::Counters;
+use crate::clock::Reading;
 use crate::register::Desk;
 
-/// One moment on both clocks: deadlines are of one, what people read of the other.
+/// One moment on all clocks: deadlines of a session are of the first, what people read is of the
+/// second, and what the table keeps of the third; see [`crate::clock`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) instant: Instant,
-    pub(super) wall: SystemTime,
+pub struct Moment {
+    pub instant: Instant,
+    pub wall: SystemTime,
+    pub steady: SystemTime,
 }
 
 impl Moment {
-    pub(super) fn now() -> Self {
+    pub fn now() -> Self {
+        let Reading { wall, steady } = Reading::now();
         Self {
             instant: Instant::now(),
-            wall: SystemTime::now(),
+            wall,
+            steady,
         }
     }
 }
 
-pub(super) struct Registrar {
+pub struct Registrar {
     pub(super) settings: Settings,
     pub(super) desk: Arc<Desk>,
     pub(super) counters: Counters,
@@ -32,7 +37,7 @@ pub(super) struct Registrar {
 }
 
 impl Registrar {
-    pub(super) fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
+    pub fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
         Self {
             settings: settings.clone(),
             desk,

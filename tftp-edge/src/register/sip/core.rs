@@ -16,6 +16,7 @@ use super::digest::Digest;
 use super::message::{Defect, Message, Method, Name, Reply, Request, StartLine};
 use super::orders::Orders;
 use super::registrar::Registrar;
+use crate::clock::Reading;
 use crate::inventory::DeviceName;
 use crate::register::bans::Offence;
 use crate::register::{ConnectionId, Desk, Order, Refusal, Registration, Transport};
@@ -97,6 +98,7 @@ pub(super) struct Exchange<'a, 'm> {
     pub(super) reply: &'a Reply<'a, 'm>,
     pub(super) now: Instant,
     pub(super) wall: SystemTime,
+    pub(super) steady: SystemTime,
 }
 
 impl Core {
@@ -132,15 +134,15 @@ impl Core {
         now: Instant,
         out: &mut Vec<Outgoing>,
     ) -> Received {
-        self.receive_at(incoming, now, SystemTime::now(), out)
+        self.receive_at(incoming, now, Reading::now(), out)
     }
 
-    /// The same, with the time of day.
+    /// The same, with the time of day, and the one that registrations last by.
     pub(super) fn receive_at(
         &self,
         incoming: &Incoming<'_>,
         now: Instant,
-        wall: SystemTime,
+        clocks: Reading,
         out: &mut Vec<Outgoing>,
     ) -> Received {
         let source = incoming.source.ip();
@@ -206,7 +208,8 @@ impl Core {
             request: &request,
             reply: &reply,
             now,
-            wall,
+            wall: clocks.wall,
+            steady: clocks.steady,
         };
         self.dispatch(&exchange, out)
     }

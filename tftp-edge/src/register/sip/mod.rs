@@ -5,10 +5,10 @@
 //! [`Server`] has the sockets: [`stream`] cuts what comes over connections into messages, and
 //! [`transaction`] repeats what we ask until it is answered.
 
-mod cisco;
+pub mod cisco;
 mod core;
 mod counts;
-mod digest;
+pub mod digest;
 mod glance;
 pub mod message;
 mod orders;

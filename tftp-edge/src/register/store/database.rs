@@ -1,7 +1,8 @@
 //! The file of the registrations.
 //!
 //! It is the daemon's alone and held under SQLite's exclusive lock: a second daemon on the same
-//! file finds it locked. Times are milliseconds since 1970. The bindings of a phone stand in its
+//! file finds it locked. Times are milliseconds since 1970, by the clock as it was when they were
+//! written. The bindings of a phone stand in its
 //! row, as `[[line, contact, Call-ID, CSeq, end, for all lines], …]`: they are read and written
 //! together with it, and nobody looks for one.
 
@@ -10,14 +11,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
 
+use crate::clock::Reading;
 use crate::inventory::DeviceName;
 use crate::private_file;
 use crate::register::{Binding, Registration, Transport};
+use crate::storage::Fault;
 
 /// How long to wait for whoever has the file: a daemon that is about to end.
 const BUSY: Duration = Duration::from_secs(2);
+
+/// How long a phone is known for whose time cannot be true. It is asked for less by most.
+const UNKNOWN_LIFE: Duration = Duration::from_secs(3_600);
 
 const VERSION: u32 = 1;
 
@@ -51,6 +57,29 @@ pub(super) enum DatabaseError {
     TooNew(u32),
 }
 
+impl DatabaseError {
+    /// What is wrong with the file at `path`, and what to do.
+    pub(super) fn told(&self, path: &Path) -> String {
+        match self {
+            Self::Create(error) => Fault::of_io(error).told(path, error),
+            Self::Sqlite(error) => Fault::of_sqlite(error, path).told(path, error),
+            Self::TooNew(_) => self.to_string(),
+        }
+    }
+
+    /// Whether it will not get better by waiting.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::TooNew(_) => true,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
+            Self::Create(_) => false,
+        }
+    }
+}
+
 /// What was found in the file.
 #[derive(Default)]
 pub(super) struct Stored {
@@ -74,9 +103,6 @@ impl Database {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "locking_mode", "exclusive")?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        // A crash of the system may cost the last seconds: phones register again.
-        connection.pragma_update(None, "synchronous", "normal")?;
         let transaction = connection.transaction()?;
         let version =
             transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))?;
@@ -89,10 +115,15 @@ impl Database {
             newer => return Err(DatabaseError::TooNew(newer)),
         }
         transaction.commit()?;
+        // Not before it is known to be ours: it changes the file.
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // A crash of the system may cost the last seconds: phones register again.
+        connection.pragma_update(None, "synchronous", "normal")?;
         Ok(Self { connection })
     }
 
-    pub(super) fn read(&self) -> Result<Stored, DatabaseError> {
+    /// Times become steady ones by these clocks.
+    pub(super) fn read(&self, clocks: Reading) -> Result<Stored, DatabaseError> {
         let mut select = self.connection.prepare(
             "SELECT device, protocol, transport, source, type_id, load, version, since, expires,
              bindings FROM registrations",
@@ -100,7 +131,7 @@ impl Database {
         let mut stored = Stored::default();
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            match registration(row)? {
+            match registration(row, clocks)? {
                 Some(registration) => stored.registrations.push(registration),
                 None => stored.unreadable += 1,
             }
@@ -108,10 +139,10 @@ impl Database {
         Ok(stored)
     }
 
-    /// Writes the states in one transaction.
-    pub(super) fn write(&mut self, states: &[State]) -> Result<(), DatabaseError> {
+    /// Writes the states in one transaction, with the time of day by these clocks.
+    pub(super) fn write(&mut self, states: &[State], clocks: Reading) -> Result<(), DatabaseError> {
         let transaction = self.connection.transaction()?;
-        write(&transaction, states)?;
+        write(&transaction, states, clocks)?;
         Ok(transaction.commit()?)
     }
 
@@ -119,6 +150,7 @@ impl Database {
     pub(super) fn replace(
         &mut self,
         pages: impl Iterator<Item = Vec<Arc<Registration>>>,
+        clocks: Reading,
     ) -> Result<u64, DatabaseError> {
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM registrations", [])?;
@@ -126,14 +158,19 @@ impl Database {
         for page in pages {
             let states: Vec<_> = page.into_iter().map(|it| (it.device, Some(it))).collect();
             rows += states.len() as u64;
-            write(&transaction, &states)?;
+            write(&transaction, &states, clocks)?;
         }
         transaction.commit()?;
         Ok(rows)
     }
 }
 
-fn write(transaction: &Transaction<'_>, states: &[State]) -> Result<(), DatabaseError> {
+fn write(
+    transaction: &Transaction<'_>,
+    states: &[State],
+    clocks: Reading,
+) -> Result<(), DatabaseError> {
+    let millis = |at| millis(clocks.to_wall(at));
     let mut put = transaction.prepare_cached(PUT)?;
     let mut remove = transaction.prepare_cached(REMOVE)?;
     for (device, state) in states {
@@ -149,7 +186,7 @@ fn write(transaction: &Transaction<'_>, states: &[State]) -> Result<(), Database
                 it.version,
                 millis(it.since),
                 millis(it.expires),
-                bindings_text(&it.bindings),
+                bindings_text(&it.bindings, millis),
             ])?,
         };
     }
@@ -157,14 +194,22 @@ fn write(transaction: &Transaction<'_>, states: &[State]) -> Result<(), Database
 }
 
 /// None if the row is not one of ours.
-fn registration(row: &Row<'_>) -> Result<Option<Registration>, rusqlite::Error> {
+fn registration(row: &Row<'_>, clocks: Reading) -> Result<Option<Registration>, rusqlite::Error> {
     let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
     let (device, protocol) = (text(0)?.parse(), text(1)?.parse());
     let transport = text(2)?;
     let transport = Transport::ALL
         .into_iter()
         .find(|it| it.as_str() == transport);
-    let (source, bindings) = (text(3)?.parse(), bindings_of(text(9)?));
+    let since = time(row.get(7)?);
+    // A phone cannot have registered tomorrow: the clock was set back since, and how long it has still
+    // to live is not known.
+    let latest = (since > clocks.wall).then(|| clocks.steady + UNKNOWN_LIFE);
+    let time = |at| {
+        let at = clocks.to_steady(time(at));
+        latest.map_or(at, |latest| at.min(latest))
+    };
+    let (source, bindings) = (text(3)?.parse(), bindings_of(text(9)?, time));
     let (Ok(device), Ok(protocol), Some(transport), Ok(source), Some(bindings)) =
         (device, protocol, transport, source, bindings)
     else {
@@ -180,13 +225,13 @@ fn registration(row: &Row<'_>) -> Result<Option<Registration>, rusqlite::Error> 
         type_id: row.get(4)?,
         load: row.get::<_, Option<Box<str>>>(5)?.map(Into::into),
         version: row.get(6)?,
-        since: time(row.get(7)?),
+        since: clocks.to_steady(since),
         expires: time(row.get(8)?),
         bindings,
     }))
 }
 
-fn bindings_text(bindings: &[Binding]) -> String {
+fn bindings_text(bindings: &[Binding], millis: impl Fn(SystemTime) -> i64) -> String {
     let row = |it: &Binding| {
         serde_json::json!([
             it.line,
@@ -200,7 +245,7 @@ fn bindings_text(bindings: &[Binding]) -> String {
     serde_json::Value::from_iter(bindings.iter().map(row)).to_string()
 }
 
-fn bindings_of(text: &str) -> Option<Vec<Binding>> {
+fn bindings_of(text: &str, time: impl Fn(i64) -> SystemTime) -> Option<Vec<Binding>> {
     type Columns = (Box<str>, Box<str>, Box<str>, u32, i64, bool);
     let rows: Vec<Columns> = serde_json::from_str(text).ok()?;
     let binding = |(line, contact, call_id, cseq, expires, all_lines)| Binding {

@@ -14,9 +14,9 @@
 //!
 //! Devices that the inventory does not have any more are left out.
 //!
-//! A file that is damaged, locked, of a newer version, or on a full disk stops nobody from
-//! registering: the daemon goes on in memory, raises an alarm, and tries again every 30 seconds.
-//! When the file can be used, everything is written anew.
+//! A file that is locked or on a full disk stops nobody from registering: the daemon goes on in
+//! memory, raises an alarm, and tries again every 30 seconds. When the file can be used, everything is
+//! written anew. A file that is damaged or of a newer version is set aside, and a new one begun.
 
 mod database;
 #[cfg(test)]
@@ -26,12 +26,13 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use self::writer::Writer;
 use super::Desk;
+use crate::clock::Reading;
 use crate::stats::LOG2_BUCKETS;
 use crate::turns::{Turn, Turns};
 
@@ -111,12 +112,12 @@ impl Store {
             Arc::clone(&desk.table),
             Arc::clone(&desk.alarms),
             is_wanted,
-            (Instant::now(), SystemTime::now()),
+            (Instant::now(), Reading::now()),
         );
         let seen = writer.seen();
         let turns = Turns::start("register-store", TURN, move |turn| match turn {
-            Turn::Next => writer.turn(Instant::now()),
-            Turn::Last => writer.flush(Instant::now()),
+            Turn::Next => writer.turn(Instant::now(), Reading::now()),
+            Turn::Last => writer.flush(Instant::now(), Reading::now()),
         })?;
         Ok(Self { seen, turns })
     }

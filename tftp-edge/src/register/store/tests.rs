@@ -1,11 +1,14 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 
 use super::*;
 use crate::alarms::{AlarmKind, Alarms};
+use crate::clock::Reading;
 use crate::inventory::{DeviceName, Protocol};
 use crate::register::{Binding, Departure, Edit, Registration, Table, Transport};
+use crate::storage::testing::SmallDisk;
 
 fn device(number: u32) -> DeviceName {
     format!("SEP{number:012X}").parse().unwrap()
@@ -52,6 +55,7 @@ struct Run {
     alarms: Arc<Alarms>,
     writer: Writer,
     began: Instant,
+    clocks: Reading,
 }
 
 impl Run {
@@ -60,6 +64,10 @@ impl Run {
     }
 
     fn wanting(path: &Path, is_wanted: impl Fn(&Registration) -> bool) -> Self {
+        Self::by(Reading::never_set(SystemTime::now()), path, is_wanted)
+    }
+
+    fn by(clocks: Reading, path: &Path, is_wanted: impl Fn(&Registration) -> bool) -> Self {
         let (table, alarms) = (Arc::new(Table::default()), Arc::new(Alarms::default()));
         let began = Instant::now();
         let writer = Writer::restore(
@@ -67,18 +75,24 @@ impl Run {
             Arc::clone(&table),
             Arc::clone(&alarms),
             is_wanted,
-            (began, SystemTime::now()),
+            (began, clocks),
         );
         Self {
             table,
             alarms,
             writer,
             began,
+            clocks,
         }
     }
 
     fn turn_at(&mut self, second: u64) -> Snapshot {
-        self.writer.turn(self.began + Duration::from_secs(second));
+        let since = Duration::from_secs(second);
+        let clocks = Reading {
+            wall: self.clocks.wall + since,
+            steady: self.clocks.steady + since,
+        };
+        self.writer.turn(self.began + since, clocks);
         *self.writer.seen().lock()
     }
 }
@@ -104,7 +118,7 @@ fn registrations_come_back_as_they_were() {
     for phone in &phones {
         put(&run.table, phone.clone());
     }
-    run.writer.flush(run.began);
+    run.writer.flush(run.began, run.clocks);
     drop(run);
 
     let run = Run::begin(&path);
@@ -119,6 +133,54 @@ fn registrations_come_back_as_they_were() {
 }
 
 #[test]
+fn setting_the_clock_neither_ends_nor_prolongs_what_is_kept_over_a_restart() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let steady = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let lives = Duration::from_secs(600);
+    let phone = Registration {
+        since: steady,
+        expires: steady + lives,
+        bindings: Vec::new(),
+        ..sip(1, Transport::Tcp, 0)
+    };
+    for wall in [steady + YEAR, steady - YEAR] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("registrations.db");
+        let mut run = Run::by(Reading::never_set(steady), &path, |_| true);
+        put(&run.table, phone.clone());
+        run.turn_at(2);
+        // What was written with the old time is written anew with the new one.
+        run.clocks.wall = wall;
+        assert_eq!(run.turn_at(3).rows, 2);
+        assert_eq!(run.turn_at(4).rows, 2, "once");
+        drop(run);
+        // The steady time of the next run begins with the time of day.
+        let passed = Duration::from_secs(60);
+        let run = Run::by(Reading::never_set(wall + passed), &path, |_| true);
+        let restored = run.table.get(&device(1)).unwrap();
+        let left = restored.expires.duration_since(run.clocks.steady).unwrap();
+        assert_eq!(left, lives - passed);
+    }
+}
+
+/// A board without a battery: it starts before NTP has told it the time.
+#[test]
+fn a_phone_that_registered_in_times_to_come_is_not_known_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registrations.db");
+    let mut run = Run::begin(&path);
+    put(&run.table, sip(1, Transport::Udp, 3_600));
+    run.writer.flush(run.began, run.clocks);
+    drop(run);
+    let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+    let run = Run::by(Reading::never_set(begun), &path, |_| true);
+    let restored = run.table.get(&device(1)).unwrap();
+    let left = restored.expires.duration_since(begun).unwrap();
+    assert_eq!(left, Duration::from_secs(3_600));
+    assert_eq!(restored.bindings[0].expires, restored.expires);
+}
+
+#[test]
 fn what_is_over_or_not_wanted_stays_out_and_goes_from_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("registrations.db");
@@ -126,13 +188,13 @@ fn what_is_over_or_not_wanted_stays_out_and_goes_from_the_file() {
     put(&run.table, sip(1, Transport::Udp, 0));
     put(&run.table, sip(2, Transport::Udp, 3_600));
     put(&run.table, sip(3, Transport::Udp, 3_600));
-    run.writer.flush(run.began);
+    run.writer.flush(run.began, run.clocks);
     drop(run);
 
     let mut run = Run::wanting(&path, |it| it.device != device(3));
     assert_eq!(run.table.len(), 1);
     assert_eq!(run.writer.seen().lock().dropped, [1, 1, 0]);
-    run.writer.flush(run.began);
+    run.writer.flush(run.began, run.clocks);
     drop(run);
     let run = Run::begin(&path);
     assert_eq!(
@@ -175,40 +237,89 @@ fn much_does_not_wait() {
 }
 
 #[test]
-fn a_damaged_file_is_told_and_left_alone_until_it_is_moved_away() {
+fn a_damaged_file_is_set_aside_as_it_is_and_a_new_one_begun() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("registrations.db");
-    std::fs::write(
-        &path,
-        "this is no database, and somebody may want it\n".repeat(100),
-    )
-    .unwrap();
+    let before = "this is no database, and somebody may want it\n".repeat(100);
+    std::fs::write(&path, &before).unwrap();
     let mut run = Run::begin(&path);
     put(&run.table, sip(1, Transport::Udp, 3_600));
     let seen = run.turn_at(3);
-    assert!(seen.is_failing);
-    assert_eq!((seen.pending, seen.failures), (1, 1));
-    assert_eq!(run.table.dirt(), 0, "nothing piles up");
+    assert_eq!((seen.is_failing, seen.pending, seen.rows), (false, 0, 1));
     let [alarm] = &run.alarms.list()[..] else {
         panic!("an alarm");
     };
     assert_eq!(alarm.kind, AlarmKind::RegistrationStore);
-    assert!(alarm.problem.contains("Move the file away"), "{alarm:?}");
-    assert!(
-        std::fs::read_to_string(&path)
-            .unwrap()
-            .starts_with("this is")
+    assert!(alarm.problem.contains("set aside as"), "{alarm:?}");
+    assert_eq!(
+        std::fs::read_to_string(aside(folder.path())).unwrap(),
+        before
     );
-
-    std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
-    let seen = run.turn_at(29);
-    assert!(seen.is_failing, "not yet tried again");
-    let seen = run.turn_at(31);
-    assert!(!seen.is_failing);
-    assert_eq!((seen.pending, seen.rows), (0, 1));
-    assert!(run.alarms.list().is_empty());
     drop(run);
     assert_eq!(Run::begin(&path).table.len(), 1);
+}
+
+fn aside(folder: &Path) -> PathBuf {
+    let folder = std::fs::read_dir(folder).unwrap();
+    let paths = folder.map(|it| it.unwrap().path());
+    let aside: Vec<_> = paths
+        .filter(|it| it.extension().is_some_and(|it| it == "aside"))
+        .collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    aside[0].clone()
+}
+
+/// A page that no query of the start reads: the file opens well, and fails when it is written.
+#[test]
+fn a_file_that_is_damaged_while_it_is_used_is_set_aside_and_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registrations.db");
+    let mut run = Run::begin(&path);
+    for number in 0..500 {
+        put(&run.table, sip(number, Transport::Udp, 3_600));
+    }
+    run.writer.flush(run.began, run.clocks);
+    drop(run);
+    let mut run = Run::begin(&path);
+    let len = std::fs::metadata(&path).unwrap().len();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(len / 2).unwrap();
+    for number in 0..500 {
+        let mut moved = sip(number, Transport::Udp, 3_600);
+        moved.source.set_port(9);
+        put(&run.table, moved);
+    }
+    assert!(run.turn_at(3).is_failing);
+    let seen = run.turn_at(34);
+    assert_eq!((seen.is_failing, seen.pending), (false, 0));
+    let problem = run.alarms.list().remove(0).problem;
+    assert!(problem.contains("set aside as"), "{problem}");
+    aside(folder.path());
+    drop(run);
+    assert_eq!(Run::begin(&path).table.len(), 500);
+}
+
+#[test]
+fn a_full_disk_costs_no_registration_and_is_over_when_there_is_room() {
+    SmallDisk::with(1 << 20, |disk| {
+        let path = disk.path().join("registrations.db");
+        let mut run = Run::begin(&path);
+        disk.fill();
+        for number in 0..1_000 {
+            put(&run.table, sip(number, Transport::Udp, 3_600));
+        }
+        assert!(run.turn_at(3).is_failing);
+        assert_eq!(run.table.len(), 1_000);
+        let problem = run.alarms.list().remove(0).problem;
+        assert!(problem.contains("of 1048576 bytes are free"), "{problem}");
+        assert!(run.turn_at(34).is_failing, "still full");
+        disk.free();
+        let seen = run.turn_at(65);
+        assert_eq!((seen.is_failing, seen.pending), (false, 0));
+        assert!(run.alarms.list().is_empty());
+        drop(run);
+        assert_eq!(Run::begin(&path).table.len(), 1_000);
+    });
 }
 
 #[test]
@@ -217,7 +328,7 @@ fn a_locked_file_is_told_and_taken_over_once_it_is_free() {
     let path = folder.path().join("registrations.db");
     let mut first = Run::begin(&path);
     put(&first.table, sip(7, Transport::Udp, 3_600));
-    first.writer.flush(first.began);
+    first.writer.flush(first.began, first.clocks);
 
     let mut second = Run::begin(&path);
     assert_eq!(second.alarms.count(AlarmKind::RegistrationStore), 1);
@@ -269,7 +380,7 @@ fn rows_that_nobody_understands_are_left_out_and_replaced() {
     let mut run = Run::begin(&path);
     put(&run.table, sip(1, Transport::Udp, 3_600));
     put(&run.table, sip(2, Transport::Udp, 3_600));
-    run.writer.flush(run.began);
+    run.writer.flush(run.began, run.clocks);
     drop(run);
     let connection = Connection::open(&path).unwrap();
     let odd = "UPDATE registrations SET transport = 'pigeon' WHERE device = ?1";
@@ -285,16 +396,18 @@ fn rows_that_nobody_understands_are_left_out_and_replaced() {
 }
 
 #[test]
-fn a_newer_schema_is_not_touched() {
+fn a_newer_schema_is_set_aside_for_the_version_it_is_of() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("registrations.db");
     drop(Run::begin(&path));
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
+    let before = std::fs::read(&path).unwrap();
     let run = Run::begin(&path);
     let problem = run.alarms.list().remove(0).problem;
     assert!(problem.starts_with("it has schema 99"), "{problem}");
+    assert_eq!(std::fs::read(aside(folder.path())).unwrap(), before);
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! What the thread of the store does at each turn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::database::{Database, DatabaseError, State};
+use super::database::{Database, DatabaseError, State, Stored};
 use super::{Dropped, Snapshot};
 use crate::alarms::{AlarmKind, Alarms};
+use crate::clock::Reading;
 use crate::register::{Registration, SHARDS, Table};
 use crate::stats::log2_bucket;
+use crate::storage::set_aside;
 
 /// The longest that a change waits for its transaction.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -21,14 +23,21 @@ const FLUSH_AT: usize = 10_000;
 /// Between two attempts to get a file that could not be used.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// NTP slews less than this; what it sets at once is more.
+const CLOCK_WAS_SET: Duration = Duration::from_secs(5);
+
 pub(super) struct Writer {
     path: PathBuf,
     table: Arc<Table>,
     alarms: Arc<Alarms>,
     database: Option<Database>,
+    /// The file was damaged when it was used last, though it may open and read well.
+    is_damaged: bool,
     /// When everything was written last, or when writing began to fail.
     written: Instant,
     tried: Instant,
+    /// By which the file has its times.
+    clocks: Reading,
     seen: Arc<Mutex<Snapshot>>,
 }
 
@@ -39,28 +48,31 @@ impl Writer {
         table: Arc<Table>,
         alarms: Arc<Alarms>,
         is_wanted: impl Fn(&Registration) -> bool,
-        now: (Instant, SystemTime),
+        now: (Instant, Reading),
     ) -> Self {
         let mut writer = Self {
             path,
             table,
             alarms,
             database: None,
+            is_damaged: false,
             written: now.0,
             tried: now.0,
+            clocks: now.1,
             seen: Arc::default(),
         };
-        let found = Database::open(&writer.path).and_then(|it| Ok((it.read()?, it)));
-        match found {
+        match writer.open(now.1) {
             Err(error) => writer.fail(&error, now.0),
-            Ok((stored, database)) => {
+            Ok(Opened {
+                stored, database, ..
+            }) => {
                 writer.database = Some(database);
                 writer.table.set_store(true);
                 let mut dropped = [0; Dropped::COUNT];
                 dropped[Dropped::Unreadable as usize] = stored.unreadable as u64;
                 for registration in stored.registrations {
                     let device = registration.device;
-                    let is_over = registration.expires <= now.1;
+                    let is_over = registration.expires <= now.1.steady;
                     let is_kept =
                         !is_over && is_wanted(&registration) && writer.table.restore(registration);
                     if !is_kept {
@@ -85,11 +97,31 @@ impl Writer {
                     "registrations of the last run"
                 );
                 if stored.unreadable > 0 {
-                    writer.write_everything(now.0);
+                    writer.write_everything(now);
                 }
             }
         }
         writer
+    }
+
+    /// A file that can never be used makes way for a new one.
+    fn open(&mut self, clocks: Reading) -> Result<Opened, DatabaseError> {
+        let why = match self.is_damaged {
+            true => "a part of it is damaged".to_owned(),
+            false => match Opened::open(&self.path, false, clocks) {
+                Err(error) if error.is_lasting() => error.told(&self.path),
+                opened => return opened,
+            },
+        };
+        let aside = set_aside(&self.path)?;
+        self.is_damaged = false;
+        self.seen.lock().failures += 1;
+        self.raise(format!(
+            "{why}; it was set aside as {}, and a new one begun: who was registered before a restart \
+             registers as new. Delete it, or move it back for the version it is of",
+            aside.display()
+        ));
+        Opened::open(&self.path, true, clocks)
     }
 
     pub(super) fn seen(&self) -> Arc<Mutex<Snapshot>> {
@@ -97,14 +129,23 @@ impl Writer {
     }
 
     /// Writes what has waited long enough, or all that waits if it is much.
-    pub(super) fn turn(&mut self, now: Instant) {
+    /// When the clock was set, all times in the file are wrong.
+    pub(super) fn turn(&mut self, now: Instant, clocks: Reading) {
         if self.database.is_none() && now.duration_since(self.tried) >= RETRY {
-            self.reopen(now);
+            self.reopen((now, clocks));
+        }
+        if clocks.set_by(&self.clocks) >= CLOCK_WAS_SET {
+            tracing::info!(
+                event = "registrations.clock_set",
+                "the clock was set: registrations go on, and are written anew with its time"
+            );
+            self.clocks = clocks;
+            self.write_everything((now, clocks));
         }
         let waiting = self.table.dirt();
         let is_due = now.duration_since(self.written) >= FLUSH_WITHIN || waiting >= FLUSH_AT;
         if self.database.is_some() && is_due {
-            self.flush(now);
+            self.flush(now, clocks);
         }
         let mut seen = self.seen.lock();
         seen.is_failing = self.database.is_none();
@@ -119,7 +160,7 @@ impl Writer {
     }
 
     /// Writes all that waits.
-    pub(super) fn flush(&mut self, now: Instant) {
+    pub(super) fn flush(&mut self, now: Instant, clocks: Reading) {
         let Some(database) = &mut self.database else {
             return;
         };
@@ -131,38 +172,41 @@ impl Writer {
             return;
         }
         let began = Instant::now();
-        match database.write(&states) {
+        match database.write(&states, clocks) {
             Ok(()) => self.wrote(states.len() as u64, began.elapsed(), now),
             // What was taken is not in the file: the next one that can be used gets everything.
             Err(error) => self.fail(&error, now),
         }
     }
 
-    fn reopen(&mut self, now: Instant) {
-        self.tried = now;
-        match Database::open(&self.path) {
-            Ok(database) => {
+    fn reopen(&mut self, now: (Instant, Reading)) {
+        self.tried = now.0;
+        match self.open(now.1) {
+            Ok(Opened {
+                database, is_new, ..
+            }) => {
                 self.database = Some(database);
                 // Before the table is read: what changes meanwhile is written after it.
                 self.table.set_store(true);
                 self.write_everything(now);
+                // That one was set aside is told until somebody has looked.
+                if self.database.is_some() && !is_new {
+                    let subject = self.path.display().to_string();
+                    self.alarms.clear(AlarmKind::RegistrationStore, &subject);
+                }
             }
-            Err(error) => self.fail(&error, now),
+            Err(error) => self.fail(&error, now.0),
         }
     }
 
-    fn write_everything(&mut self, now: Instant) {
+    fn write_everything(&mut self, (now, clocks): (Instant, Reading)) {
         let Some(database) = &mut self.database else {
             return;
         };
         let pages = (0..).map_while(|at| self.table.page(at));
         let began = Instant::now();
-        match database.replace(pages) {
-            Ok(rows) => {
-                self.wrote(rows, began.elapsed(), now);
-                let subject = self.path.display().to_string();
-                self.alarms.clear(AlarmKind::RegistrationStore, &subject);
-            }
+        match database.replace(pages, clocks) {
+            Ok(rows) => self.wrote(rows, began.elapsed(), now),
             Err(error) => self.fail(&error, now),
         }
     }
@@ -182,15 +226,38 @@ impl Writer {
         self.database = None;
         self.tried = now;
         self.table.set_store(false);
+        self.is_damaged |= error.is_lasting();
         self.seen.lock().failures += 1;
-        let problem = format!(
-            "{error}; registrations are in memory only, and a restart would lose them. Move the \
-             file away, or make room for it and let the daemon write it: it is tried again every \
-             {} s",
+        self.raise(format!(
+            "{}; registrations are in memory only, and a restart would lose them. It is tried again \
+             every {} s",
+            error.told(&self.path),
             RETRY.as_secs()
-        );
+        ));
+    }
+
+    fn raise(&self, problem: String) {
         let subject = self.path.display().to_string();
         self.alarms
             .raise(AlarmKind::RegistrationStore, &subject, problem);
+    }
+}
+
+struct Opened {
+    database: Database,
+    stored: Stored,
+    /// The one before was set aside.
+    is_new: bool,
+}
+
+impl Opened {
+    fn open(path: &Path, is_new: bool, clocks: Reading) -> Result<Self, DatabaseError> {
+        let database = Database::open(path)?;
+        let stored = database.read(clocks)?;
+        Ok(Self {
+            database,
+            stored,
+            is_new,
+        })
     }
 }

@@ -42,6 +42,7 @@ use super::by_user::ByUser;
 use super::told;
 use super::{Binding, ConnectionId, Departure, Guard, NoGuard, Refusal, Registration};
 use crate::alarms::{AlarmKind, Alarms};
+use crate::clock::steady;
 use crate::inventory::{DeviceName, Protocol};
 use crate::journal::Journal;
 pub use change::{Change, Edit};
@@ -208,7 +209,7 @@ impl Table {
         if self.has_store.load(Ordering::Relaxed) {
             match change {
                 Some(_) => shard.soil(&device),
-                None => shard.soil_by_time(&device, SystemTime::now()),
+                None => shard.soil_by_time(&device, steady()),
             }
         }
         if let Some(change) = change {
@@ -237,7 +238,7 @@ impl Table {
         shard.prolong(device, expires);
         shard.tally.event(protocol, Event::Refresh);
         if self.has_store.load(Ordering::Relaxed) {
-            shard.soil_by_time(device, SystemTime::now());
+            shard.soil_by_time(device, steady());
         }
         true
     }

@@ -50,6 +50,13 @@ pub(super) fn cases() -> Vec<Case> {
             .with(in_storm(Reserve)),
         a_syn("SYN of who was seen booting takes from the reserve").with(known(Reserve)),
         a_register("REGISTER of who was seen booting takes from the reserve").with(known(Reserve)),
+        uncharged(a_syn(
+            "nobody is held back when no daemon is there for too long",
+        ))
+        .with(Before {
+            deserted: true,
+            ..in_storm(Empty)
+        }),
         a_syn("SYN of who was seen booting finds nothing")
             .held_back(Drop)
             .with(known(Empty)),

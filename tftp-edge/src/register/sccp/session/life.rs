@@ -113,7 +113,7 @@ fn grant(keepalive_s: u32) -> u32 {
 /// When the table may forget a phone that nothing is heard of: never before its session does.
 fn expires(settings: &Settings, now: Moment) -> SystemTime {
     let ahead = seconds(settings.keepalive_s) * TABLE_KEEPALIVES;
-    now.wall + ahead.max(settings.lost_after())
+    now.steady + ahead.max(settings.lost_after())
 }
 
 impl Session {
@@ -137,7 +137,7 @@ impl Session {
             type_id: Some(application.type_id),
             load: application.load.clone(),
             version: application.dialect.version.number(),
-            since: now.wall,
+            since: now.steady,
             expires: expires(settings, now),
             bindings: Vec::new(),
         };

@@ -47,7 +47,7 @@ use crate::register::bans::Offence;
 use crate::register::{ConnectionId, Order, Refusal};
 
 /// Answers that may wait to be sent before further questions are left unread.
-pub(super) const HIGH_WATER: usize = 16 << 10;
+pub const HIGH_WATER: usize = 16 << 10;
 
 /// How often the inventory is asked again for a phone that is being taken in, and for how long.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -55,14 +55,14 @@ const TAKEN_IN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is to become of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
+pub enum Flow {
     Open,
     /// What was written is still to be sent.
     Close(Ending),
 }
 
 #[derive(Debug)]
-pub(super) struct Session {
+pub struct Session {
     connection: ConnectionId,
     peer: SocketAddr,
     /// Our side of the connection.
@@ -113,10 +113,10 @@ enum WhatFor {
 }
 
 /// What goes in with every call: what all sessions share, the time, and where answers go.
-pub(super) struct Turn<'t> {
-    pub(super) registrar: &'t Registrar,
-    pub(super) now: Moment,
-    pub(super) out: &'t mut Vec<u8>,
+pub struct Turn<'t> {
+    pub registrar: &'t Registrar,
+    pub now: Moment,
+    pub out: &'t mut Vec<u8>,
 }
 
 impl Turn<'_> {
@@ -127,7 +127,7 @@ impl Turn<'_> {
 }
 
 impl Session {
-    pub(super) fn new(
+    pub fn new(
         registrar: &Registrar,
         connection: ConnectionId,
         peer: SocketAddr,
@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// Takes what came in; nothing to go on with messages that were held up.
-    pub(super) fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
+    pub fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
         if self.inbox.is_empty() {
             let (used, flow) = self.consume(bytes, turn);
             // Nothing is kept while nothing is missing.
@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// Whether whole messages wait until what was written has gone out.
-    pub(super) fn is_held_up(&self) -> bool {
+    pub fn is_held_up(&self) -> bool {
         self.is_held_up
     }
 
@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// An order for the phone; nothing if none is registered.
-    pub(super) fn order(&mut self, order: Order, turn: &mut Turn<'_>) {
+    pub fn order(&mut self, order: Order, turn: &mut Turn<'_>) {
         if let State::Registered(registered) = &mut self.state {
             registered.order(order, turn);
         }
@@ -264,13 +264,13 @@ impl Session {
     }
 
     /// The moment to call [`Self::expire`] at.
-    pub(super) fn next(&self, registrar: &Registrar) -> Instant {
+    pub fn next(&self, registrar: &Registrar) -> Instant {
         let partial = self.partial_deadline(registrar);
         partial.map_or(self.deadline(), |partial| partial.min(self.deadline()))
     }
 
     /// Does what the time has come for.
-    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) -> Flow {
+    pub fn expire(&mut self, turn: &mut Turn<'_>) -> Flow {
         let now = turn.now.instant;
         if self
             .partial_deadline(turn.registrar)

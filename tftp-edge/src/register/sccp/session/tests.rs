@@ -45,6 +45,7 @@ impl Lab {
             now: Moment {
                 instant: Instant::now(),
                 wall: UNIX_EPOCH + Duration::from_secs(NOON_S),
+                steady: UNIX_EPOCH + Duration::from_secs(NOON_S),
             },
         }
     }
@@ -52,6 +53,7 @@ impl Lab {
     fn pass(&mut self, time: Duration) {
         self.now.instant += time;
         self.now.wall += time;
+        self.now.steady += time;
     }
 
     fn connect(&self, peer: &str) -> Phone {

@@ -122,7 +122,8 @@ impl Choice {
     fn of(option: &str, element: &BytesStart<'_>) -> Option<Self> {
         let usage = || {
             let usage = attribute(element, "usage")?;
-            (usage.len() <= MAX_USAGE_BYTES).then_some(usage)
+            let is_writable = usage.chars().all(is_of_xml);
+            (usage.len() <= MAX_USAGE_BYTES && is_writable).then_some(usage)
         };
         match option {
             "combine" => {
@@ -157,6 +158,11 @@ impl Choice {
             Self::Bfcp => "<bfcp/>\n".to_owned(),
         }
     }
+}
+
+/// Whether XML 1.0 can hold it: a reference to another character is read, and could not be repeated.
+fn is_of_xml(character: char) -> bool {
+    !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
@@ -241,5 +247,14 @@ mod tests {
         );
         let wishes = Wishes::of(REQUEST_TYPE.as_bytes(), long.as_bytes());
         assert!(wishes.options.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_character_of_xml_is_not_repeated() {
+        for reference in ["&#0;", "&#1;", "&#xfffe;"] {
+            let body = format!("<optionsind><dialog usage=\"a{reference}\"/></optionsind>");
+            let wishes = Wishes::of(REQUEST_TYPE.as_bytes(), body.as_bytes());
+            assert!(wishes.options.is_empty(), "{reference}");
+        }
     }
 }

@@ -83,6 +83,9 @@ impl<'m> Message<'m> {
     fn add(&mut self, line: &[u8], at: usize) -> Result<(), Defect> {
         // Below MAX_HEAD_BYTES, as the caller has seen.
         let place = |offset: usize| (at + offset) as u16;
+        if line.contains(&0) {
+            self.spoil(Defect::HeaderLine);
+        }
         if matches!(line[0], b' ' | b'\t') {
             match self.count.checked_sub(1) {
                 Some(before) => self.lines[before].to = place(line.len()),
@@ -95,7 +98,7 @@ impl<'m> Message<'m> {
             return Ok(());
         };
         let name = line[..colon].trim_ascii_end();
-        if !is_token(name) || line.contains(&0) {
+        if !is_token(name) {
             self.spoil(Defect::HeaderLine);
             return Ok(());
         }

@@ -47,12 +47,13 @@ impl Writer {
         self.bytes.extend_from_slice(b": ");
     }
 
-    /// A part of a value as someone wrote it: what ends lines becomes spaces.
+    /// A part of a value as someone wrote it: what ends lines, or texts, becomes spaces. An answer is
+    /// sound even where the request it repeats was not.
     pub fn raw(&mut self, value: &[u8]) {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(value);
         for byte in &mut self.bytes[from..] {
-            if matches!(byte, b'\r' | b'\n') {
+            if matches!(byte, b'\r' | b'\n' | 0) {
                 *byte = b' ';
             }
         }

@@ -43,7 +43,7 @@ pub struct Update<'u, 'm> {
     pub replaces: bool,
     /// The line is the first of its device, or stands for all of them.
     pub is_primary: bool,
-    pub wall: SystemTime,
+    pub steady: SystemTime,
 }
 
 /// How a registration changes.
@@ -76,7 +76,7 @@ pub enum Kind {
 impl Update<'_, '_> {
     /// Applies it to what there is. Bindings whose time is over do not count any more.
     pub fn apply(&self, before: Option<&Registration>) -> Result<Outcome, Refusal> {
-        let is_live = |it: &&Binding| it.expires > self.wall;
+        let is_live = |it: &&Binding| it.expires > self.steady;
         let live = before
             .into_iter()
             .flat_map(|it| &it.bindings)
@@ -114,10 +114,10 @@ impl Update<'_, '_> {
                 Outcome::Nothing
             });
         }
-        let mut since = before.map_or(self.wall, |it| it.since);
+        let mut since = before.map_or(self.steady, |it| it.since);
         let begins = !had_any || kind == Kind::Added && self.is_primary && self.replaces;
         if adds && begins {
-            (kind, since) = (Kind::New, self.wall);
+            (kind, since) = (Kind::New, self.steady);
             bindings.retain(|it| *it.line == *self.line || self.is_at_same_place(it));
         } else if is_repeated && self.is_primary && self.is_within(since, REPEATED_FOR) {
             kind = Kind::New;
@@ -164,7 +164,7 @@ impl Update<'_, '_> {
             }
             return;
         }
-        let expires = self.wall + Duration::from_secs(contact.seconds.into()) + GRACE;
+        let expires = self.steady + Duration::from_secs(contact.seconds.into()) + GRACE;
         match place {
             Some(place) => {
                 let binding = &mut bindings[place];
@@ -192,7 +192,7 @@ impl Update<'_, '_> {
     }
 
     fn is_within(&self, since: SystemTime, time: Duration) -> bool {
-        self.wall
+        self.steady
             .duration_since(since)
             .is_ok_and(|passed| passed <= time)
     }
@@ -207,8 +207,8 @@ impl Granted<'_> {
 }
 
 /// What is left of a binding's time, in seconds, as the phone knows it.
-pub fn seconds_left(binding: &Binding, wall: SystemTime) -> u64 {
-    let left = binding.expires.duration_since(wall).unwrap_or_default();
+pub fn seconds_left(binding: &Binding, steady: SystemTime) -> u64 {
+    let left = binding.expires.duration_since(steady).unwrap_or_default();
     left.saturating_sub(GRACE).as_secs()
 }
 

@@ -35,7 +35,7 @@ impl Core {
             answer.header("Supported", format_args!("{SUPPORTED}"));
             return answer.finish();
         };
-        let shortest = bindings.iter().map(|it| seconds_left(it, exchange.wall));
+        let shortest = bindings.iter().map(|it| seconds_left(it, exchange.steady));
         if let Some(shortest) = shortest.min() {
             answer.header("Expires", format_args!("{shortest}"));
         }
@@ -85,7 +85,7 @@ fn write_contact(
             answer.raw(param.raw);
         }
     }
-    let left = seconds_left(binding, exchange.wall);
+    let left = seconds_left(binding, exchange.steady);
     answer.text(format_args!(";expires={left}"));
     if is_new {
         answer.text(format_args!(";{NEW_REGISTRATION}"));

@@ -43,7 +43,7 @@ impl Core {
         let device = &known.device.name;
         let line = known.line().number.as_str();
         let own = |registration: &Registration| -> Vec<Binding> {
-            let live = |it: &&Binding| *it.line == *line && it.expires > exchange.wall;
+            let live = |it: &&Binding| *it.line == *line && it.expires > exchange.steady;
             registration.bindings.iter().filter(live).cloned().collect()
         };
         if *wish == Wish::Fetch {
@@ -68,7 +68,7 @@ impl Core {
             all_lines: wishes.all_lines,
             replaces: who.says_name,
             is_primary: known.at == 0 || wishes.all_lines,
-            wall: exchange.wall,
+            steady: exchange.steady,
         };
         let ordered = || self.orders.follow(device, exchange.now);
         let outcome = self.desk.table.try_edit(device, |before| {
@@ -164,7 +164,9 @@ impl Core {
 fn is_elsewhere(registered: &Registration, exchange: &Exchange<'_, '_>) -> bool {
     let here = exchange.incoming.source.ip().to_canonical();
     let is_alive = !registered.transport.has_connections() || registered.connection.is_some();
-    registered.source.ip().to_canonical() != here && is_alive && registered.expires > exchange.wall
+    registered.source.ip().to_canonical() != here
+        && is_alive
+        && registered.expires > exchange.steady
 }
 
 /// What a REGISTER says of a device.
@@ -201,7 +203,7 @@ impl News<'_> {
             load,
             version: 0,
             since,
-            expires: ends.max().unwrap_or(exchange.wall),
+            expires: ends.max().unwrap_or(exchange.steady),
             bindings,
         }
     }

@@ -28,6 +28,7 @@ fn refused(edge: &Edge, no: No) -> Option<Answered> {
         reply: &reply,
         now: edge.now,
         wall: edge.wall,
+        steady: edge.steady,
     };
     let bytes = edge.core.refuse(&exchange, no)?;
     let to = super::super::core::answer_to(&incoming, &reply, bytes);

@@ -88,7 +88,7 @@ fn a_datagram_that_waited_too_long_is_dropped_before_it_is_challenged() {
     };
     let mut out = Vec::new();
     edge.core
-        .receive_at(&incoming, edge.now, edge.wall, &mut out);
+        .receive_at(&incoming, edge.now, edge.clocks(), &mut out);
     assert!(out.is_empty());
     assert_eq!(edge.told(Told::Stale), 1);
     assert_eq!(edge.core.counts().refusal(Refusal::Stale), 1);

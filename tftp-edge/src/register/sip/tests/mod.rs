@@ -22,6 +22,7 @@ use super::settings::RequireDigest;
 use super::{Event, Settings};
 use crate::access::Access;
 use crate::alarms::Alarms;
+use crate::clock::Reading;
 use crate::inventory::{Contents, Device, DeviceName, Site, Snapshot, parse_csv};
 use crate::register::storm::Storm;
 use crate::register::{ConnectionId, Desk, Directory, NoGuard, Registration, Table, Transport};
@@ -47,6 +48,7 @@ pub struct Edge {
     pub desk: Arc<Desk>,
     pub now: Instant,
     pub wall: SystemTime,
+    pub steady: SystemTime,
 }
 
 impl Edge {
@@ -113,12 +115,21 @@ impl Edge {
             now: Instant::now(),
             // A Monday.
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_392_000),
+            steady: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_392_000),
+        }
+    }
+
+    pub fn clocks(&self) -> Reading {
+        Reading {
+            wall: self.wall,
+            steady: self.steady,
         }
     }
 
     pub fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.wall += Duration::from_secs(seconds);
+        self.steady += Duration::from_secs(seconds);
     }
 
     /// What is sent back for bytes that come in.
@@ -134,7 +145,7 @@ impl Edge {
         let mut out = Vec::new();
         let received = self
             .core
-            .receive_at(&incoming, self.now, self.wall, &mut out);
+            .receive_at(&incoming, self.now, self.clocks(), &mut out);
         (received, out)
     }
 

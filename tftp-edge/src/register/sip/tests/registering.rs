@@ -260,3 +260,30 @@ fn who_knows_the_password_takes_the_device_over_and_nobody_else_does() {
     edge.pass(140);
     assert_eq!(other.sends(&edge).code, 200);
 }
+
+#[test]
+fn setting_the_clock_ends_no_registration_and_prolongs_none() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let mut edge = Edge::without_digest();
+    let mut phone = tcp();
+    assert_eq!(phone.sends(&edge).code, 200);
+    for (wall, date) in [
+        (edge.wall + YEAR, "Tue, 23 Nov 2027 00:01:00 GMT"),
+        (edge.wall - YEAR, "Sun, 23 Nov 2025 00:01:00 GMT"),
+    ] {
+        edge.wall = wall;
+        edge.desk.table.sweep(edge.steady);
+        edge.pass(60);
+        let answered = phone.sends(&edge);
+        assert_eq!(answered.code, 200, "{}", answered.text);
+        assert!(!answered.text.contains("x-cisco-newreg"), "a refresh");
+        assert_eq!(
+            answered.header("Date"),
+            date,
+            "phones are told the new time"
+        );
+    }
+    edge.pass(1_000);
+    edge.desk.table.sweep(edge.steady);
+    assert!(edge.registered(NAME).is_none());
+}

@@ -260,8 +260,8 @@ fn keepalives_move_the_end_of_the_registration_and_tell_nobody() {
         let there = lab.in_table().unwrap();
         assert_eq!(there.since, since);
         // Three keepalives of 30 seconds.
-        assert_eq!(there.expires, lab.now.wall + Duration::from_secs(90));
-        lab.registrar.desk.table.sweep(lab.now.wall);
+        assert_eq!(there.expires, lab.now.steady + Duration::from_secs(90));
+        lab.registrar.desk.table.sweep(lab.now.steady);
     }
     assert!(changes.try_recv().is_err());
     let events = lab.registrar.desk.table.counts();
@@ -279,15 +279,33 @@ fn the_table_forgets_no_phone_before_its_session_does() {
     let lab = Lab::with(contents(), patient);
     lab.registered(PEER);
     let expires = lab.in_table().unwrap().expires;
-    assert_eq!(expires, lab.now.wall + lost_after);
+    assert_eq!(expires, lab.now.steady + lost_after);
+}
+
+#[test]
+fn setting_the_clock_ends_no_registration_and_prolongs_none() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let mut lab = Lab::new();
+    let mut phone = lab.registered(PEER);
+    for wall in [lab.now.wall + YEAR, lab.now.wall - YEAR] {
+        lab.now.wall = wall;
+        lab.registrar.desk.table.sweep(lab.now.steady);
+        lab.pass(Duration::from_secs(20));
+        let answer = lab.send(&mut phone, &message(0x0000, &[]));
+        assert!(!answer.is_empty(), "its keepalive is answered");
+        let there = lab.in_table().unwrap();
+        assert_eq!(there.expires, lab.now.steady + Duration::from_secs(90));
+    }
+    lab.pass(Duration::from_secs(91));
+    lab.registrar.desk.table.sweep(lab.now.steady);
+    assert!(lab.in_table().is_none());
 }
 
 #[test]
 fn a_phone_that_the_table_has_lost_begins_anew() {
     let lab = Lab::new();
     let mut phone = lab.registered(PEER);
-    // As when the clock is set.
-    let later = lab.now.wall + Duration::from_secs(3600);
+    let later = lab.now.steady + Duration::from_secs(3600);
     lab.registrar.desk.table.sweep(later);
     lab.send(&mut phone, &message(0x0000, &[]));
     assert_eq!(phone.flow, Flow::Close(Ending::KeepaliveTimeout));

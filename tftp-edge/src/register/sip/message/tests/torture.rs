@@ -411,3 +411,10 @@ fn uris_are_the_same_by_their_meaning() {
         assert!(!is_same(one, two), "{one} {two}");
     }
 }
+
+#[test]
+fn a_nul_has_no_place_in_a_header_nor_in_what_it_goes_on_with() {
+    for instead in ["To: \0<", "To:\r\n \0 <", "To: \"\r\n\t\0\" <"] {
+        assert_eq!(checked(&with("To: <", instead)), Err(Defect::HeaderLine));
+    }
+}
