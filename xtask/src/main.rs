@@ -3,6 +3,7 @@
 mod demo;
 mod fuzz;
 mod lint;
+mod package;
 mod setup;
 mod suite;
 mod test;
@@ -15,6 +16,7 @@ mod toolchain;
 mod ui;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -42,12 +44,24 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Build the Debian package
+    ///
+    /// With DEBFULLNAME and DEBEMAIL set, they are its maintainer.
+    Package {
+        /// What is packed: as it is meant to run, or the build that the tests use
+        #[arg(long, value_enum, default_value = "release")]
+        profile: package::Profile,
+        /// The folder it is written to; `debian` of the target folder if it is not given
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Run every test, after formatting and clippy
     ///
     /// The lab's tests work in network namespaces of their own and so need root; without it they
     /// are left out, and that is said.
     Test {
-        /// Only tests whose name contains this; skips formatting and clippy
+        /// Only tests whose name contains this; skips formatting and clippy, and the Debian package
+        /// unless it begins with `package`
         filter: Option<String>,
         /// Leave out the tests that need network namespaces
         #[arg(long)]
@@ -107,6 +121,7 @@ fn main() -> ExitCode {
     let result = Workspace::locate().and_then(|workspace| match cli.command {
         Task::Setup => setup::run(&workspace).map(drop),
         Task::Build { release } => build(&workspace, release),
+        Task::Package { profile, out } => package::run(&workspace, profile, out),
         Task::Test { filter, no_lab } => test::run(&workspace, filter.as_deref(), !no_lab),
         Task::Demo { args } => demo::run(&workspace, "demo", &args),
         Task::Storm { args } => demo::run(&workspace, "storm", &args),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::bail;
 
 use crate::lint;
+use crate::package;
 use crate::setup;
 use crate::suite::{self, Tally};
 use crate::ui::{self, Steps};
@@ -23,14 +24,19 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> any
 
     // A filter is for the one test somebody works on.
     let lints = if filter.is_none() { 4 } else { 0 };
-    let mut steps = Steps::new(lints + if run_lab { 3 } else { 2 });
+    // Packing takes longer than most tests.
+    let run_package = run_lab && filter.is_none_or(|filter| filter.starts_with(package::NAME));
+    let lab_steps = if run_lab { 3 } else { 2 };
+    let package_steps = if run_package { 2 } else { 0 };
+    let mut steps = Steps::new(lints + lab_steps + package_steps);
     if filter.is_none() {
         lint::code(workspace, toolchain.as_ref(), &mut steps)?;
         lint::dependencies(workspace, steps.next("licences, sources, bans"))?;
     }
 
     let mut tally = Tally::default();
-    let mut host = workspace.cargo(&["test", "--workspace", "--exclude", LAB, "--no-fail-fast"]);
+    let mut host = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    host.args(["--exclude", LAB, "--exclude", package::TESTS]);
     host.args(filter);
     tally.add(suite::run(&mut host, steps.next("host tests"))?);
 
@@ -51,7 +57,12 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> any
         units.args(["--lib", "--bins"]).args(filter);
         tally.add(suite::run(&mut units, steps.next("the lab's own tests"))?);
         let why = if lab { "they need root" } else { "--no-lab" };
-        ui::note(&format!("end-to-end tests left out: {why}"));
+        ui::note(&format!(
+            "tests end to end and of the package left out: {why}"
+        ));
+    }
+    if run_package {
+        tally.add(package::test(workspace, filter, &mut steps)?);
     }
 
     ui::note(&format!("took {}", ui::seconds(started.elapsed())));

@@ -1,5 +1,5 @@
-//! What the tests and `lint` call: TFTP clients, SIPp, capture tools, a browser, Prometheus, clippy
-//! and rustfmt.
+//! What the tests, `lint` and `package` call: TFTP clients, SIPp, capture tools, a browser,
+//! Prometheus, Debian's tools for packages, shells, clippy and rustfmt.
 
 use std::fs;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::ui::Step;
 use crate::workspace::{Workspace, on_path};
 
 /// The Debian package of each program the tests call.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("tftp", "tftp-hpa"),
     ("atftp", "atftp"),
     ("busybox", "busybox"),
@@ -26,6 +26,14 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("sipp", "sip-tester"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    // For the Debian package: what makes it, and what its tests ask.
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("strip", "binutils"),
+    ("lintian", "lintian"),
+    ("man", "man-db"),
+    ("strace", "strace"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// The programs of [`PROGRAMS`], whoever installed them.
