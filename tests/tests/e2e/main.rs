@@ -30,6 +30,7 @@ mod dhcp;
 mod front;
 mod hostile;
 mod http;
+mod interfaces;
 mod journal;
 mod lldp;
 mod log;

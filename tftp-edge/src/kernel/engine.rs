@@ -22,7 +22,9 @@ use super::events::{self, Events, LostCounter};
 use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::interfaces::{Interfaces, Monitor};
 use super::mirror::{Attached, Mirrors};
+use super::neighbourhood::{Neighbourhood, Statuses};
 use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
 use super::policy::policy;
 use super::ports::{self, Reservation};
@@ -31,7 +33,7 @@ use super::samples::Watchers;
 use super::services::Services;
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
-use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
+use super::snapshot::{InterfaceStatus, Registrations, Snapshot, Wanted};
 use super::sweeper::Sweeper;
 use super::worker::Worker;
 use super::{host, sys};
@@ -63,7 +65,9 @@ pub(super) struct Engine {
     directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     policy: Mutex<(Array<MapData, Policy>, Policy)>,
     budgets: Arc<Budgets>,
-    interfaces: Vec<InterfaceStatus>,
+    statuses: Statuses,
+    /// Every interface is to be tried once more.
+    climb_again: Arc<AtomicBool>,
     wanted: Wanted,
     /// Networks of the allow list.
     clients: u64,
@@ -135,25 +139,26 @@ impl Engine {
             Some(_) => None,
             None => reserve(settings),
         };
-        let mut follower = Follower::new(settings, tftp);
-        follower.follow(&mut object.interfaces, &mut object.locals);
-        let attachments = settings
+        let monitor = Monitor::open().map_err(|source| Error::System {
+            what: "the interfaces of this host cannot be followed (AF_NETLINK)".into(),
+            source,
+        })?;
+        let mut interfaces = Interfaces::new(settings, monitor);
+        let mut attachments: Vec<_> = settings
             .interfaces
             .iter()
-            .map(|interface| Attachment::climb(&mut object.ebpf, interface, settings.mode))
-            .collect::<Result<Vec<_>, _>>()?;
-        for attachment in &attachments {
-            tracing::info!(
-                event = "kernel.attached", interface = %attachment.status.name,
-                mode = attachment.status.mode.as_str(),
-                problem = attachment.status.problem.as_deref().unwrap_or("none"),
-                "kernel path"
-            );
-            if attachment.status.mode == Mode::Xdp {
-                follower.has_xdp(&attachment.status.name);
-            }
-        }
-        follower.follow(&mut object.interfaces, &mut object.locals);
+            .map(|name| Attachment::new(name))
+            .collect();
+        let now = Instant::now();
+        interfaces.settle(&mut object.ebpf, &mut attachments, false, now)?;
+        let mut follower = Follower::new(tftp);
+        follower.follow(
+            &interfaces.entries(&attachments),
+            &mut object.interfaces,
+            &mut object.locals,
+        );
+        let statuses = Arc::new(Mutex::new(interfaces.statuses(&attachments, now)));
+        let climb_again = Arc::new(AtomicBool::new(false));
 
         let Counters {
             blocks,
@@ -170,10 +175,6 @@ impl Engine {
         let stop = Arc::new(AtomicBool::new(false));
         let sweeper_stats = Arc::new(stats::Counters::default());
         let transfers = Arc::new(AtomicU64::new(0));
-        let interfaces = attachments
-            .iter()
-            .map(|attachment| attachment.status.clone())
-            .collect();
         let watchers = Watchers::default();
         let mirrors = Arc::new(Mirrors::new(
             Attached {
@@ -191,12 +192,18 @@ impl Engine {
             samples: registrations.samples,
             watchers: Arc::clone(&watchers),
             transfers: object.transfers,
+            neighbourhood: Neighbourhood {
+                interfaces,
+                follower,
+                statuses: Arc::clone(&statuses),
+                climb_again: Arc::clone(&climb_again),
+                is_pending: false,
+            },
             interfaces: object.interfaces,
             locals: object.locals,
             events,
             logger: object.logger,
             directory: Arc::clone(&directory),
-            follower,
             sweeper: Sweeper::new(tftp.resend_policy()),
             batch: sys::Batch::new(BATCH, TransferKey::default(), Transfer::EMPTY),
             sender,
@@ -217,7 +224,8 @@ impl Engine {
             directory,
             policy: Mutex::new((object.policy, policy)),
             budgets: Arc::new(Budgets::new(object.budgets)),
-            interfaces,
+            statuses,
+            climb_again,
             wanted: Wanted::new(settings),
             clients: access.nets().len() as u64,
             max_names: settings.max_names.into(),
@@ -255,6 +263,14 @@ impl Engine {
 
     pub(super) fn mirrors(&self) -> Arc<Mirrors> {
         Arc::clone(&self.mirrors)
+    }
+
+    pub(super) fn interfaces(&self) -> Vec<InterfaceStatus> {
+        self.statuses.lock().clone()
+    }
+
+    pub(super) fn climb_again(&self) {
+        self.climb_again.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn watch(&self, watcher: Arc<dyn Watch>) {
@@ -342,7 +358,7 @@ impl Engine {
             .map(|&descriptor| memory_of(descriptor))
             .sum();
         Snapshot {
-            interfaces: self.interfaces.clone(),
+            interfaces: self.interfaces(),
             wanted: self.wanted,
             problem: self.problem().map(str::to_owned),
             xdp: self.tally(0),
@@ -460,7 +476,7 @@ impl Drop for Engine {
 fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
     let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     Sizes {
-        interfaces: at_least_one(settings.interfaces.len() * 4),
+        interfaces: at_least_one(settings.interfaces.len() * 16),
         clients: at_least_one(access.nets().len()),
         sources: at_least_one(tftp.budget.sources),
         ..Sizes::default()

@@ -17,7 +17,9 @@ mod fill;
 mod follower;
 mod gate;
 mod host;
+mod interfaces;
 pub mod mirror;
+mod neighbourhood;
 pub mod object;
 mod policy;
 mod ports;
@@ -163,6 +165,21 @@ impl Kernel {
                 wanted: *wanted,
                 ..Snapshot::default()
             },
+        }
+    }
+
+    /// How each interface of the configuration is served.
+    pub fn interfaces(&self) -> Vec<InterfaceStatus> {
+        match &self.0 {
+            Inner::On(engine) => engine.interfaces(),
+            Inner::Off { .. } => Vec::new(),
+        }
+    }
+
+    /// Tries every interface once more that is not on the rung it is to be on.
+    pub fn climb_again(&self) {
+        if let Inner::On(engine) = &self.0 {
+            engine.climb_again();
         }
     }
 
