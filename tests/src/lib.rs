@@ -3,6 +3,7 @@
 //! - [`lab`]: two network namespaces on a veth pair, processes in them, captures, lab BPF programs.
 //! - [`client`]: a TFTP client that checks every byte, without sockets inside, and the real ones.
 //! - [`phones`]: phones that boot, thousands of them in one process.
+//! - [`manager`]: what a service manager does for the daemon.
 //! - [`programs`]: the kernel program with maps a test fills, run on single frames.
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
@@ -18,6 +19,7 @@ pub mod client;
 pub mod demo;
 pub mod dhcp;
 pub mod lab;
+pub mod manager;
 pub mod phones;
 pub mod programs;
 pub mod rig;

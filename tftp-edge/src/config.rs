@@ -1,20 +1,31 @@
-//! The configuration: one TOML file, one section for each module, every key optional.
+//! The configuration: a TOML file and the fragments in `conf.d` beside it, one section for each
+//! module, every key optional.
 //!
-//! Relative paths are resolved against the directory of the file, not the working directory, so
-//! that a configuration means the same whoever reads it. An unknown key is an error: a misspelt
-//! key that is ignored is a setting that silently does not hold.
+//! A fragment's value goes before that of the file, and before those of fragments whose names are
+//! earlier ([`fragments`]). Relative paths are resolved against the directory of the file that sets
+//! them, not the working directory, so that a configuration means the same whoever reads it. An
+//! unknown key is an error: a misspelt key that is ignored is a setting that silently does not hold.
 
+mod changes;
 mod exposure;
 mod fault;
+pub mod fragments;
+mod keys;
 mod shown;
+mod written;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 
+pub use self::changes::{Changed, changed};
 pub use self::fault::Fault;
-pub use self::shown::{HIDDEN, Key, Section};
+pub use self::keys::{Effect, effect};
+pub use self::shown::{HIDDEN, Key, SHIPPED, Section};
+pub use self::written::{Place, Written};
 use crate::access::Access;
 use crate::ops::{self, control, log, web};
 use crate::{content, http, inventory, journal, kernel, provisioning, register, tftp};
@@ -40,15 +51,20 @@ pub struct Config {
     pub control: control::Settings,
     pub log: log::Settings,
     pub web: web::Settings,
-    /// What was read, for people; of a default there is nothing to show.
+    /// What was read; nothing of a default.
     #[serde(skip)]
-    pub shown: Shown,
+    pub written: Arc<Written>,
+    /// The same for people.
+    #[serde(skip)]
+    pub shown: Arc<Shown>,
 }
 
 /// Where the configuration is, and all settings as they are in force.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Shown {
     pub file: PathBuf,
+    /// All that were read, in the order in which they count.
+    pub files: Vec<PathBuf>,
     pub sections: Vec<Section>,
 }
 
@@ -60,39 +76,62 @@ pub struct AccessSettings {
 }
 
 impl Config {
-    /// Reads and checks a file.
+    /// Reads and checks a file and its fragments.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+        let file = std::path::absolute(file).map_err(|source| ConfigError::Read {
             file: file.to_owned(),
             source,
         })?;
-        let absolute = std::path::absolute(file).map_err(|source| ConfigError::Read {
-            file: file.to_owned(),
-            source,
-        })?;
-        let mut config = Self::parse(file, &text)?;
-        config.resolve_paths(absolute.parent().unwrap_or(Path::new("/")));
+        Self::checked(Arc::new(Written::new(fragments::read(&file)?)?))
+    }
+
+    /// The same settings, where keys that need a restart are as they were in `started`.
+    pub fn keeping(&self, started: &Self) -> Result<Self, ConfigError> {
+        Self::checked(Arc::new(self.written.keeping(&started.written)))
+    }
+
+    fn checked(written: Arc<Written>) -> Result<Self, ConfigError> {
+        let mut config = Self::of(written)?;
+        config.resolve_paths();
         let invalid = |section: &str, key: &str, problem| {
-            let fault = Fault::of_value(file, &text, section, key, problem);
+            let fault = Fault::of_value(&config.written, section, key, problem);
             ConfigError::Invalid(Box::new(fault))
         };
         config
             .validate()
             .map_err(|(section, key, problem)| invalid(section, key, problem))?;
-        if let Some(((section, key), problem)) = exposure::find(&config, &absolute) {
+        let files: Vec<_> = config.written.files().collect();
+        if let Some(((section, key), problem)) = exposure::find(&config, &files) {
             return Err(invalid(section, key, problem));
         }
-        config.shown = Shown {
-            sections: shown::sections(&config, &text),
-            file: absolute,
+        let shown = Shown {
+            file: files
+                .first()
+                .map_or_else(PathBuf::new, |it| (*it).to_owned()),
+            files: files.into_iter().map(Path::to_owned).collect(),
+            sections: shown::sections(&config),
         };
+        config.shown = Arc::new(shown);
         Ok(config)
     }
 
     /// Reads a text as if it were in `file`; paths stay as they are written.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text)
-            .map_err(|error| ConfigError::Invalid(Box::new(Fault::new(file, text, &error))))
+        let written = Written::new([(file.to_owned(), text.to_owned())])?;
+        let config = Self::of(Arc::new(written))?;
+        Ok(Self {
+            written: Arc::default(),
+            ..config
+        })
+    }
+
+    fn of(written: Arc<Written>) -> Result<Self, ConfigError> {
+        let table = Spanned::new(0..0, written.table());
+        let parsed = Self::deserialize(toml::Deserializer::from(table));
+        let parsed = parsed.map_err(|error| Fault::of_type(&written, &error));
+        let mut config = parsed.map_err(Box::new)?;
+        config.written = written;
+        Ok(config)
     }
 
     /// What the types cannot say: the section, the key in it, and what is wrong.
@@ -155,15 +194,19 @@ impl Config {
         ]
     }
 
-    fn resolve_paths(&mut self, directory: &Path) {
+    fn resolve_paths(&mut self) {
+        let written = Arc::clone(&self.written);
         for (key, path) in self.paths() {
+            let steps: Vec<_> = key.split('.').collect();
             // Empty is beside the inventory, standard error, or none.
             let may_be_empty = matches!(
                 key,
                 "register.database" | "journal.database" | "log.file" | "web.password_file"
             );
-            if !may_be_empty || !path.as_os_str().is_empty() {
-                *path = directory.join(&*path);
+            if (!may_be_empty || !path.as_os_str().is_empty())
+                && let Some(folder) = written.folder_of(&steps)
+            {
+                *path = folder.join(&*path);
             }
         }
     }
@@ -172,14 +215,37 @@ impl Config {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{}: cannot read the configuration: {source}; {}", file.display(), read_advice(source))]
+    #[error("{}: cannot read the configuration: {source}; {}", file.display(), read_advice(file, source))]
     Read { file: PathBuf, source: io::Error },
-    #[error("{0}")]
-    Invalid(Box<Fault>),
+    #[error(
+        "{}: cannot read the folder of fragments: {source}; {}",
+        folder.display(),
+        folder_advice(source)
+    )]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("{}: {count} fragments are too many; join some of them", folder.display())]
+    TooMany { folder: PathBuf, count: usize },
+    #[error(
+        "{}: this is no file; move it away, or rename it so that it does not end in .toml",
+        .0.display()
+    )]
+    NoFile(PathBuf),
+    #[error(transparent)]
+    Invalid(#[from] Box<Fault>),
 }
 
-fn read_advice(error: &io::Error) -> &'static str {
+fn folder_advice(error: &io::Error) -> &'static str {
     match error.kind() {
+        io::ErrorKind::PermissionDenied => "let the daemon's user list it",
+        _ => "make it a folder, or move it away",
+    }
+}
+
+fn read_advice(file: &Path, error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound if file.is_symlink() => {
+            "the link leads nowhere: put its file there, or remove the link"
+        }
         io::ErrorKind::NotFound => {
             "name the file with --config, or begin with the commented tftp-edge.toml that comes \
              with the program"

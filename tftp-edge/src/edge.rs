@@ -3,484 +3,62 @@
 //! The packet loops are threads of their own, and so is HTTP for phones; the tokio runtime here
 //! serves the control socket and metrics only, so a slow scrape never delays a block.
 
+mod error;
 mod parts;
+mod probes;
 mod readings;
 mod signals;
+mod start;
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
-
-use tokio::runtime::Runtime;
-use tokio::time::MissedTickBehavior;
-
+pub use error::StartError;
 pub use parts::Parts;
-use readings::{content, devices, sockets};
 use signals::Signals;
+use start::start;
 
-use crate::alarms::Alarms;
-use crate::audit::{self, Auditor};
 use crate::config::Config;
-use crate::content::{ContentError, Library, Listener, upstream};
-use crate::http::Scheme;
-use crate::inventory::{Inventory, StoreError};
-use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
-use crate::journal::{self, Board, Journal, unix_ms};
-use crate::kernel::Kernel;
-use crate::misses::Misses;
-use crate::ops::control::{self, Claim, ClaimError};
-use crate::ops::exit::Exit;
-use crate::ops::http::{self as metrics, HttpError};
-use crate::ops::log::{self, Log};
-use crate::ops::sources::Sources;
-use crate::ops::web::{self, WebError};
-use crate::provisioning::Gate;
-use crate::register::bans::Bans;
-use crate::register::export::Export;
-use crate::register::front::{Front, Totals};
-use crate::register::newcomers::Newcomers;
-use crate::register::pacer::Orders;
-use crate::register::storm::Storm;
-use crate::register::{self, Behind, Desk, Directory, Keeper, Registrars, Table};
-use crate::stats::Counters;
-use crate::trace::Tracer;
-use crate::{http, tftp};
+use crate::ops::log::Log;
+use crate::service::{self, Role, Service};
 
 /// For scrapes and status requests; they wait for nothing but the system.
 const RUNTIME_THREADS: usize = 2;
 
-/// Why the daemon does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("cannot start the runtime: {0}")]
-    Runtime(#[source] io::Error),
-    #[error("cannot listen for signals: {0}")]
-    Signals(#[source] io::Error),
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    #[error(transparent)]
-    Inventory(#[from] StoreError),
-    #[error(transparent)]
-    Content(#[from] ContentError),
-    #[error(
-        "upstream.servers: {0} is this daemon itself; remove it, or name the server that has the \
-         files"
-    )]
-    UpstreamIsSelf(upstream::Server),
-    #[error("the thread that saves the journal cannot be started: {0}")]
-    Journal(#[source] io::Error),
-    #[error("the check of firmware and locales cannot be started: {0}")]
-    Audit(#[source] io::Error),
-    #[error("the thread that looks after the log cannot be started: {0}")]
-    Log(#[source] io::Error),
-    #[error("the thread that takes in unknown phones cannot be started: {0}")]
-    Newcomers(#[source] io::Error),
-    #[error(transparent)]
-    Tftp(#[from] tftp::StartError),
-    #[error("the thread that looks after phones that are stuck cannot be started: {0}")]
-    Diagnosis(#[source] io::Error),
-    #[error("the control socket does not answer: {0}")]
-    Control(#[source] io::Error),
-    #[error(transparent)]
-    Metrics(#[from] HttpError),
-    #[error(transparent)]
-    Web(#[from] WebError),
-    #[error(transparent)]
-    Http(#[from] http::StartError),
-    #[error(transparent)]
-    Register(#[from] register::StartError),
-}
-
-impl StartError {
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Runtime(error)
-            | Self::Signals(error)
-            | Self::Control(error)
-            | Self::Audit(error)
-            | Self::Log(error)
-            | Self::Journal(error)
-            | Self::Newcomers(error)
-            | Self::Diagnosis(error) => Exit::of_io(error),
-            Self::Claim(ClaimError::Taken { .. }) => Exit::Unavailable,
-            Self::Claim(ClaimError::NotASocket(_)) => Exit::Config,
-            Self::Claim(ClaimError::System { source, .. }) => Exit::of_io(source),
-            Self::Metrics(error) => Exit::of_io(&error.source),
-            Self::Web(error) => error.exit(),
-            Self::Http(error) => error.exit(),
-            Self::Register(error) => error.exit(),
-            Self::Inventory(error) => error.into(),
-            Self::Content(error) => error.into(),
-            Self::UpstreamIsSelf(_) | Self::Tftp(tftp::StartError::Settings(_)) => Exit::Config,
-            Self::Tftp(tftp::StartError::Taken { .. }) => Exit::Unavailable,
-            Self::Tftp(tftp::StartError::Permission { .. }) => Exit::NoPermission,
-            Self::Tftp(tftp::StartError::Socket(error) | tftp::StartError::Thread(error)) => {
-                Exit::of_io(error)
-            }
-        }
-    }
-}
-
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, or until SIGUSR2, which leaves to the daemon that comes next what
+/// the kernel serves from.
 pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("ops")
+        .on_thread_start(|| service::capabilities::settle(Role::Main))
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
+    let service = Service::start().map_err(StartError::Runtime)?;
+    service::enter_runtime(&runtime, "ops", Role::Main);
     // Before any part: a signal during the start ends the daemon in order, too.
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, log, &runtime)?;
+    let parts = start(config, log, &runtime, &service)?;
+    service::capabilities::settle(Role::Main);
     tracing::info!(
         event = "edge.started",
         version = env!("CARGO_PKG_VERSION"),
         "tftp-edge runs"
     );
-    let name = runtime.block_on(signals.ending(log));
-    tracing::info!(event = "edge.stopping", signal = name, "stopping");
+    // A start that fails leaves what it took over as it was; now it is ours to take off.
+    parts.keep(false);
+    let ending = runtime.block_on(signals.ending(log));
+    service::stopping();
+    tracing::info!(
+        event = "edge.stopping",
+        signal = ending.signal,
+        hands_over = ending.hands_over,
+        "stopping"
+    );
+    parts.keep(ending.hands_over);
     drop(parts);
     tracing::info!(event = "edge.stopped", "stopped");
     Ok(())
-}
-
-/// Starts every part, each after what it needs: content before the sockets that serve it, and last
-/// who tells about them. When one fails, those before it are stopped.
-fn start(config: &Config, log: &Log, runtime: &Runtime) -> Result<Parts, StartError> {
-    let mut parts = Parts::default();
-    // First: a second daemon is refused before it touches an interface or a port.
-    let claim = Claim::take(&config.control.socket)?;
-    if let Some(server) = config.upstream.ourselves(&listeners(config)) {
-        return Err(StartError::UpstreamIsSelf(server));
-    }
-    let started = Instant::now();
-    let configured = SystemTime::now();
-
-    // Before whoever sees phones, and stopped after them: so the file has the last state.
-    let alarms = Arc::new(Alarms::default());
-    let directory = Arc::new(Directory::default());
-    let journal = Arc::new(journal(config, &directory));
-    let store = journal::Store::start(
-        config.journal.database_beside(&config.inventory.database),
-        config.journal.keep(),
-        Arc::clone(&journal),
-        Arc::clone(&alarms),
-    );
-    let store = Arc::new(store.map_err(StartError::Journal)?);
-    let saving = Arc::downgrade(&store);
-    parts.push("journal", store);
-
-    // The kernel program passes every packet until the content is complete.
-    let kernel = Arc::new(Kernel::start_with(
-        &config.kernel,
-        &config.tftp,
-        &config.access.allow,
-        &config.register,
-        Arc::clone(&journal),
-    ));
-    let attached = Arc::clone(&kernel);
-    parts.push_with("kernel", move || attached.shutdown());
-    if let Some(problem) = kernel.snapshot().problem {
-        tracing::warn!(
-            event = "kernel.off",
-            problem,
-            "no kernel path: sockets alone"
-        );
-    }
-
-    if !config.upstream.servers.is_empty() {
-        kernel.expect_other_names();
-    }
-
-    let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(&config.upstream))
-        .map(Arc::new)
-        .map_err(StartError::Audit)?;
-    let audited = Arc::clone(&auditor);
-    parts.push_with("audit", move || audited.shutdown());
-
-    let inventory = Inventory::open(&config.inventory)?;
-    let guard = kernel.guard();
-    let table = Table::new(
-        config.register.max_registrations,
-        Arc::clone(&guard),
-        Arc::clone(&alarms),
-    );
-    let table = Arc::new(table.telling(Arc::clone(&journal)));
-    let located = Arc::clone(&table);
-    let locate = Box::new(move |device: &_| located.get(device).map(|it| it.source.ip()));
-    let keeper =
-        log::Keeper::start(log.clone(), Arc::clone(&alarms), locate).map_err(StartError::Log)?;
-    parts.push("log", keeper);
-    let orders = Orders::new(
-        config.register.orders,
-        Arc::clone(&table),
-        Arc::clone(&directory),
-    );
-    let orders = Arc::new(orders.telling(Arc::clone(&journal)));
-    // Orders last: a phone is told to come for what is everywhere already.
-    let mut listeners: Vec<Arc<dyn Listener>> = vec![
-        Arc::clone(&kernel) as _,
-        Arc::clone(&auditor) as _,
-        Arc::clone(&directory) as _,
-    ];
-    if config.register.mode == register::Mode::Registrar {
-        listeners.push(Arc::clone(&orders) as _);
-    }
-    let library = Library::start(
-        &config.content,
-        &config.upstream,
-        inventory,
-        Gate::new(config.provisioning.has_windows()),
-        Arc::clone(&alarms),
-        listeners,
-    )?;
-    let watched = Arc::clone(&library);
-    parts.push_with("content", move || watched.shutdown());
-
-    let access = Arc::new(config.access.allow.clone());
-    let newcomers = match config.register.mode {
-        register::Mode::Registrar => {
-            let inventory = Inventory::open(&config.inventory)?;
-            Newcomers::start(Arc::clone(&directory), inventory, config.provisioning)
-                .map_err(StartError::Newcomers)?
-        }
-        register::Mode::Off | register::Mode::Front => Newcomers::default(),
-    };
-    let desk = Arc::new(Desk {
-        access: Arc::clone(&access),
-        alarms: Arc::clone(&alarms),
-        bans: Arc::new(bans(config, &directory, &table)),
-        directory: Arc::clone(&directory),
-        guard,
-        journal: Arc::clone(&journal),
-        newcomers: Arc::new(newcomers),
-        storm: Arc::new(Storm::new(&config.register.storm)),
-        table: Arc::clone(&table),
-    });
-    let counters = Arc::new(Counters::default());
-    let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
-    let reviewed = runtime.spawn(review(Arc::clone(&misses), Arc::clone(&alarms)));
-    let reviewing = reviewed.abort_handle();
-    parts.push_with("misses", move || reviewed.abort());
-    let server = Arc::new(tftp::Server::start(
-        &config.tftp,
-        Arc::clone(&access),
-        Arc::clone(&library) as Arc<_>,
-        Arc::clone(&counters),
-        Arc::clone(&misses),
-        Arc::clone(&journal),
-    )?);
-    tracing::info!(event = "tftp.listening", addresses = ?server.local_addrs(), "TFTP");
-    let listening = Arc::downgrade(&server);
-    let proofs = server.sources();
-    parts.push("tftp", server);
-
-    let mut answering = Weak::new();
-    if config.http.enabled {
-        let shared = http::Parts {
-            access,
-            catalog: Arc::clone(&library) as Arc<_>,
-            sources: proofs,
-            misses,
-            alarms: Arc::clone(&alarms),
-            journal: Arc::clone(&journal),
-            dscp: config.tftp.dscp,
-        };
-        let server = Arc::new(http::Server::start(&config.http, shared)?);
-        tracing::info!(
-            event = "http.listening", addresses = ?server.local_addrs(Scheme::Http),
-            tls_addresses = ?server.local_addrs(Scheme::Https),
-            "HTTP"
-        );
-        answering = Arc::downgrade(&server);
-        parts.push("http", server);
-    }
-
-    let database = config.register.database_beside(&config.inventory.database);
-    let keeper = Keeper::start(&config.register, Some(database), &desk)
-        .map(Arc::new)
-        .map_err(register::StartError::Threads)?;
-    let keeping = Arc::downgrade(&keeper);
-    parts.push("registrations", keeper);
-    let behind = (config.register.mode == register::Mode::Front).then(|| {
-        let front = Front::new(&config.register, Instant::now());
-        let front = Arc::new(front.telling(Arc::clone(&journal)));
-        kernel.watch(Arc::clone(&front) as _);
-        let counted = Arc::clone(&kernel);
-        Behind {
-            front,
-            totals: Box::new(move || Totals::of(&counted.registrations())),
-        }
-    });
-    let storm = Arc::clone(&desk.storm);
-    let registrars = Arc::new(Registrars::start(&config.register, desk, behind)?);
-    let registering = Arc::downgrade(&registrars);
-    parts.push("register", Arc::clone(&registrars));
-    let ordering = orders
-        .start(registrars)
-        .map(Arc::new)
-        .map_err(register::StartError::Threads)?;
-    let sending = Arc::downgrade(&ordering);
-    parts.push("orders", ordering);
-    let (registered, heard) = (Arc::clone(&table), Arc::clone(&journal));
-    let addresses = move |device: &_| {
-        let registered = registered.get(device).map(|it| it.source.ip());
-        let heard = heard.with(device, |phone| phone.source.ip());
-        registered.into_iter().chain(heard).collect()
-    };
-    let tracer = Arc::new(Tracer::new(Arc::clone(&kernel), Arc::new(addresses)));
-    let tracing = Arc::clone(&tracer);
-    parts.push_with("traces", move || tracing.stop());
-    let inventoried = Arc::clone(&directory);
-    let audited = Arc::clone(&auditor);
-    let examiner = Examiner::new(Surroundings {
-        served: Arc::new(FromCatalog {
-            catalog: Arc::clone(&library) as Arc<_>,
-            has_upstream: !config.upstream.servers.is_empty(),
-        }),
-        alarms: Arc::clone(&alarms),
-        storm,
-        mode: config.register.mode,
-        has_windows: config.provisioning.has_windows(),
-        floors: Floors::from(&config.journal),
-        started_ms: unix_ms(configured),
-    });
-    let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
-    let board = Arc::new(board.examined_by(examiner));
-    let reviewer = Reviewer::start(Arc::clone(&board))
-        .map(Arc::new)
-        .map_err(StartError::Diagnosis)?;
-    let looking = Arc::downgrade(&reviewer);
-    parts.push("diagnosis", reviewer);
-    let export = Arc::new(Export::new(
-        table,
-        directory,
-        config.register.export_allow.clone(),
-    ));
-
-    let counted = Arc::clone(&library);
-    let asked = Arc::clone(&library);
-    let knocked = Arc::clone(&library);
-    let ordered = Arc::clone(&orders);
-    let stored = keeping.clone();
-    let saver = saving.clone();
-    let sources = Arc::new(Sources {
-        started,
-        configured,
-        socket: Arc::new(move || counters.tally()),
-        kernel: Arc::new(move || kernel.snapshot()),
-        sockets: Arc::new(move || {
-            listening
-                .upgrade()
-                .map(|it| sockets(&it))
-                .unwrap_or_default()
-        }),
-        http: Arc::new(move || {
-            let server = answering.upgrade();
-            server.map(|it| it.snapshot()).unwrap_or_default()
-        }),
-        content: Arc::new(move || {
-            let mut content = content(&counted, &auditor);
-            let ended = reviewing.is_finished().then_some("misses");
-            content.ended.extend(ended);
-            if let Some(keeper) = keeping.upgrade() {
-                content.ended.extend(keeper.ended());
-            }
-            let has_ended = sending.upgrade().is_some_and(|it| it.has_ended());
-            content.ended.extend(has_ended.then_some("orders"));
-            let has_ended = looking.upgrade().is_some_and(|it| it.has_ended());
-            content.ended.extend(has_ended.then_some("diagnosis"));
-            let has_ended = saver.upgrade().is_some_and(|it| it.has_ended());
-            content.ended.extend(has_ended.then_some("journal"));
-            content
-        }),
-        upstream: Arc::new(move || asked.upstream()),
-        devices: Arc::new(move || devices(&library)),
-        register: Arc::new(move || {
-            let registrars = registering.upgrade();
-            let kept = stored.upgrade();
-            register::Snapshot {
-                store: kept.map(|it| it.snapshot()).unwrap_or_default(),
-                orders: ordered.snapshot(),
-                ..registrars.map(|it| it.snapshot()).unwrap_or_default()
-            }
-        }),
-        knocking: Arc::new(move |who| knocked.knocking(who)),
-        export,
-        orders,
-        board,
-        tracer,
-        journal: Arc::new(move || {
-            let store = saving.upgrade();
-            store.map(|it| it.snapshot()).unwrap_or_default()
-        }),
-        alarms,
-        log: log.clone(),
-    });
-
-    if config.metrics.enabled {
-        let server = runtime.block_on(metrics::Server::start(
-            config.metrics.address,
-            Arc::clone(&sources),
-        ))?;
-        tracing::info!(event = "metrics.listening", address = %server.address(), "metrics");
-        parts.push("metrics", server);
-    }
-    if config.web.enabled {
-        let shown = web::Parts {
-            sources: Arc::clone(&sources),
-            directory: inventoried,
-            firmware: Arc::new(move || audited.report()),
-        };
-        let server = runtime.block_on(web::Server::start(config, shown))?;
-        tracing::info!(event = "web.listening", address = %server.address(), "web page");
-        parts.push("web", server);
-    }
-    let control = {
-        let _context = runtime.enter();
-        control::Server::start(claim, sources).map_err(StartError::Control)?
-    };
-    parts.push("control", control);
-    Ok(parts)
-}
-
-/// A device is known if the inventory has it.
-fn journal(config: &Config, directory: &Arc<Directory>) -> Journal {
-    let directory = Arc::clone(directory);
-    let is_known = move |name: &_| directory.device(name).is_some();
-    Journal::new(config.journal.clone(), Box::new(is_known))
-}
-
-/// A source of a site, or one that phones are registered from, is told of and not shut out.
-fn bans(config: &Config, directory: &Arc<Directory>, table: &Arc<Table>) -> Bans {
-    let (directory, table) = (Arc::clone(directory), Arc::clone(table));
-    let trust = move |source| {
-        let known = directory.snapshot();
-        known.is_some_and(|it| it.subnets().hold(source)) || table.count_from(source) > 0
-    };
-    Bans::new(&config.register.bans, Box::new(trust))
-}
-
-/// Where other edges could ask us.
-fn listeners(config: &Config) -> Vec<(upstream::Protocol, SocketAddr)> {
-    let tftp = config.tftp.listen.iter();
-    let http = config.http.listen.iter().filter(|_| config.http.enabled);
-    let tftp = tftp.map(|&address| (upstream::Protocol::Tftp, address));
-    let http = http.map(|&address| (upstream::Protocol::Http, address));
-    tftp.chain(http).collect()
-}
-
-/// Keeps the alarms for scans as they are.
-async fn review(misses: Arc<Misses>, alarms: Arc<Alarms>) {
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        seconds.tick().await;
-        misses.review(&alarms, Instant::now());
-    }
 }
 
 #[cfg(test)]
@@ -488,6 +66,8 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::ops::control::Claim;
+    use crate::ops::exit::Exit;
 
     #[test]
     fn a_daemon_that_cannot_start_leaves_nothing_behind() {
@@ -520,7 +100,5 @@ mod tests {
             assert_eq!(error.exit(), Exit::Config);
             assert!(error.to_string().contains("itself"), "{error}");
         }
-        config.http.enabled = false;
-        assert_eq!(listeners(&config).len(), 1);
     }
 }

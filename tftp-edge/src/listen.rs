@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::ops::exit::Exit;
 use crate::port_owner;
+use crate::service;
 use crate::udp::socket::may_come_later;
 
 /// How often an address that could not be bound is tried again.
@@ -33,12 +34,31 @@ pub struct Options {
     pub keepalive: Option<Duration>,
 }
 
-/// A listening socket that does not block.
+/// A listening socket that does not block: the one that the service manager has opened for the
+/// address, or one of our own.
 pub fn tcp(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
+    if let Some(socket) = service::sockets::tcp(address)? {
+        prepare(&socket, address, options)?;
+        // It listens already; this sets its backlog.
+        socket.listen(BACKLOG)?;
+        return Ok(socket.into());
+    }
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     // Connections of a daemon before us may still be closing.
     socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // IPv4 has its own entry in `listen`.
+        socket.set_only_v6(true)?;
+    }
+    prepare(&socket, address, options)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Sets what can be set on a socket that is bound, too.
+fn prepare(socket: &Socket, address: SocketAddr, options: &Options) -> io::Result<()> {
     let tos = u32::from(options.dscp) << 2;
     match address {
         SocketAddr::V4(_) => {
@@ -47,8 +67,6 @@ pub fn tcp(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
             socket.set_freebind_v4(true)?;
         }
         SocketAddr::V6(_) => {
-            // IPv4 has its own entry in `listen`.
-            socket.set_only_v6(true)?;
             socket.set_tclass_v6(tos)?;
             socket.set_freebind_v6(true)?;
         }
@@ -60,9 +78,7 @@ pub fn tcp(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
     if let Some(after) = options.keepalive {
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after).with_interval(after))?;
     }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(())
 }
 
 /// Tries until `listen` has made a listener at an address that did not exist before.

@@ -1,111 +1,28 @@
-//! `tftp-edge`: the command line.
+//! `tftp-edge`: runs what was typed. What can be typed is [`tftp_edge::cli`].
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
 use tftp_edge::audit::AuditError;
-use tftp_edge::audit::command::{FilesCommand, FirmwareCommand};
-use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
+use tftp_edge::cli::{Cli, Command, PhonesArgs, PhonesCommand};
+use tftp_edge::config::{Config, ConfigError};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
-use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryCommand};
+use tftp_edge::inventory::command::{CommandError, InventoryCommand};
+use tftp_edge::kernel::pins::command::{self as pins, DetachArgs};
 use tftp_edge::ops::control;
-use tftp_edge::ops::exit::{self, Exit};
+use tftp_edge::ops::exit::Exit;
 use tftp_edge::ops::log;
 use tftp_edge::ops::log::command::LogCommand;
-use tftp_edge::ops::orders::OrderCommand;
-use tftp_edge::ops::phones::{
-    ListArgs, PhonesError, ProvisioningCommand, ReportArgs, ShowArgs, WhyArgs,
-};
+use tftp_edge::ops::phones::{ListArgs, PhonesError, ReportArgs, WhyArgs};
 use tftp_edge::ops::registrations::RegistrationsArgs;
 use tftp_edge::ops::top::TopArgs;
 use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
-
-/// Serves sites of IP phones over TFTP, from the kernel where it can.
-#[derive(Parser)]
-#[command(version, after_help = exit::HELP)]
-struct Cli {
-    /// The configuration.
-    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the daemon in the foreground, until SIGTERM or SIGINT.
-    Run,
-    /// Check the configuration and say what is wrong with it.
-    Check,
-    /// Ask the daemon that runs how it is.
-    #[command(after_help = exit::HELP)]
-    Status {
-        /// One JSON object instead of text.
-        #[arg(long)]
-        json: bool,
-        /// The daemon's control socket; taken from the configuration when it is not given.
-        #[arg(long, value_name = "PATH")]
-        socket: Option<PathBuf>,
-    },
-    /// Read, show and change the inventory: devices, sites, and all that they share.
-    #[command(subcommand)]
-    Inventory(InventoryCommand),
-    /// Show how far each phone is; add, change, remove and show the devices of the inventory, take in
-    /// those that nobody knows, let devices have their configuration, and tell them to restart.
-    Phones(PhonesArgs),
-    /// Say what is the matter with a phone, and what to do
-    #[command(after_help = exit::HELP)]
-    Why(WhyArgs),
-    /// List all phones with what they run, where they are, and since when they are registered
-    Report(ReportArgs),
-    /// Show the phones that are registered, and follow who comes and goes
-    Registrations(RegistrationsArgs),
-    /// Follow the daemon that runs on a terminal: phones, sites, storm and rates.
-    Top(TopArgs),
-    /// Show and change what the daemon that runs logs.
-    #[command(subcommand)]
-    Log(LogCommand),
-    /// Every packet of one phone while it runs, and what became of each
-    #[command(after_help = exit::HELP)]
-    Trace(TraceArgs),
-    /// Print a generated file as a phone would get it.
-    Render(RenderArgs),
-    /// Print what a DHCP server needs to tell phones where we are.
-    Dhcp(DhcpArgs),
-    /// Print what lldpd needs to tell phones their voice VLAN.
-    Lldp(LldpArgs),
-    /// Whether the firmware that phones are told to run is here
-    #[command(subcommand)]
-    Firmware(FirmwareCommand),
-    /// Whether the other files that phones ask for are here, and fit
-    #[command(subcommand)]
-    Files(FilesCommand),
-}
-
-#[derive(clap::Args)]
-struct PhonesArgs {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(subcommand)]
-    command: Option<PhonesCommand>,
-}
-
-#[derive(Subcommand)]
-enum PhonesCommand {
-    /// Show all there is to a device, and what it did, boot by boot
-    Show(ShowArgs),
-    #[command(flatten)]
-    Devices(DeviceCommand),
-    #[command(flatten)]
-    Provisioning(ProvisioningCommand),
-    #[command(flatten)]
-    Orders(OrderCommand),
-}
+use tftp_edge::service;
 
 /// An error and the code it ends with.
 struct Failure {
@@ -177,6 +94,7 @@ fn main() -> ExitCode {
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
+        Command::Detach(arguments) => detach(&cli.config, arguments),
         Command::Trace(arguments) => trace(&cli.config, &arguments),
         Command::Render(arguments) => render(&cli.config, &arguments),
         Command::Dhcp(arguments) => dhcp(&cli.config, &arguments),
@@ -216,6 +134,7 @@ fn run(file: &Path) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
     let log = log::init(&config.log).map_err(|error| Failure::new(error.exit(), error))?;
     keep_memory_private();
+    service::begin(&config);
     edge::run(&config, &log).map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
@@ -324,6 +243,16 @@ fn log_command(file: &Path, command: LogCommand) -> Result<Exit, Failure> {
     let config = configured(file)?;
     command
         .run(&config.control.socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
+    Ok(Exit::Ok)
+}
+
+fn detach(file: &Path, arguments: DetachArgs) -> Result<Exit, Failure> {
+    let path = match arguments.pin_path {
+        Some(path) => path,
+        None => configured(file)?.kernel.pin_path,
+    };
+    pins::detach(&path, arguments.force, &mut io::stdout())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }

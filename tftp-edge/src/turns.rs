@@ -5,6 +5,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::service::{self, Role};
+
 /// Which turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -26,8 +28,11 @@ impl Turns {
         mut act: impl FnMut(Turn) + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
+        let named = name.to_owned();
         let run = move || {
+            let beat = service::enter(named, Role::Plain);
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                beat.pass();
                 act(Turn::Next);
             }
             act(Turn::Last);

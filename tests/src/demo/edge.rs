@@ -39,6 +39,9 @@ impl Mode {
     }
 }
 
+/// Several daemons of a machine have no pin path in common; see [`Edge::pin_under`].
+const NO_PINS: &str = r#"pin_path = """#;
+
 /// Where `/metrics` is by default, in the daemon's namespace.
 const METRICS: &str = "127.0.0.1:9466";
 
@@ -95,6 +98,7 @@ database = "inventory.sqlite"
 [kernel]
 mode = "{mode}"
 interfaces = ["{SERVER_IF}"]
+{NO_PINS}
 
 [control]
 socket = "control.sock"
@@ -164,6 +168,16 @@ listen = {sip}
             text.replace(&header, &format!("{header}{lines}\n")),
         )
         .with_context(|| format!("writing {}", config.display()))
+    }
+
+    /// From the next start on, maps and programs are pinned under a path of the daemon's own.
+    pub fn pin_under(&self, path: &Path) -> Result<()> {
+        let config = self.config();
+        let text = fs::read_to_string(&config)?;
+        ensure!(text.contains(NO_PINS), "the configuration has pins");
+        let pins = format!(r#"pin_path = "{}""#, path.display());
+        fs::write(&config, text.replace(NO_PINS, &pins))
+            .with_context(|| format!("writing {}", config.display()))
     }
 
     /// The folder whose files are served.

@@ -3,6 +3,7 @@
 //! Everything is taken down again when the value that stands for it is dropped, also on panic.
 //! What a killed run left behind is found by its name when the next lab is made.
 
+mod bpffs;
 mod capture;
 mod command;
 mod interrupt;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result};
 
+pub use bpffs::BpfFs;
 pub use capture::{Capture, Findings};
 pub use command::{output, run};
 pub use interrupt::{interrupted, watch_for_interrupt};

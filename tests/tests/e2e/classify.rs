@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use tftp_ebpf::classify::{Class, Decision};
 use tftp_edge::access::Access;
 use tftp_edge::inventory::DeviceName;
-use tftp_edge::kernel::{Kernel, Ladder, Mode, Registrations, Settings};
+use tftp_edge::kernel::{Claim, Kernel, Ladder, Mode, Registrations, Settings};
 use tftp_edge::misses::Rate;
 use tftp_edge::register::{self, Sighting, Watch};
 use tftp_edge_tests::lab::{
@@ -104,6 +104,7 @@ impl<'lab> Site<'lab> {
                 &Access::default(),
                 &register,
                 Arc::default(),
+                Claim::default(),
             );
             Ok(Self {
                 lab,

@@ -185,6 +185,10 @@ fn interfaces_come_and_go(rig: &mut Rig<'_>) -> Result<()> {
         trace.log().contains(&told)
     })?;
     drop(trace);
+    // The programs that trace hand on to others, and know no map of these.
+    wait_for("the trace to end", || {
+        known_interfaces(server, SERVER_IF).is_ok()
+    })?;
     let first = index(rig, LATE_IF)?;
     let known = known_interfaces(server, SERVER_IF)?;
     ensure!(known == [index(rig, SERVER_IF)?, first].into(), "{known:?}");
@@ -307,10 +311,11 @@ fn what_is_in_the_way_is_told(rig: &mut Rig<'_>) -> Result<()> {
     let attached = wait_for_mode(rig, SERVER_IF, "xdp")?;
     ensure!(attached["problem"].is_null(), "{attached}");
     ensure!(rig.get_all(NAME)? == content(SIZE));
-    server.ip(&["link", "set", LATE_IF, "mtu", "1500"])?;
     rig.lab
         .client
         .ip(&["link", "set", LATE_CLIENT_IF, "mtu", "1500"])?;
+    // Nobody is told what the other end of a veth carries: ours last.
+    server.ip(&["link", "set", LATE_IF, "mtu", "1500"])?;
     let _end = page_sized(rig)?;
     wait_for_mode(rig, LATE_IF, "xdp")?;
     fetch_late(rig, Request::plain(NAME))?;

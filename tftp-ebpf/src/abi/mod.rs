@@ -14,7 +14,7 @@ use crate::wire::tftp::DEFAULT_BLKSIZE;
 
 /// Changes whenever the layout or the meaning of a map does: pinned maps of another version are
 /// never adopted.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// A slab: one element of a bank, and the unit the content space is cut into.
 pub const SLAB_BYTES: usize = 32 * 1024;

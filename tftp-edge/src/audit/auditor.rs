@@ -15,6 +15,7 @@ use crate::content::{Change, Listener, Survey};
 use crate::firmware::{Checker, Elsewhere, Needs, Report};
 use crate::inventory::Snapshot;
 use crate::locale::Locales;
+use crate::service::capabilities::{Role, settle};
 
 /// From a first change to looking: files that are unpacked come one after the other.
 const SETTLES: Duration = Duration::from_millis(250);
@@ -37,7 +38,10 @@ impl Auditor {
         let (messages, incoming) = mpsc::channel();
         let report = Arc::new(ArcSwapOption::empty());
         let found = Arc::clone(&report);
-        let work = move || Work::new(alarms, elsewhere, found).run(&incoming);
+        let work = move || {
+            settle(Role::Plain);
+            Work::new(alarms, elsewhere, found).run(&incoming);
+        };
         let thread = thread::Builder::new().name("audit".into()).spawn(work)?;
         Ok(Self {
             messages,

@@ -10,7 +10,10 @@ const MAX_LINKS: usize = 40;
 
 /// The first of the daemon's own files that would be served: the key that names it, and the
 /// problem.
-pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'static str), String)> {
+pub(super) fn find(
+    config: &Config,
+    files: &[&Path],
+) -> Option<((&'static str, &'static str), String)> {
     let root = settle(&config.content.root);
     let journal = config.journal.database_beside(&config.inventory.database);
     let own = [
@@ -40,13 +43,17 @@ pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'sta
             config.web.password_file.as_path(),
             "the password of the web page",
         ),
-        // The file has no key of its own.
-        (("content", "root"), file, "this configuration"),
     ];
+    // The files have no key of their own.
+    let files = files.iter().copied();
+    let files = files.map(|file| (("content", "root"), file, "this configuration"));
     let named = |(_, path, _): &(_, &Path, _)| !path.as_os_str().is_empty();
-    own.into_iter().filter(named).find_map(|(key, path, what)| {
-        let at = settle(path);
-        at.starts_with(&root).then(|| {
+    own.into_iter()
+        .chain(files)
+        .filter(named)
+        .find_map(|(key, path, what)| {
+            let at = settle(path);
+            at.starts_with(&root).then(|| {
             let problem = format!(
                 "{what}, {}, is beneath content.root, {}, and would be served to anyone; move one \
                  of them",
@@ -55,7 +62,7 @@ pub(super) fn find(config: &Config, file: &Path) -> Option<((&'static str, &'sta
             );
             (key, problem)
         })
-    })
+        })
 }
 
 /// Where a path leads, its links followed. What does not exist yet is taken as it is written.
@@ -108,13 +115,13 @@ mod tests {
     fn nothing_of_the_daemons_own_may_be_beneath_the_root() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edge.toml");
-        let found = |config: &Config, file: &Path| find(config, file).map(|(key, _)| key);
+        let found = |config: &Config, file: &Path| find(config, &[file]).map(|(key, _)| key);
         let good = config(folder.path());
         assert_eq!(found(&good, &file), None);
 
         let mut bad = good.clone();
         bad.inventory.database = folder.path().join("root/not/there/inventory.db");
-        let (key, problem) = find(&bad, &file).unwrap();
+        let (key, problem) = find(&bad, &[&file]).unwrap();
         assert_eq!(key, ("inventory", "database"));
         assert!(problem.contains("content.root"), "{problem}");
 
@@ -132,6 +139,10 @@ mod tests {
 
         let within = folder.path().join("root/edge.toml");
         assert_eq!(found(&good, &within), Some(("content", "root")));
+        let fragment = folder.path().join("root/conf.d/x.toml");
+        let (key, problem) = find(&good, &[&file, &fragment]).unwrap();
+        assert_eq!(key, ("content", "root"));
+        assert!(problem.contains("root/conf.d/x.toml"), "{problem}");
     }
 
     #[test]
@@ -141,14 +152,14 @@ mod tests {
         symlink("root/real.db", folder.path().join("link.db")).unwrap();
         config.inventory.database = folder.path().join("link.db");
         let file = folder.path().join("edge.toml");
-        let (key, _) = find(&config, &file).unwrap();
+        let (key, _) = find(&config, &[&file]).unwrap();
         assert_eq!(key, ("inventory", "database"));
 
         // A root that is a link itself.
         let mut config = self::config(folder.path());
         symlink(".", folder.path().join("all")).unwrap();
         config.content.root = folder.path().join("all");
-        assert!(find(&config, &file).is_some());
+        assert!(find(&config, &[&file]).is_some());
     }
 
     #[test]
@@ -156,6 +167,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path());
         config.inventory.database = folder.path().join("root-data/inventory.db");
-        assert_eq!(find(&config, &folder.path().join("edge.toml")), None);
+        assert_eq!(find(&config, &[&folder.path().join("edge.toml")]), None);
     }
 }

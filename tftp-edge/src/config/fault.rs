@@ -4,14 +4,16 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
+use super::written::{Place, Written, position_of};
 use crate::nearest::nearest;
 
-/// What is wrong with a file: where, what, and what to do.
-#[derive(Debug)]
+/// What is wrong with the configuration: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub file: PathBuf,
     /// From 1.
@@ -39,57 +41,79 @@ impl fmt::Display for Fault {
     }
 }
 
+impl std::error::Error for Fault {}
+
 impl Fault {
-    pub(super) fn new(file: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let (line, column) = position(text, at);
-        let (table, syntax) = DeTable::parse_recoverable(text);
-        let table = table.get_ref();
-        let (key, (what, advice)) = if syntax.is_empty() {
-            let key = key_at(table, at);
-            if let Some((key, at, problem)) = named_key(table, key.as_deref(), error.message()) {
-                return Self::at(file, text, at, key, problem);
-            }
-            (key, explain(error.message()))
-        } else {
-            let key = section_at(table, at).map(|section| vec![section]);
-            (key, explain_syntax(error.message()))
-        };
-        Self {
-            file: file.to_owned(),
-            line,
-            column,
-            key: key.unwrap_or_default().join("."),
-            what,
-            advice,
-        }
-    }
-
-    /// A fault of a value that is of the right type. `key` is inside the section, with dots.
-    pub(super) fn of_value(
-        file: &Path,
-        text: &str,
-        section: &str,
-        key: &str,
-        problem: String,
+    /// Of a file that is not TOML; `table` is what could be made of it.
+    pub(super) fn of_syntax(
+        written: &Written,
+        table: &DeTable<'_>,
+        at: usize,
+        message: &str,
     ) -> Self {
-        let path: Vec<&str> = [section].into_iter().chain(key.split('.')).collect();
-        let (table, _) = DeTable::parse_recoverable(text);
-        let at = find(table.get_ref(), &path).unwrap_or(0);
-        Self::at(file, text, at, path.join("."), problem)
+        let (what, advice) = explain_syntax(message);
+        let mut fault = Self::at(written, at, section_at(table, at).unwrap_or_default(), what);
+        fault.advice = advice;
+        fault
     }
 
-    fn at(file: &Path, text: &str, at: usize, key: String, problem: String) -> Self {
-        let (line, column) = position(text, at);
+    /// Of values that the types do not take.
+    pub(super) fn of_type(written: &Written, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        let table = written.table();
+        let path = key_at(&table, at);
+        if let Some((key, at, problem)) = named_key(&table, path.as_deref(), error.message()) {
+            return Self::at(written, at, key, problem);
+        }
+        let (what, advice) = explain(error.message());
+        let mut fault = Self::at(written, at, path.unwrap_or_default().join("."), what);
+        fault.advice = advice;
+        fault
+    }
+
+    /// Of a value that is of the right type. `key` is inside the section, with dots. When it has its
+    /// default, the fault is with one of the other keys that the problem names.
+    pub(super) fn of_value(written: &Written, section: &str, key: &str, problem: String) -> Self {
+        let table = written.table();
+        let of = |dotted: &str| position_of(&table, &dotted.split('.').collect::<Vec<_>>());
+        let dotted = format!("{section}.{key}");
+        let at = of(&dotted)
+            .or_else(|| {
+                let words = problem.split(|letter: char| !is_of_key(letter));
+                let words = words.map(|word| word.trim_matches('.'));
+                let elsewhere = |word: &str| word.contains('.').then(|| of(word)).flatten();
+                let mut words = words.filter(|word| word.len() > 2);
+                words.find_map(|word| elsewhere(word).or_else(|| of(&format!("{section}.{word}"))))
+            })
+            .or_else(|| {
+                let mut steps: Vec<_> = dotted.split('.').collect();
+                while steps.pop().is_some() {
+                    let at = position_of(&table, &steps);
+                    if at.is_some() {
+                        return at;
+                    }
+                }
+                None
+            })
+            .unwrap_or(0);
+        Self::at(written, at, dotted, problem)
+    }
+
+    fn at(written: &Written, at: usize, key: String, what: String) -> Self {
+        let Place { file, line, column } = written.place(at);
         Self {
-            file: file.to_owned(),
+            file,
             line,
             column,
             key,
-            what: problem,
+            what,
             advice: String::new(),
         }
     }
+}
+
+fn is_of_key(letter: char) -> bool {
+    letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '_' | '.')
 }
 
 /// A section that reads its keys by itself is blamed as a whole; where its message begins with one
@@ -102,38 +126,8 @@ fn named_key(
     let (key, problem) = message.split_once(": ")?;
     let section = section?.iter().map(String::as_str);
     let path: Vec<&str> = section.chain([key]).collect();
-    let mut inner = table;
-    for step in &path[..path.len() - 1] {
-        inner = inner
-            .iter()
-            .find(|(key, _)| key.get_ref() == step)?
-            .1
-            .get_ref()
-            .as_table()?;
-    }
-    let (written, _) = inner.iter().find(|(written, _)| written.get_ref() == key)?;
-    Some((path.join("."), written.span().start, problem.to_owned()))
-}
-
-/// Line and column of a byte, both from 1.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at)];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
-}
-
-/// Where a key is written, or as much of it as there is.
-fn find(table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
-    let (first, rest) = path.split_first()?;
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-    let inner = match value.get_ref() {
-        DeValue::Table(inner) => find(inner, rest),
-        _ => None,
-    };
-    Some(inner.unwrap_or(key.span().start))
+    let at = position_of(table, &path)?;
+    Some((path.join("."), at, problem.to_owned()))
 }
 
 /// The keys that lead to a position in the file. The table of a `[header]` spans its header only,

@@ -4,15 +4,19 @@
 //! complete and to have the defaults: no key can be forgotten here. What the configuration sets is
 //! laid over it. Of passwords only that there is one is kept.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use toml::{Table, Value};
 
 use super::Config;
+use super::keys::{Effect, effect};
 use crate::inventory::is_secret as is_password;
 
-const SHIPPED: &str = include_str!("../../tftp-edge.toml");
+/// The commented file that ships with the program.
+pub const SHIPPED: &str = include_str!("../../tftp-edge.toml");
 
 /// What stands in the place of a password.
 pub const HIDDEN: &str = "(set, not shown)";
@@ -45,14 +49,17 @@ pub struct Key {
     pub value: String,
     pub default: String,
     pub is_default: bool,
+    /// Where it is set, as `FILE:LINE`; also if it is set to its default.
+    pub from: Option<String>,
+    /// When a change takes effect.
+    pub effect: Effect,
     pub about: String,
 }
 
-/// All settings, in the order of the shipped file; `config` was read from `text`.
-pub(super) fn sections(config: &Config, text: &str) -> Vec<Section> {
-    // What is no TOML was refused before.
-    let written: Table = text.parse().unwrap_or_default();
-    let defaults: Table = switched_on().parse().unwrap_or_default();
+/// All settings, in the order of the shipped file.
+pub(super) fn sections(config: &Config) -> Vec<Section> {
+    let written = &config.written;
+    let values = written.values();
     let mut paths = config.clone();
     let paths = paths.paths();
     let used = |dotted: &str| {
@@ -61,18 +68,24 @@ pub(super) fn sections(config: &Config, text: &str) -> Vec<Section> {
     };
     let mut sections = outline();
     for section in &mut sections {
-        let (own, base) = (table(&written, section), table(&defaults, section));
+        let own = table(&values, &section.name);
+        let others = others(section, own);
+        section.keys.extend(others);
         for key in &mut section.keys {
             let dotted = format!("{}.{}", section.name, key.key);
-            let default = base.and_then(|it| it.get(&key.key));
+            let default = defaults().get(&dotted);
             let set = own.and_then(|it| it.get(&key.key));
             key.is_default = set.is_none_or(|set| Some(set) == default);
             key.default = default.map_or_else(String::new, |it| told(&key.key, it, None));
             let value = set.or(default);
             key.value =
                 value.map_or_else(String::new, |value| told(&key.key, value, used(&dotted)));
+            let path: Vec<_> = section.name.split('.').chain([&*key.key]).collect();
+            key.from = set
+                .and_then(|_| written.place_of(&path))
+                .map(|place| place.to_string());
+            key.effect = effect(&dotted).unwrap_or(Effect::Restart);
         }
-        section.keys.extend(others(section, own));
     }
     sections
 }
@@ -82,23 +95,55 @@ fn others(section: &Section, own: Option<&Table>) -> Vec<Key> {
     let known = |key: &str| section.keys.iter().any(|it| it.key == key);
     let set = own.into_iter().flatten();
     let set = set.filter(|(key, value)| !known(key) && !value.is_table());
-    set.map(|(key, value)| Key {
-        key: key.clone(),
-        value: told(key, value, None),
+    set.map(|(key, _)| named(key, String::new())).collect()
+}
+
+fn named(key: &str, about: String) -> Key {
+    Key {
+        key: key.to_owned(),
+        value: String::new(),
         default: String::new(),
-        is_default: false,
-        about: String::new(),
-    })
-    .collect()
+        is_default: true,
+        from: None,
+        effect: Effect::Restart,
+        about,
+    }
+}
+
+/// Every key of the shipped file, given with dots, and its default.
+pub(super) fn defaults() -> &'static BTreeMap<String, Value> {
+    static DEFAULTS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
+        let table: Table = switched_on().parse().unwrap_or_default();
+        flattened(&table)
+    });
+    &DEFAULTS
+}
+
+/// Every value that is no table, by its key with dots.
+pub(super) fn flattened(table: &Table) -> BTreeMap<String, Value> {
+    fn add(table: &Table, path: &str, to: &mut BTreeMap<String, Value>) {
+        for (key, value) in table {
+            match value.as_table() {
+                Some(inner) => add(inner, &format!("{path}{key}."), to),
+                None => {
+                    to.insert(format!("{path}{key}"), value.clone());
+                }
+            }
+        }
+    }
+    let mut flat = BTreeMap::new();
+    add(table, "", &mut flat);
+    flat
 }
 
 /// The table of a section, if it is there.
-fn table<'t>(all: &'t Table, section: &Section) -> Option<&'t Table> {
-    let mut steps = section.name.split('.');
+fn table<'t>(all: &'t Table, section: &str) -> Option<&'t Table> {
+    let mut steps = section.split('.');
     steps.try_fold(all, |table, step| table.get(step)?.as_table())
 }
 
-fn told(key: &str, value: &Value, path: Option<&Path>) -> String {
+/// A value as TOML, or `path` in its place; of what is nobody's business, only that it is set.
+pub(super) fn told(key: &str, value: &Value, path: Option<&Path>) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         _ if is_secret(key) => HIDDEN.to_owned(),
@@ -109,7 +154,7 @@ fn told(key: &str, value: &Value, path: Option<&Path>) -> String {
     }
 }
 
-fn is_secret(key: &str) -> bool {
+pub(super) fn is_secret(key: &str) -> bool {
     // Elements have names that phones made up, with a dot in front; ours end in `password`.
     let name = key.to_ascii_lowercase();
     let is_elements = name.contains('.') && SECRET_WORDS.iter().any(|it| name.contains(it));
@@ -156,7 +201,7 @@ fn without_userinfo(text: &str) -> String {
 }
 
 /// Sections, keys and what is said of them, as they stand in the shipped file; without values.
-fn outline() -> Vec<Section> {
+pub(super) fn outline() -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut about: Vec<&str> = Vec::new();
     for line in SHIPPED.lines() {
@@ -170,13 +215,8 @@ fn outline() -> Vec<Section> {
         } else if let Some((key, _)) = setting(bare)
             && let Some(section) = sections.last_mut()
         {
-            section.keys.push(Key {
-                key: key.to_owned(),
-                value: String::new(),
-                default: String::new(),
-                is_default: true,
-                about: std::mem::take(&mut about).join(" "),
-            });
+            let about = std::mem::take(&mut about).join(" ");
+            section.keys.push(named(key, about));
         } else if let Some(text) = line.strip_prefix("# ") {
             about.push(text);
         } else {
@@ -203,12 +243,17 @@ fn switched_on() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::written::Written;
     use super::*;
 
     fn shown(text: &str) -> Vec<Section> {
-        let mut config = Config::parse(Path::new("edge.toml"), text).unwrap();
-        config.resolve_paths(Path::new("/etc/tftp-edge"));
-        sections(&config, text)
+        let file = Path::new("/etc/tftp-edge/tftp-edge.toml").to_owned();
+        let written = Written::new([(file, text.to_owned())]).unwrap();
+        let mut config = Config::of(Arc::new(written)).unwrap();
+        config.resolve_paths();
+        sections(&config)
     }
 
     fn key(sections: &[Section], section: &str, key: &str) -> Key {
@@ -221,21 +266,9 @@ mod tests {
             .clone()
     }
 
-    /// Every leaf of a table, with dots.
-    fn leaves(table: &Table, path: &str, found: &mut Vec<String>) {
-        for (key, value) in table {
-            match value.as_table() {
-                Some(inner) => leaves(inner, &format!("{path}{key}."), found),
-                None => found.push(format!("{path}{key}")),
-            }
-        }
-    }
-
     #[test]
     fn every_key_of_the_shipped_file_is_shown_with_its_default() {
-        let mut wanted = Vec::new();
-        let table: Table = switched_on().parse().unwrap();
-        leaves(&table, "", &mut wanted);
+        let wanted: Vec<_> = defaults().keys().cloned().collect();
         assert!(wanted.len() > 150, "{}", wanted.len());
         let sections = shown("");
         let all = sections.iter().flat_map(|section| {
@@ -244,7 +277,6 @@ mod tests {
         });
         let mut all: Vec<_> = all.collect();
         all.sort();
-        wanted.sort();
         assert_eq!(all, wanted);
         for section in &sections {
             for key in &section.keys {
@@ -267,7 +299,15 @@ mod tests {
         let workers = key(&sections, "tftp", "workers");
         assert_eq!((&*workers.value, &*workers.default), ("4", "0"));
         assert!(!workers.is_default);
-        assert!(key(&sections, "tftp", "windowsize").is_default);
+        let from = Some("/etc/tftp-edge/tftp-edge.toml:2");
+        assert_eq!(
+            (workers.from.as_deref(), workers.effect),
+            (from, Effect::Restart)
+        );
+        let windowsize = key(&sections, "tftp", "windowsize");
+        assert!(windowsize.is_default && windowsize.from.is_some());
+        assert_eq!(windowsize.effect, Effect::Live);
+        assert_eq!(key(&sections, "tftp", "listen").from, None);
         let root = key(&sections, "content", "root");
         assert_eq!(root.value, "\"/etc/tftp-edge/files\"");
         assert_eq!(

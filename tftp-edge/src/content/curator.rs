@@ -27,6 +27,8 @@ use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{DeviceName, Snapshot};
 use crate::phonefile::Templates;
 use crate::provisioning::{self, Gate, since_epoch};
+use crate::service::pulse::LONGEST_WAIT;
+use crate::service::{self, Beat, Role};
 use publish::rank;
 
 /// From the first sign of a change on disk to looking: one change is often several events.
@@ -126,6 +128,7 @@ pub(super) struct Curator {
     told_no_room: bool,
     /// Listeners know what lies on disk.
     surveyed: bool,
+    beat: Beat,
 }
 
 impl Curator {
@@ -168,6 +171,7 @@ impl Curator {
             regenerations: Regenerations::default(),
             told_no_room: false,
             surveyed: false,
+            beat: service::beat("curator", Role::Content),
         }
     }
 
@@ -196,11 +200,8 @@ impl Curator {
 
     pub(super) fn run(&mut self, incoming: &Receiver<Message>) {
         loop {
-            let message = match self.longest_wait() {
-                Some(wait) => incoming.recv_timeout(wait),
-                None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match message {
+            self.beat.pass();
+            match incoming.recv_timeout(self.longest_wait()) {
                 Ok(Message::Disk) => self.scan_within(DISK_SETTLES),
                 Ok(Message::Inventory(snapshot)) => self.regenerate(snapshot),
                 Ok(Message::Templates(templates)) => self.use_templates(*templates),
@@ -222,15 +223,16 @@ impl Curator {
         }
     }
 
-    /// Until there is something to do by itself.
-    fn longest_wait(&self) -> Option<Duration> {
+    /// Until there is something to do by itself, and no longer than a loop may.
+    fn longest_wait(&self) -> Duration {
         let at = self.next_scan.into_iter().chain(self.upstream.due()).min();
         let at = at.map(|at| at.saturating_duration_since(Instant::now()));
         let close = self.gate.next_close().map(|until| {
             let left = Duration::from_secs(until).saturating_sub(since_epoch());
             left.min(CLOCK_IS_SET)
         });
-        at.into_iter().chain(close).min()
+        let due = at.into_iter().chain(close);
+        due.chain([LONGEST_WAIT]).min().unwrap_or(LONGEST_WAIT)
     }
 
     /// Takes out what belongs to devices whose window is over. Transfers under way end as they

@@ -30,6 +30,7 @@ use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::alarms::Alarms;
 use crate::inventory::{self, Inventory, Watch};
 use crate::provisioning::{Gate, Knocks};
+use crate::service::capabilities::{Role, settle};
 
 /// How often the inventory is looked at for commits of another process.
 const INVENTORY_INTERVAL: Duration = Duration::from_millis(100);
@@ -343,6 +344,7 @@ fn spawn_curator(
     thread::Builder::new()
         .name("curator".into())
         .spawn(move || {
+            settle(Role::Content);
             curator.begin(snapshot);
             let _ = ready.send(());
             curator.run(&incoming);

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 
 use super::root::{Denied, Fingerprint, Root};
+use crate::service::capabilities::{Role, settle};
 
 pub(super) struct Order {
     pub(super) name: Arc<str>,
@@ -34,6 +35,7 @@ impl Loader {
         let life = Arc::downgrade(&alive);
         let work = move || {
             let _alive = alive;
+            settle(Role::Plain);
             for order in incoming {
                 let loaded = root.read(&order.path);
                 done(order, loaded);

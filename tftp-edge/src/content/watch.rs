@@ -9,6 +9,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::phonefile::Templates;
+use crate::service::capabilities::{self, Role};
 
 /// From the first sign of a change to reading: an editor's one change is several events.
 const SETTLES: Duration = Duration::from_millis(50);
@@ -37,7 +38,7 @@ pub(super) fn watch_folder(
         tell();
     };
     let config = Config::default().with_follow_symlinks(false);
-    let mut watcher = RecommendedWatcher::new(heard, config)?;
+    let mut watcher = capabilities::without(|| RecommendedWatcher::new(heard, config))?;
     watcher.watch(folder, RecursiveMode::Recursive)?;
     Ok(watcher)
 }
@@ -69,7 +70,10 @@ impl TemplateWatch {
         watched.watch();
         let thread = thread::Builder::new()
             .name("templates".into())
-            .spawn(move || watched.run(&signs, changed))?;
+            .spawn(move || {
+                capabilities::settle(Role::Plain);
+                watched.run(&signs, changed);
+            })?;
         Ok(Self {
             stop,
             thread: Some(thread),

@@ -7,6 +7,7 @@ use std::fmt;
 #[derive(Default)]
 pub struct Parts {
     started: Vec<Part>,
+    keeping: Vec<Box<dyn Fn(bool) + Send>>,
 }
 
 struct Part {
@@ -24,6 +25,16 @@ impl Parts {
     pub fn push_with(&mut self, name: &'static str, stop: impl FnOnce() + Send + 'static) {
         let stop = Box::new(stop);
         self.started.push(Part { name, stop });
+    }
+
+    /// A part that is told whether to leave something in place for the daemon that comes next.
+    pub fn on_keep(&mut self, keep: impl Fn(bool) + Send + 'static) {
+        self.keeping.push(Box::new(keep));
+    }
+
+    /// Whether the next daemon is to find what these parts can leave to it.
+    pub fn keep(&self, is_kept: bool) {
+        self.keeping.iter().for_each(|keep| keep(is_kept));
     }
 }
 

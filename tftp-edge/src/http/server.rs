@@ -26,6 +26,7 @@ use crate::listen::{self, ListenError};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
 use crate::places::{Full, Place, Places, connections_allowed};
+use crate::service::{self, Role};
 use crate::tftp::sources::Sources;
 use crate::tls::{Tls, TlsError, TlsFiles};
 
@@ -169,9 +170,11 @@ impl Server {
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("http")
+            .on_thread_start(|| service::capabilities::settle(Role::Packets))
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
+        service::enter_runtime(&runtime, "http", Role::Packets);
         if let Some(certificate) = certificate {
             certificate.tell(&parts.alarms);
             runtime.spawn(async move {

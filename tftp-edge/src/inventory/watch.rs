@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{Inventory, Snapshot};
+use crate::service::capabilities::{Role, settle};
 
 /// A thread that asks the database for changes; ends when dropped.
 pub struct Watch {
@@ -23,6 +24,7 @@ impl Watch {
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let watch = move || {
+            settle(Role::Plain);
             let mut failing = false;
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 match inventory.snapshot_if_changed() {

@@ -4,15 +4,18 @@
 //! Where they belong is decided by [`Plan`]. XDP of a bond is attached to its members.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use aya::Ebpf;
-use aya::programs::tc::{SchedClassifierLink, SchedClassifierLinkId, TcAttachType};
-use aya::programs::xdp::{XdpLink, XdpLinkId};
+use aya::programs::tc::{SchedClassifierLinkId, TcAttachType};
+use aya::programs::xdp::XdpLinkId;
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp, XdpMode};
 use tftp_ebpf::verdict::Rung;
 
 use super::error::Error;
 use super::interfaces::{Device, Plan};
+use super::pins::{self, Linked, Pins};
+use super::privileges::{self, Call};
 use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
 use super::snapshot::Mode;
 
@@ -20,6 +23,8 @@ use super::snapshot::Mode;
 #[derive(Debug)]
 pub struct Attachment {
     interface: String,
+    /// Where the links are pinned, if they are.
+    pins: Option<Arc<Pins>>,
     tc: Option<Held<SchedClassifierLinkId>>,
     xdp: Vec<Held<XdpLinkId>>,
 }
@@ -43,10 +48,11 @@ pub struct Refused {
 }
 
 impl Attachment {
-    /// Nothing yet.
-    pub fn new(interface: &str) -> Self {
+    /// Nothing yet. With `pins`, what will be attached stays so when this process ends.
+    pub fn new(interface: &str, pins: Option<&Arc<Pins>>) -> Self {
         Self {
             interface: interface.to_owned(),
+            pins: pins.cloned(),
             tc: None,
             xdp: Vec::new(),
         }
@@ -98,6 +104,12 @@ impl Attachment {
                 self.end::<Xdp>(ebpf, held);
             }
         }
+        if self.xdp.is_empty()
+            && let Some(pins) = &self.pins
+        {
+            let why = "of a rung that is not climbed any more";
+            pins.take_off_link(&self.interface, Rung::Xdp, why);
+        }
         Ok(refused)
     }
 
@@ -138,9 +150,11 @@ impl Attachment {
         let xdp: Vec<_> = self.xdp.extract_if(.., is_gone).collect();
         let is_any = tc.is_some() || !xdp.is_empty();
         for held in xdp {
+            self.unpin::<Xdp>(&held.device);
             let _ = close::<Xdp>(ebpf, held);
         }
         if let Some(held) = tc {
+            self.unpin::<SchedClassifier>(&held.device);
             let _ = close::<SchedClassifier>(ebpf, held);
         }
         is_any
@@ -189,6 +203,18 @@ impl Attachment {
         }
     }
 
+    /// Leaves the programs where they are, for the daemon that comes next. Those whose links are not
+    /// pinned end here.
+    pub fn release(&mut self, ebpf: &mut Ebpf) {
+        // That one cannot be closed does not matter to whoever adopts it.
+        for held in self.xdp.drain(..) {
+            let _ = close::<Xdp>(ebpf, held);
+        }
+        if let Some(held) = self.tc.take() {
+            let _ = close::<SchedClassifier>(ebpf, held);
+        }
+    }
+
     /// The numbers that the kernel has given to programs of ours that may be attached.
     pub fn program_ids<P: Kind>(ebpf: &mut Ebpf) -> Vec<u32>
     where
@@ -205,7 +231,15 @@ impl Attachment {
         for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
     {
         let program: &mut P = program(ebpf, P::PLAIN)?;
-        let attached = program.attach_to(device);
+        let attached = match &self.pins {
+            None => program.attach_to(device),
+            Some(pins) => match pins::adopt(program, pins, &device.name, device.index) {
+                Some(link) => Ok(link),
+                None => pins::attach_pinned(program, pins, &device.name, |program| {
+                    program.attach_to(device)
+                }),
+            },
+        };
         Ok(match attached {
             Ok(link) => Ok(Held {
                 device: device.clone(),
@@ -220,11 +254,18 @@ impl Attachment {
         })
     }
 
+    fn unpin<P: Kind>(&self, device: &Device) {
+        if let Some(pins) = &self.pins {
+            pins.end_link(&device.name, P::RUNG);
+        }
+    }
+
     fn end<P: Kind>(&self, ebpf: &mut Ebpf, held: Held<P::Id>)
     where
         for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
     {
         let interface = held.device.name.clone();
+        self.unpin::<P>(&held.device);
         if let Err(error) = close::<P>(ebpf, held) {
             tracing::warn!(event = "kernel.detach_failed", %interface, error, rung = P::RUNG.as_str(), "the kernel program could not be detached");
         }
@@ -238,34 +279,17 @@ impl<L> Held<L> {
 }
 
 /// A kind of program that is attached to interfaces.
-pub trait Kind: Sized {
-    const RUNG: Rung;
-    type Id;
-    type Link;
+pub trait Kind: Linked + Sized {
     const PLAIN: &'static str;
     const TRACED: &'static str;
 
     fn attach_to(&mut self, device: &Device) -> Result<Self::Id, ProgramError>;
-    fn take(&mut self, id: Self::Id) -> Result<Self::Link, ProgramError>;
-    fn take_over(&mut self, link: Self::Link) -> Result<Self::Id, ProgramError>;
     fn close(&mut self, link: Self::Id) -> Result<(), ProgramError>;
     /// None while it is not loaded.
     fn id(&self) -> Option<u32>;
 }
 
 impl Kind for Xdp {
-    const RUNG: Rung = Rung::Xdp;
-    type Id = XdpLinkId;
-    type Link = XdpLink;
-
-    fn take(&mut self, id: Self::Id) -> Result<Self::Link, ProgramError> {
-        self.take_link(id)
-    }
-
-    fn take_over(&mut self, link: Self::Link) -> Result<Self::Id, ProgramError> {
-        self.attach_to_link(link)
-    }
-
     const PLAIN: &'static str = XDP_PROGRAM;
     const TRACED: &'static str = TRACED_XDP_PROGRAM;
 
@@ -283,18 +307,6 @@ impl Kind for Xdp {
 }
 
 impl Kind for SchedClassifier {
-    const RUNG: Rung = Rung::Tc;
-    type Id = SchedClassifierLinkId;
-    type Link = SchedClassifierLink;
-
-    fn take(&mut self, id: Self::Id) -> Result<Self::Link, ProgramError> {
-        self.take_link(id)
-    }
-
-    fn take_over(&mut self, link: Self::Link) -> Result<Self::Id, ProgramError> {
-        self.attach_to_link(link)
-    }
-
     const PLAIN: &'static str = TC_PROGRAM;
     const TRACED: &'static str = TRACED_TC_PROGRAM;
 
@@ -384,8 +396,11 @@ where
     program.close(link).map_err(|error| reason(&error))
 }
 
-/// The error with everything behind it, in one line.
-pub(super) fn reason(error: &dyn std::error::Error) -> String {
+/// The error with everything behind it, in one line; and if it is one of missing rights, why.
+pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    if privileges::is_refusal(error) {
+        return privileges::refused(Call::Attach, error);
+    }
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use aya::maps::{Array, HashMap as BpfHashMap, LpmTrie, MapData, PerCpuArray};
-use ipnet::IpNet;
 use parking_lot::Mutex;
 use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
 use tftp_ebpf::abi::{Address, BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
@@ -25,9 +24,10 @@ use super::gate::Gate;
 use super::interfaces::{Interfaces, Monitor};
 use super::mirror::{Attached, Mirrors};
 use super::neighbourhood::{Neighbourhood, Statuses};
-use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
+use super::object::{Counters, KernelBanks, Sizes, memory_of};
+use super::pins::Pinning;
 use super::policy::policy;
-use super::ports::{self, Reservation};
+use super::prepare;
 use super::resend::Sender;
 use super::samples::Watchers;
 use super::services::Services;
@@ -35,8 +35,8 @@ use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
 use super::snapshot::{InterfaceStatus, Registrations, Snapshot, Wanted};
 use super::sweeper::Sweeper;
+use super::sys;
 use super::worker::Worker;
-use super::{host, sys};
 use crate::access::Access;
 use crate::content::Change;
 use crate::journal::Journal;
@@ -87,6 +87,9 @@ pub(super) struct Engine {
     slab_bytes_limit: u64,
     /// A change could not be written to the directory.
     behind: AtomicBool,
+    pinning: Pinning,
+    /// Programs and maps stay when the thread ends.
+    keep: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -109,13 +112,12 @@ impl Engine {
         register: &register::Settings,
         silent: Option<&'static str>,
         journal: Arc<Journal>,
+        mut pinning: Pinning,
     ) -> Result<Arc<Self>, Error> {
-        let sender = Sender::open().map_err(|source| Error::System {
-            what: "no raw socket for resends".into(),
-            source,
-        })?;
-        let mut object = Object::load(settings, sizes(settings, tftp, access))?;
-        allow(&mut object, access.nets())?;
+        let sender = Sender::open().map_err(Error::RawSocket)?;
+        let sizes = prepare::sizes(settings, tftp, access);
+        let mut object = prepare::load(settings, sizes, &mut pinning)?;
+        prepare::allow(&mut object, access.nets())?;
         let mut services = Services::new(register.places());
         let policy = Policy {
             registration_ports: services.ports(),
@@ -137,7 +139,7 @@ impl Engine {
 
         let reservation = match silent {
             Some(_) => None,
-            None => reserve(settings),
+            None => prepare::reserve(settings),
         };
         let monitor = Monitor::open().map_err(|source| Error::System {
             what: "the interfaces of this host cannot be followed (AF_NETLINK)".into(),
@@ -147,7 +149,7 @@ impl Engine {
         let mut attachments: Vec<_> = settings
             .interfaces
             .iter()
-            .map(|name| Attachment::new(name))
+            .map(|name| Attachment::new(name, pinning.pins.as_ref()))
             .collect();
         let now = Instant::now();
         interfaces.settle(&mut object.ebpf, &mut attachments, false, now)?;
@@ -169,10 +171,14 @@ impl Engine {
         } = object.counters;
         let events_lost = Arc::new(events_lost);
         let events = Events::new(object.events, Arc::clone(&events_lost), journal);
-        let slabs = Slabs::new(object.banks, settings.max_banks());
+        let mut slabs = Slabs::new(object.banks, settings.max_banks());
+        if !settings.keep_privileges {
+            slabs.take_all()?;
+        }
         let directory = Directory::new(object.files, slabs, settings.max_names);
         let directory = Arc::new(Mutex::new(directory));
         let stop = Arc::new(AtomicBool::new(false));
+        let keep = Arc::new(AtomicBool::new(pinning.status.adopted));
         let sweeper_stats = Arc::new(stats::Counters::default());
         let transfers = Arc::new(AtomicU64::new(0));
         let watchers = Watchers::default();
@@ -211,6 +217,7 @@ impl Engine {
             stats: Arc::clone(&sweeper_stats),
             running: Arc::clone(&transfers),
             stop: Arc::clone(&stop),
+            keep: Arc::clone(&keep),
             reservation,
         };
         let thread = std::thread::Builder::new()
@@ -248,6 +255,8 @@ impl Engine {
             transfers_limit: settings.max_transfers.into(),
             slab_bytes_limit: settings.max_banks() as u64 * BANK_BYTES as u64,
             behind: AtomicBool::new(false),
+            pinning,
+            keep,
             stop,
             thread: Mutex::new(Some(thread)),
         }))
@@ -317,15 +326,28 @@ impl Engine {
         }
     }
 
+    pub(super) fn keep(&self, is_kept: bool) {
+        self.keep.store(is_kept, Ordering::Relaxed);
+    }
+
     pub(super) fn shutdown(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        if thread.join().is_err() {
             tracing::error!(
                 event = "kernel.worker_panicked",
                 "the thread of the kernel side had panicked"
             );
+        }
+        let Some(pins) = &self.pinning.pins else {
+            return;
+        };
+        if self.keep.load(Ordering::Relaxed) {
+            tracing::info!(event = "kernel.kept", path = %pins.path().display(), "the kernel goes on serving until the next daemon comes");
+        } else {
+            pins.end();
         }
     }
 
@@ -361,6 +383,7 @@ impl Engine {
             interfaces: self.interfaces(),
             wanted: self.wanted,
             problem: self.problem().map(str::to_owned),
+            pins: self.pinning.status(),
             xdp: self.tally(0),
             tc: self.tally(1),
             sweeper: self.sweeper_stats.tally(),
@@ -470,42 +493,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-/// Room for what there is, and for interfaces that come and go.
-fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
-    let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-    Sizes {
-        interfaces: at_least_one(settings.interfaces.len() * 16),
-        clients: at_least_one(access.nets().len()),
-        sources: at_least_one(tftp.budget.sources),
-        ..Sizes::default()
-    }
-}
-
-fn allow(object: &mut Object, clients: &[IpNet]) -> Result<(), Error> {
-    for net in clients {
-        // IPv4 prefixes count within the mapped form.
-        let offset = if net.addr().is_ipv4() { 96 } else { 0 };
-        let key = client_key(host::map_address(net.addr()), net.prefix_len() + offset);
-        object
-            .clients
-            .insert(&key, 1, 0)
-            .map_err(|error| Error::map("CLIENTS", "written", error))?;
-    }
-    Ok(())
-}
-
-/// That the ports cannot be reserved is said, and no reason to do without the kernel path.
-fn reserve(settings: &Settings) -> Option<Reservation> {
-    let range = settings.tid_ports;
-    let bound = ports::bound_in(range);
-    if !bound.is_empty() {
-        tracing::warn!(event = "kernel.ports_taken", %range, ports = ?bound, "some ports of kernel.tid_ports are in use; choose another range");
-    }
-    Reservation::take(range)
-        .inspect_err(|error| {
-            tracing::warn!(event = "kernel.ports_unreserved", %range, %error, "the ports of kernel.tid_ports could not be reserved");
-        })
-        .ok()
 }

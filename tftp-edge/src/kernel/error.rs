@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use super::privileges::{self, Call};
+
 #[derive(Debug, Error)]
 pub enum Error {
     #[error(
@@ -11,8 +13,16 @@ pub enum Error {
          again, or set kernel.mode = \"off\""
     )]
     NoObject,
-    #[error("the kernel refused the program or one of its maps: {0:#}; {hint}", hint = privilege_hint())]
+    #[error(
+        "the kernel refused the program or one of its maps: {}",
+        privileges::refused(Call::Load, .0.as_ref())
+    )]
     Load(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(
+        "no raw socket, by which is sent again what stalled: {}",
+        privileges::refused(Call::RawSocket, .0)
+    )]
+    RawSocket(#[source] io::Error),
     #[error("the program object lacks {0}: it does not belong to this daemon")]
     Object(&'static str),
     #[error("the map {map} could not be {action}: {source}")]
@@ -44,29 +54,5 @@ impl Error {
             action,
             source: source.into(),
         }
-    }
-}
-
-/// What the process may do, in the terms of the kernel's own checks.
-fn privilege_hint() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    const NEEDED: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
-    let missing: Vec<_> = NEEDED
-        .iter()
-        .filter(|(_, bit)| effective & (1 << bit) == 0)
-        .map(|(name, _)| *name)
-        .collect();
-    if missing.is_empty() {
-        let release = nix::sys::utsname::uname()
-            .map(|name| name.release().to_string_lossy().into_owned())
-            .unwrap_or_default();
-        format!("the capabilities are there; the kernel is {release}, and 5.18 or later is needed")
-    } else {
-        format!("the process lacks {}", missing.join(", "))
     }
 }

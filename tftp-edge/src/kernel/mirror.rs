@@ -84,10 +84,19 @@ impl Mirrors {
 
     /// Takes all programs off, for good.
     pub(super) fn end(&self) {
+        self.part(Attachment::detach);
+    }
+
+    /// Leaves the programs to the daemon that comes next.
+    pub(super) fn release(&self) {
+        self.part(Attachment::release);
+    }
+
+    fn part(&self, from: fn(&mut Attachment, &mut Ebpf)) {
         let attached = self.0.lock().attached.take();
         if let Some(mut attached) = attached {
             for attachment in &mut attached.attachments {
-                attachment.detach(&mut attached.ebpf);
+                from(attachment, &mut attached.ebpf);
             }
         }
     }

@@ -8,6 +8,7 @@
 //! program, which load it as the daemon does.
 
 mod attach;
+mod banks;
 mod budgets;
 pub mod directory;
 mod engine;
@@ -21,8 +22,11 @@ mod interfaces;
 pub mod mirror;
 mod neighbourhood;
 pub mod object;
+pub mod pins;
 mod policy;
 mod ports;
+mod prepare;
+mod privileges;
 pub mod programs;
 mod resend;
 mod samples;
@@ -40,6 +44,7 @@ pub use error::Error;
 pub use fill::{BoundedMap, Fill};
 pub use gate::GateStatus;
 pub use mirror::{Mirror, Mirrors};
+pub use pins::{Claim, ClaimError, PinsStatus};
 pub use settings::{Ladder, Settings};
 pub use snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 
@@ -50,6 +55,7 @@ use crate::misses::Ledger;
 use crate::register::{self, Guard, NoGuard, Watch};
 use crate::tftp;
 use engine::Engine;
+use pins::Pinning;
 
 /// The kernel side, or the reason why there is none.
 pub struct Kernel(Inner);
@@ -67,42 +73,70 @@ impl Kernel {
     /// The kernel answers as the sockets do, so it takes its rules from `[tftp]` and `[access]`.
     pub fn start(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Self {
         let register = register::Settings::default();
-        Self::start_with(settings, tftp, access, &register, Arc::default())
+        let journal = Arc::default();
+        Self::start_with(settings, tftp, access, &register, journal, Claim::default())
     }
 
     /// The same, and registrations are classified where phones register by these settings: there is
     /// work for the program then even if it has no share in TFTP. The journal is told of all that
-    /// the program answers.
+    /// the program answers. With a claim on a pin path, the program goes on while the daemon is
+    /// away, and what a daemon before has left there is taken over.
     pub fn start_with(
         settings: &Settings,
         tftp: &tftp::Settings,
         access: &Access,
         register: &register::Settings,
         journal: Arc<Journal>,
+        claim: Claim,
     ) -> Self {
         for interface in &settings.interfaces {
             attach::remove_stale(interface);
         }
+        let attached = match settings.mode {
+            Ladder::Off => Vec::new(),
+            Ladder::Auto | Ladder::Xdp | Ladder::Tc => {
+                interfaces::with_members(&settings.interfaces)
+            }
+        };
+        let pinning = Pinning::open(claim, &attached);
         if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
             tracing::info!(
                 event = "kernel.not_asked",
                 "no kernel path was asked for: kernel.interfaces names those for it"
             );
-            return Self::off(settings, None);
+            return Self::off(settings, None, &pinning);
         }
         let silent = no_answers(tftp);
         if silent.is_some() && register.places().is_empty() {
-            return Self::off(settings, silent.map(str::to_owned));
+            return Self::off(settings, silent.map(str::to_owned), &pinning);
         }
-        match Engine::start(settings, tftp, access, register, silent, journal) {
+        match Engine::start(
+            settings,
+            tftp,
+            access,
+            register,
+            silent,
+            journal,
+            pinning.clone(),
+        ) {
             Ok(engine) => Self(Inner::On(engine)),
-            Err(error) => Self::off(settings, Some(error.to_string())),
+            Err(error) => Self::off(settings, Some(error.to_string()), &pinning),
         }
     }
 
-    fn off(settings: &Settings, problem: Option<String>) -> Self {
+    fn off(settings: &Settings, problem: Option<String>, pinning: &Pinning) -> Self {
+        pinning.clear("of a kernel path that is off now");
         let wanted = Wanted::new(settings);
         Self(Inner::Off { problem, wanted })
+    }
+
+    /// From now on [`shutdown`](Self::shutdown) leaves programs and maps in place for the daemon that
+    /// comes next, or takes them off again. Those of a daemon before are left to the next one until
+    /// this has been called once.
+    pub fn keep(&self, is_kept: bool) {
+        if let Inner::On(engine) = &self.0 {
+            engine.keep(is_kept);
+        }
     }
 
     /// Whether any interface has the program.
@@ -183,8 +217,8 @@ impl Kernel {
         }
     }
 
-    /// Detaches everything and gives the ports back. Transfers in flight end with their clients
-    /// asking again.
+    /// Detaches everything and gives the ports back, unless it is [kept](Self::keep). Transfers in
+    /// flight end with their clients asking again.
     pub fn shutdown(&self) {
         if let Inner::On(engine) = &self.0 {
             engine.shutdown();

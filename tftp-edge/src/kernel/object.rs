@@ -1,26 +1,25 @@
 //! The program object: loading it, and its maps under their types.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::ptr::NonNull;
+use std::path::Path;
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use tftp_ebpf::abi::registration::{ClassCounts, Registration, Sampling, ServiceKey};
 use tftp_ebpf::abi::trace::{LostRow, Slots};
-use tftp_ebpf::abi::{
-    Address, BANK_BYTES, BANK_SLABS, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy,
-    SLAB_BYTES,
-};
+use tftp_ebpf::abi::{Address, CounterBlock, FileEntry, Interface, LatencyHistogram, Policy};
 use tftp_ebpf::name::NameKey;
 
+pub use super::banks::KernelBanks;
 use super::error::Error;
 use super::fill::Walked;
+use super::pins::Shape;
 use super::programs;
 use super::settings::Settings;
-use super::slabs::Banks;
 use super::sys;
 
 #[cfg(bpf_object)]
@@ -30,9 +29,6 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
 )));
 #[cfg(not(bpf_object))]
 const OBJECT: Option<&[u8]> = None;
-
-/// `BPF_F_MMAPABLE` of `linux/bpf.h`.
-const MMAPABLE: u32 = 1 << 10;
 
 /// `aya_log_ebpf::Level::Warn`; zero lets the verifier drop the program's log statements.
 const LOG_WARN: u8 = 2;
@@ -60,9 +56,14 @@ impl Default for Sizes {
     }
 }
 
+/// `BPF_MAP_TYPE_RINGBUF` of `linux/bpf.h`.
+const RING_BUFFER: u32 = 27;
+
 /// The loaded programs, with every map the daemon writes or reads.
 pub struct Object {
     pub ebpf: Ebpf,
+    /// Every map of ours once more, by its name.
+    maps: BTreeMap<String, OwnedFd>,
     pub policy: Array<MapData, Policy>,
     pub interfaces: HashMap<MapData, u32, Interface>,
     pub locals: HashMap<MapData, Address, u32>,
@@ -113,18 +114,32 @@ pub struct Counters {
 impl Object {
     /// Loads maps and programs; attaches nothing.
     pub fn load(settings: &Settings, sizes: Sizes) -> Result<Self, Error> {
+        Self::load_with(settings, sizes, None)
+    }
+
+    /// The same, with the maps that a daemon before has pinned in a directory. Whoever calls has
+    /// made sure that they [fit](Self::shapes).
+    pub fn load_with(
+        settings: &Settings,
+        sizes: Sizes,
+        pinned: Option<&Path>,
+    ) -> Result<Self, Error> {
         let object = OBJECT.ok_or(Error::NoObject)?;
-        let banks = u32::try_from(settings.max_banks()).unwrap_or(u32::MAX);
         let log_level: u8 = if settings.diagnose { LOG_WARN } else { 0 };
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("FILES", settings.max_names)
-            .map_max_entries("TRANSFERS", settings.max_transfers)
-            .map_max_entries("SLABS", banks)
-            .map_max_entries("INTERFACES", sizes.interfaces)
-            .map_max_entries("CLIENTS", sizes.clients)
-            .map_max_entries("BUDGETS", sizes.sources)
-            .map_max_entries("KNOWN", sizes.sources)
-            .map_max_entries("REGISTERED", sizes.registered)
+        let mut loader = EbpfLoader::new();
+        for (name, max_entries) in max_entries(settings, sizes) {
+            loader.map_max_entries(name, max_entries);
+        }
+        let names = match pinned {
+            Some(_) => Self::shapes(settings, sizes)?,
+            None => BTreeMap::new(),
+        };
+        if let Some(directory) = pinned {
+            for name in names.keys() {
+                loader.map_pin_path(name, directory.join(name));
+            }
+        }
+        let mut ebpf = loader
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
@@ -134,6 +149,12 @@ impl Object {
         } else {
             None
         };
+        let maps = ebpf.maps().filter(|(name, _)| is_pinned(name));
+        let maps = maps.filter_map(|(name, map)| {
+            let again = descriptor(map)?.try_clone_to_owned().ok()?;
+            Some((name.to_owned(), again))
+        });
+        let maps = maps.collect();
         let descriptors = ebpf.maps().filter_map(|(_, map)| descriptor(map));
         let descriptors = descriptors.map(|map| map.as_raw_fd()).collect();
         let counters = Counters {
@@ -153,11 +174,7 @@ impl Object {
             locals: take(&mut ebpf, "LOCALS")?,
             clients: take(&mut ebpf, "CLIENTS")?,
             files: take(&mut ebpf, "FILES")?,
-            banks: KernelBanks {
-                outer: take(&mut ebpf, "SLABS")?,
-                outer_fd,
-                banks: Vec::new(),
-            },
+            banks: KernelBanks::new(take(&mut ebpf, "SLABS")?, outer_fd),
             transfers,
             budgets,
             counters,
@@ -176,8 +193,67 @@ impl Object {
                 lost: take(&mut ebpf, "TRACES_LOST")?,
             },
             logger,
+            maps,
             ebpf,
         })
+    }
+}
+
+/// Sizes that are not those of the object.
+fn max_entries(settings: &Settings, sizes: Sizes) -> [(&'static str, u32); 8] {
+    let banks = u32::try_from(settings.max_banks()).unwrap_or(u32::MAX);
+    [
+        ("FILES", settings.max_names),
+        ("TRANSFERS", settings.max_transfers),
+        ("SLABS", banks),
+        ("INTERFACES", sizes.interfaces),
+        ("CLIENTS", sizes.clients),
+        ("BUDGETS", sizes.sources),
+        ("KNOWN", sizes.sources),
+        ("REGISTERED", sizes.registered),
+    ]
+}
+
+/// Whether a map is one of ours: not what the compiler makes for constants, nor the log's.
+fn is_pinned(name: &str) -> bool {
+    !name.starts_with('.') && !name.starts_with("AYA_")
+}
+
+impl Object {
+    /// What the maps that are pinned have to be.
+    pub(super) fn shapes(
+        settings: &Settings,
+        sizes: Sizes,
+    ) -> Result<BTreeMap<String, Shape>, Error> {
+        let object = OBJECT.ok_or(Error::NoObject)?;
+        let object =
+            aya_obj::Object::parse(object).map_err(|error| Error::Load(Box::new(error)))?;
+        let sizes = max_entries(settings, sizes);
+        let maps = object.maps.iter().filter(|(name, _)| is_pinned(name));
+        let shape = |(name, map): (&String, &aya_obj::Map)| {
+            let size = sizes.iter().find(|(sized, _)| sized == name);
+            let kind = map.map_type();
+            let shape = Shape {
+                kind,
+                key_len: map.key_size(),
+                value_len: match kind {
+                    RING_BUFFER => 0,
+                    _ => map.value_size(),
+                },
+                max_entries: size.map_or(map.max_entries(), |(_, size)| *size),
+                flags: map.map_flags(),
+            };
+            (name.clone(), shape)
+        };
+        Ok(maps.map(shape).collect())
+    }
+
+    /// Pins every map in a directory; banks are pinned as they come.
+    pub(super) fn pin(&self, directory: &Path) -> io::Result<()> {
+        for (name, map) in &self.maps {
+            sys::pin(map.as_fd(), &directory.join(name))?;
+        }
+        Ok(())
     }
 }
 
@@ -253,40 +329,6 @@ pub fn client_key(address: Address, prefix: u8) -> Key<Address> {
     Key::new(u32::from(prefix), address)
 }
 
-/// The banks of slabs as inner maps of `SLABS`, each mapped into this process.
-pub struct KernelBanks {
-    outer: ArrayOfMaps<MapData, MapData>,
-    /// The outer map again: its type has no way to empty a slot.
-    outer_fd: OwnedFd,
-    banks: Vec<Bank>,
-}
-
-struct Bank {
-    map: MapData,
-    memory: NonNull<u8>,
-}
-
-// SAFETY: the pointer is to a mapping that only this value owns; it is written under `&mut` only.
-unsafe impl Send for Bank {}
-
-impl Drop for Bank {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made with this length, and nobody borrows it any more. That it
-        // can be unmapped cannot fail.
-        let _ = unsafe { munmap(self.memory.cast(), BANK_BYTES) };
-    }
-}
-
-impl KernelBanks {
-    /// Bytes of the banks' maps, as the kernel accounts them.
-    pub fn map_bytes(&self) -> u64 {
-        self.banks
-            .iter()
-            .map(|bank| memory_of(bank.map.fd().as_fd().as_raw_fd()))
-            .sum()
-    }
-}
-
 /// What the kernel says a map occupies.
 pub fn memory_of(descriptor: RawFd) -> u64 {
     fact_of(descriptor, "memlock:").unwrap_or(0)
@@ -297,65 +339,6 @@ pub(super) fn fact_of(descriptor: RawFd, what: &str) -> Option<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
     let mut lines = info.lines();
     lines.find_map(|line| line.strip_prefix(what)?.trim().parse().ok())
-}
-
-impl Banks for KernelBanks {
-    type Error = Error;
-
-    fn add(&mut self) -> Result<(), Error> {
-        let descriptor = sys::create_array(SLAB_BYTES as u32, BANK_SLABS, MMAPABLE)
-            .map_err(|error| Error::map("SLABS", "extended by a bank", error))?;
-        let map = MapData::from_fd(descriptor)
-            .map_err(|error| Error::map("SLABS", "extended by a bank", error))?;
-        let length = std::num::NonZeroUsize::new(BANK_BYTES).expect("a bank has bytes");
-        // SAFETY: a new shared mapping of a map that was created to be mapped; nothing else is at
-        // that address.
-        let memory = unsafe {
-            mmap(
-                None,
-                length,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED,
-                map.fd().as_fd(),
-                0,
-            )
-        }
-        .map_err(|errno| Error::Mmap(errno.into()))?
-        .cast();
-        let bank = Bank { map, memory };
-        let index = u32::try_from(self.banks.len()).expect("banks are bounded by the outer map");
-        self.outer
-            .set(index, &bank.map, 0)
-            .map_err(|error| Error::map("SLABS", "extended by a bank", error))?;
-        self.banks.push(bank);
-        Ok(())
-    }
-
-    fn remove(&mut self) {
-        if self.banks.pop().is_none() {
-            return;
-        }
-        // An empty bank that stays in the outer map costs memory, but is never read.
-        if let Err(error) = sys::delete(self.outer_fd.as_fd(), &(self.banks.len() as u32)) {
-            tracing::warn!(event = "kernel.bank_kept", %error, "an empty bank of slabs could not be given back");
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.banks.len()
-    }
-
-    fn memory(&self, bank: usize) -> &[u8] {
-        // SAFETY: the mapping has this length and lives as long as the bank; the kernel only reads
-        // it, and we write it under `&mut self` only.
-        unsafe { std::slice::from_raw_parts(self.banks[bank].memory.as_ptr(), BANK_BYTES) }
-    }
-
-    fn memory_mut(&mut self, bank: usize) -> &mut [u8] {
-        // SAFETY: as above; `&mut self` makes us the only writer. The kernel program may read while
-        // we write, but never what it was not yet told of.
-        unsafe { std::slice::from_raw_parts_mut(self.banks[bank].memory.as_ptr(), BANK_BYTES) }
-    }
 }
 
 #[cfg(test)]

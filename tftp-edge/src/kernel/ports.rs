@@ -23,6 +23,11 @@ impl Reservation {
         fs::write(RESERVED, with(&list, range))?;
         Ok(Self { range })
     }
+
+    /// The ports stay reserved, for the daemon that comes next.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Reservation {

@@ -1,5 +1,8 @@
 //! `[kernel]`: what the kernel side may do and use.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use serde::Deserialize;
 use tftp_ebpf::abi::BANK_BYTES;
 
@@ -52,6 +55,14 @@ pub struct Settings {
     /// Ports the transfers are answered from: reserved for the kernel program, and not to overlap
     /// with `tftp.port_range`.
     pub tid_ports: PortRange,
+    /// Keep the privileges that later work needs: traces, interfaces that come back, and memory for
+    /// content when it grows.
+    pub keep_privileges: bool,
+    /// Where maps and programs are pinned, in a BPF file system, so that they outlive the daemon;
+    /// empty: they end with it.
+    pub pin_path: PathBuf,
+    /// How long the kernel program goes on answering when no daemon is there, in seconds.
+    pub serve_alone_s: u32,
     /// Let the kernel program log what should never happen: for hunting a driver's faults.
     pub diagnose: bool,
 }
@@ -68,6 +79,9 @@ impl Default for Settings {
                 first: 57_344,
                 last: 65_535,
             },
+            keep_privileges: true,
+            pin_path: "/sys/fs/bpf/tftp-edge".into(),
+            serve_alone_s: 300,
             diagnose: false,
         }
     }
@@ -85,6 +99,15 @@ impl Settings {
                 return Err((key, problem.to_owned()));
             }
         }
+        if !self.pin_path.as_os_str().is_empty() && !self.pin_path.is_absolute() {
+            let problem = "is no absolute path; give one in a BPF file system, or \"\" for none";
+            return Err(("pin_path", problem.to_owned()));
+        }
+        // Less than a few renewals would end it while the daemon is there.
+        if !(5..=86_400).contains(&self.serve_alone_s) {
+            let problem = format!("is {}; give 5 to 86400 seconds", self.serve_alone_s);
+            return Err(("serve_alone_s", problem));
+        }
         if self.interfaces.is_empty() && matches!(self.mode, Ladder::Xdp | Ladder::Tc) {
             let problem = "is empty; list the interfaces the phones are behind";
             return Err(("interfaces", problem.to_owned()));
@@ -98,6 +121,11 @@ impl Settings {
             return Err(("memory_limit", problem));
         }
         Ok(())
+    }
+
+    /// How long the kernel program goes on answering when no daemon is there.
+    pub fn serve_alone(&self) -> Duration {
+        Duration::from_secs(self.serve_alone_s.into())
     }
 
     /// Banks of slabs that the limit allows.
@@ -117,6 +145,20 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(settings.validate().unwrap_err().0, "interfaces");
+    }
+
+    #[test]
+    fn pins_have_an_absolute_path_or_none_and_nobody_serves_alone_for_ever() {
+        let with = |pin_path: &str, serve_alone_s| Settings {
+            pin_path: pin_path.into(),
+            serve_alone_s,
+            ..Settings::default()
+        };
+        assert_eq!(with("", 300).validate(), Ok(()));
+        assert_eq!(with("pins", 300).validate().unwrap_err().0, "pin_path");
+        assert_eq!(with("", 0).validate().unwrap_err().0, "serve_alone_s");
+        let too_long = with("", 86_401).validate();
+        assert_eq!(too_long.unwrap_err().0, "serve_alone_s");
     }
 
     #[test]

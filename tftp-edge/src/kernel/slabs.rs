@@ -165,6 +165,8 @@ pub struct Slabs<B> {
     used: u64,
     /// A bank was refused; none is asked for until [`Slabs::ask_again`].
     exhausted: bool,
+    /// Nobody could make a bank later.
+    keeps_all: bool,
 }
 
 impl<B: Banks> Slabs<B> {
@@ -175,7 +177,19 @@ impl<B: Banks> Slabs<B> {
             max_banks,
             used: 0,
             exhausted: false,
+            keeps_all: false,
         }
+    }
+
+    /// Makes all banks there may be, and gives none of them back: for a process that is going to lose
+    /// the right to make maps.
+    pub fn take_all(&mut self) -> Result<(), B::Error> {
+        self.keeps_all = true;
+        while self.banks.count() < self.max_banks {
+            self.banks.add()?;
+            self.allocator.grow(BANK_SPACE);
+        }
+        Ok(())
     }
 
     pub fn banks(&self) -> &B {
@@ -259,6 +273,9 @@ impl<B: Banks> Slabs<B> {
     }
 
     fn trim(&mut self) {
+        if self.keeps_all {
+            return;
+        }
         while self.banks.count() > 1 && self.allocator.free_tail() >= 2 * BANK_SPACE {
             self.allocator.shrink(BANK_SPACE);
             self.banks.remove();
@@ -481,6 +498,19 @@ mod tests {
                 ..extents[0]
             })
         );
+    }
+
+    #[test]
+    fn banks_that_are_all_taken_at_the_start_are_never_made_nor_given_back() {
+        let mut slabs = Slabs::new(Memory::default(), 3);
+        slabs.take_all().unwrap();
+        assert_eq!(slabs.banks().count(), 3);
+        let extent = slabs.allocate(2 * BANK_SPACE).unwrap().unwrap();
+        slabs.release(extent);
+        assert_eq!(slabs.banks().count(), 3);
+        assert!(slabs.allocate(3 * BANK_SPACE).unwrap().is_some());
+        assert!(slabs.allocate(1).unwrap().is_none());
+        assert_eq!(slabs.banks().count(), 3);
     }
 
     #[test]

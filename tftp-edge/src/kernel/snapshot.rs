@@ -6,6 +6,7 @@ use tftp_ebpf::classify::{Class, Decision};
 
 use super::fill::{BoundedMap, Fill};
 use super::gate::GateStatus;
+use super::pins::PinsStatus;
 use super::settings::{Ladder, Settings};
 use crate::stats::{LOG2_BUCKETS, Tally};
 
@@ -92,6 +93,7 @@ pub struct Snapshot {
     pub wanted: Wanted,
     /// Why the kernel side is off altogether, if it is.
     pub problem: Option<String>,
+    pub pins: PinsStatus,
     pub xdp: Tally,
     pub tc: Tally,
     /// Resends and ends of transfers that the sweeper saw; XDP and TC share them.

@@ -1,8 +1,11 @@
-//! The `bpf(2)` calls that `aya` has no function for: maps made at run time, batched reads, and
-//! emptying the slot of an outer map.
+//! The `bpf(2)` calls that `aya` has no function for: maps made at run time, batched reads,
+//! emptying the slot of an outer map, and pins of any kind.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// `enum bpf_cmd` of `linux/bpf.h`.
 #[derive(Clone, Copy)]
@@ -12,8 +15,11 @@ enum Command {
     LookupElement = 1,
     UpdateElement = 2,
     DeleteElement = 3,
+    PinObject = 6,
+    GetObject = 7,
     QueryPrograms = 16,
     LookupBatch = 24,
+    DetachLink = 34,
 }
 
 /// `enum bpf_map_type` of `linux/bpf.h`.
@@ -71,6 +77,21 @@ struct MapBatch {
     map_fd: u32,
     elem_flags: u64,
     flags: u64,
+}
+
+/// `union bpf_attr` for `BPF_OBJ_*`.
+#[repr(C)]
+#[derive(Default)]
+struct PinnedObject {
+    path: u64,
+    descriptor: u32,
+    flags: u32,
+}
+
+/// `union bpf_attr` for `BPF_LINK_DETACH`.
+#[repr(C)]
+struct LinkDetach {
+    link: u32,
 }
 
 /// # Safety
@@ -138,6 +159,44 @@ fn create(mut attr: MapCreate) -> io::Result<OwnedFd> {
     let descriptor = unsafe { bpf(Command::CreateMap, &mut attr)? };
     // SAFETY: the call returned a descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Pins what a descriptor stands for in a BPF file system.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = terminated(path)?;
+    let mut attr = PinnedObject {
+        path: path.as_ptr() as u64,
+        descriptor: object.as_raw_fd() as u32,
+        ..PinnedObject::default()
+    };
+    // SAFETY: the path ends with a zero and lives past the call.
+    unsafe { bpf(Command::PinObject, &mut attr).map(drop) }
+}
+
+/// Opens what is pinned, of whatever kind it is.
+pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = terminated(path)?;
+    let mut attr = PinnedObject {
+        path: path.as_ptr() as u64,
+        ..PinnedObject::default()
+    };
+    // SAFETY: the path ends with a zero and lives past the call.
+    let descriptor = unsafe { bpf(Command::GetObject, &mut attr)? };
+    // SAFETY: the call returned a descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn terminated(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
+
+/// Takes the program of a link off its interface at once, whoever else has the link open.
+pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkDetach {
+        link: link.as_raw_fd() as u32,
+    };
+    // SAFETY: the attributes hold no addresses.
+    unsafe { bpf(Command::DetachLink, &mut attr).map(drop) }
 }
 
 /// The value of an element; `blank` is what it is read over.

@@ -29,6 +29,7 @@ use super::services::Services;
 use super::sweeper::{Action, Sweeper};
 use super::sys;
 use crate::clock::monotonic_ns;
+use crate::service::{self, Role};
 use crate::stats::{self, StageCounter, Unserved};
 
 /// How often events are read: a full ring takes longer to fill at any rate we can answer.
@@ -61,16 +62,19 @@ pub(super) struct Worker {
     pub(super) stats: Arc<stats::Counters>,
     pub(super) running: Arc<AtomicU64>,
     pub(super) stop: Arc<AtomicBool>,
+    /// Programs and maps stay when the thread ends.
+    pub(super) keep: Arc<AtomicBool>,
     /// Held while the thread runs.
-    #[expect(dead_code, reason = "its drop gives the ports back")]
     pub(super) reservation: Option<Reservation>,
 }
 
 impl Worker {
     pub(super) fn run(mut self) {
+        let beat = service::enter("kernel", Role::Kernel);
         let (mut swept, mut followed) = (Instant::now(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(TICK);
+            beat.pass();
             self.read_events();
             samples::read(&mut self.samples, &self.watchers);
             self.gate.write(&mut self.registered);
@@ -213,7 +217,14 @@ impl Worker {
 impl Drop for Worker {
     /// Also if the thread panics: nobody would resend what the programs send.
     fn drop(&mut self) {
-        self.mirrors.end();
+        if self.keep.load(Ordering::Relaxed) && !std::thread::panicking() {
+            self.mirrors.release();
+            if let Some(reservation) = self.reservation.take() {
+                reservation.keep();
+            }
+        } else {
+            self.mirrors.end();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! `/metrics`, `/livez` and `/readyz` over HTTP, for Prometheus and supervisors; and
+//! `/metrics`, `/livez`, `/readyz` and `/healthz` over HTTP, for Prometheus and supervisors; and
 //! `/registrations` for PBXs.
 
+mod health;
 mod registrations;
 
 use std::io;
@@ -14,14 +15,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::bounded::Bounded;
 use super::metrics::Metrics;
 use super::sources::Sources;
-use super::status::Register;
 use super::streamed::Peer;
+use crate::service;
 
 /// A scrape every 15 seconds from a handful of collectors needs far less.
 const CONNECTIONS: usize = 64;
@@ -76,7 +76,7 @@ impl Server {
         lifetime: Duration,
     ) -> Result<Self, HttpError> {
         let failed = |source| HttpError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = service::sockets::listener(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let bounded = Bounded::new(listener, connections, lifetime);
         let task = tokio::spawn(async move {
@@ -104,9 +104,8 @@ fn router(sources: Arc<Sources>) -> Router {
     let export = Arc::clone(&sources.export);
     Router::new()
         .merge(registrations::router(export))
+        .merge(health::router(sources))
         .route("/metrics", get(exposition).with_state(metrics))
-        .route("/readyz", get(readiness).with_state(sources))
-        .route("/livez", get(async || "alive\n"))
 }
 
 async fn exposition(State(metrics): State<Arc<Metrics>>) -> Response {
@@ -124,26 +123,6 @@ fn internal(error: &dyn std::error::Error) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
 }
 
-async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
-    let look = move || {
-        let reading = sources.read();
-        // Worth knowing, and no reason to be taken out of service: others would have the storm.
-        let notice = Register::new(&reading).and_then(|it| it.notice());
-        (reading.not_ready(), notice)
-    };
-    match tokio::task::spawn_blocking(look).await {
-        Ok((reasons, None)) if reasons.is_empty() => "ready\n".into_response(),
-        Ok((reasons, Some(notice))) if reasons.is_empty() => {
-            format!("ready\n{notice}\n").into_response()
-        }
-        Ok((reasons, _)) => {
-            let text = format!("not ready\n{}\n", reasons.join("\n"));
-            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-        }
-        Err(error) => internal(&error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -157,6 +136,7 @@ mod tests {
     use crate::ops::sources::{Content, Sockets};
     use crate::register::export::{Export, FOLLOWERS, Filter, Row};
     use crate::register::{self, Edit, Registration, Table, Transport, storm};
+    use crate::service::pulse::LoopStatus;
 
     fn any_port() -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 0).into()
@@ -231,6 +211,64 @@ mod tests {
         let notice =
             "ready\nregistrations: draining, 5000 phones wait, the last of them 1 min 15 s\n";
         assert!(answer.ends_with(notice), "{answer}");
+    }
+
+    fn looping(loops: &'static [(&'static str, bool)]) -> Sources {
+        let mut sources = ready_sources();
+        sources.loops = Arc::new(|| {
+            let status = |&(name, is_stuck): &(&str, bool)| LoopStatus {
+                name: name.to_owned(),
+                idle_ms: 12_345,
+                is_stuck,
+                has_panicked: false,
+            };
+            loops.iter().map(status).collect()
+        });
+        sources
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_is_stuck_is_named_with_its_age() {
+        let sources = looping(&[("tftp-0", false), ("kernel", true)]);
+        let server = Server::start(any_port(), Arc::new(sources)).await.unwrap();
+        for path in ["/livez", "/healthz"] {
+            let answer = fetch(&server, &format!("GET {path}")).await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            let problem = "\nkernel has not gone round for 12 s\n";
+            assert!(answer.ends_with(problem), "{answer}");
+        }
+        // It is another question whether it can serve.
+        let answer = fetch(&server, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn every_check_is_listed_for_who_asks() {
+        let sources = looping(&[("tftp-0", false), ("kernel", true)]);
+        let server = Server::start(any_port(), Arc::new(sources)).await.unwrap();
+        let answer = fetch(&server, "GET /healthz?verbose").await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let lines: Vec<_> = body.lines().collect();
+        assert_eq!(lines[0], "not healthy");
+        assert!(lines[1].starts_with("ok       sockets since 20"), "{body}");
+        let stuck = lines
+            .iter()
+            .position(|it| it.starts_with("failed   loop kernel since"));
+        assert!(lines[stuck.unwrap() + 1].ends_with("kernel has not gone round for 12 s"));
+
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let head = b"GET /livez HTTP/1.0\r\nAccept: application/json\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 503 "), "{head}");
+        let told: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(told["status"], "failed");
+        assert_eq!(told["checks"][0]["name"], "loop tftp-0");
+        assert_eq!(told["checks"][0]["state"], "ok");
+        assert_eq!(told["checks"][1]["state"], "failed");
+        assert!(told["checks"][1]["since_ms"].as_u64().is_some());
     }
 
     #[tokio::test]

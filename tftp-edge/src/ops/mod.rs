@@ -4,6 +4,7 @@ mod bounded;
 mod colour;
 pub mod control;
 pub mod exit;
+pub mod health;
 pub mod http;
 pub mod log;
 pub mod metrics;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tftp_ebpf::verdict::Rung;
 
+use super::health::{self, Check, Health, State};
 use crate::alarms::Alarms;
 use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
@@ -18,6 +19,7 @@ use crate::provisioning::{Knockers, Knocking};
 use crate::register;
 use crate::register::export::Export;
 use crate::register::pacer::Orders;
+use crate::service::pulse::LoopStatus;
 use crate::stats::{Path, Tally};
 use crate::tftp::Workers;
 use crate::trace::Tracer;
@@ -102,6 +104,9 @@ pub struct Sources {
     pub journal: Probe<journal::StoreSnapshot>,
     pub alarms: Arc<Alarms>,
     pub log: Log,
+    /// Whether the loops go round.
+    pub loops: Probe<Vec<LoopStatus>>,
+    pub health: Arc<Health>,
 }
 
 impl Default for Sources {
@@ -125,6 +130,8 @@ impl Default for Sources {
             journal: Arc::new(journal::StoreSnapshot::default),
             alarms: Arc::default(),
             log: Log::default(),
+            loops: Arc::new(Vec::new),
+            health: Arc::default(),
         }
     }
 }
@@ -147,6 +154,8 @@ impl Sources {
             journal: (self.journal)(),
             alarms: Arc::clone(&self.alarms),
             log: self.log.now(Instant::now()),
+            loops: (self.loops)(),
+            health: Arc::clone(&self.health),
         }
     }
 }
@@ -172,6 +181,9 @@ pub struct Reading {
     pub journal: journal::StoreSnapshot,
     pub alarms: Arc<Alarms>,
     pub log: log::Now,
+    pub loops: Vec<LoopStatus>,
+    /// Since when each check is as it is.
+    pub health: Arc<Health>,
 }
 
 impl Reading {
@@ -205,42 +217,16 @@ impl Reading {
 
     /// Why the daemon is not ready to serve; empty when it is.
     pub fn not_ready(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if self.sockets.bound.is_empty() {
-            reasons.push("no TFTP socket is bound".to_owned());
-        }
-        if !self.content.settled {
-            reasons.push("the content is still being read".to_owned());
-        }
-        let Workers { all, ended } = self.sockets.workers;
-        if ended > 0 {
-            reasons.push(format!(
-                "{ended} of {all} TFTP workers have ended; the log says why, restart the daemon"
-            ));
-        }
-        if self.http.listeners_ended > 0 {
-            reasons.push(format!(
-                "{} HTTP listeners have ended; the log says why, restart the daemon",
-                self.http.listeners_ended
-            ));
-        }
-        let (sccp, sip) = (&self.register.sccp, &self.register.sip);
-        for (what, ended) in [
-            ("SCCP listeners", sccp.listeners_ended),
-            ("SIP workers and listeners", sip.ended),
-        ] {
-            if ended > 0 {
-                reasons.push(format!(
-                    "{ended} {what} have ended; the log says why, restart the daemon"
-                ));
-            }
-        }
-        for thread in self.content.ended.iter().chain(&self.register.ended) {
-            reasons.push(format!(
-                "the {thread} thread has ended; the log says why, restart the daemon"
-            ));
-        }
-        reasons
+        let failed = health::parts(self).into_iter();
+        let failed = failed.filter(|it| it.state == State::Failed);
+        failed.flat_map(|it| it.problems).collect()
+    }
+
+    /// Every check, those of the parts first.
+    pub fn checks(&self) -> Vec<Check> {
+        let mut verdicts = health::parts(self);
+        verdicts.extend(health::loops(&self.loops));
+        self.health.note(verdicts, SystemTime::now())
     }
 }
 

@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
+use super::health::Check;
 use super::log;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
 use crate::http::Scheme;
 use crate::journal::Cause;
-use crate::kernel::{InterfaceStatus, Mode};
+use crate::kernel::{InterfaceStatus, Mode, PinsStatus};
+use crate::service::capabilities;
 use crate::stats::{Path, StageCounter, Tally};
 pub use journal::Journal;
 pub use register::{Register, Storm};
@@ -52,6 +54,12 @@ pub struct Status {
     /// None if it is as the configuration says.
     #[serde(default)]
     pub log: Option<log::Now>,
+    /// Every check of `/healthz`.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// What the daemon may do.
+    #[serde(default)]
+    pub privileges: capabilities::Report,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +69,9 @@ pub struct Kernel {
     /// Why the kernel side is off altogether.
     pub problem: Option<String>,
     pub interfaces: Vec<InterfaceStatus>,
+    /// Whether it goes on while the daemon is restarted.
+    #[serde(default)]
+    pub pins: PinsStatus,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,6 +144,7 @@ impl Status {
                 mode: kernel.mode(),
                 problem: kernel.problem.clone(),
                 interfaces: kernel.interfaces.clone(),
+                pins: kernel.pins.clone(),
             },
             sockets: told(&reading.sockets.bound),
             http: Http::new(&reading.http),
@@ -166,6 +178,8 @@ impl Status {
             journal: Journal::new(reading),
             alarms: reading.alarms.list(),
             log: Some(&reading.log).filter(|it| it.differs()).cloned(),
+            checks: reading.checks(),
+            privileges: capabilities::report(),
         }
     }
 
@@ -267,6 +281,18 @@ impl fmt::Display for Status {
         }
         for interface in &self.kernel.interfaces {
             fmt_interface(out, interface)?;
+        }
+        let pins = &self.kernel.pins;
+        if let Some(path) = &pins.path {
+            let adopted = if pins.adopted {
+                ", taken over from the daemon before"
+            } else {
+                ""
+            };
+            writeln!(out, "  pinned under {}{adopted}", path.display())?;
+        }
+        if let Some(problem) = &pins.problem {
+            writeln!(out, "  {problem}")?;
         }
         if !self.sockets.is_empty() {
             writeln!(out, "sockets: {}", self.sockets.join(", "))?;

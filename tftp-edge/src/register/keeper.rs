@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::store::{self, Store};
 use super::{Desk, Mode, Settings};
+use crate::service::{self, Role};
 
 /// Phones are given whole seconds.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -29,7 +30,9 @@ impl Keeper {
         let table = Arc::clone(&desk.table);
         let (stop, stopped) = mpsc::channel();
         let sweep = move || {
+            let beat = service::enter("register-sweep", Role::Plain);
             while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
+                beat.pass();
                 table.sweep(SystemTime::now());
             }
         };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Desk;
 use super::front::{Front, Totals};
+use crate::service::{self, Role};
 
 const EVERY: Duration = Duration::from_millis(250);
 
@@ -29,7 +30,9 @@ impl Ticker {
     pub fn start(desk: Arc<Desk>, behind: Option<Behind>) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let tick = move || {
+            let beat = service::enter("storm", Role::Plain);
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                beat.pass();
                 let now = Instant::now();
                 let budget = match &behind {
                     Some(Behind { front, totals }) => front.tick(totals(), now),

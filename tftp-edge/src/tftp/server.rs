@@ -20,6 +20,7 @@ use crate::access::Access;
 use crate::content::Catalog;
 use crate::journal::Journal;
 use crate::misses::Misses;
+use crate::service::{self, Role};
 use crate::stats::Counters;
 
 /// Why the server does not run.
@@ -185,16 +186,20 @@ impl Server {
         let (shared, for_thread) = (self.shared.clone(), control.clone());
         // Made in its thread, where it stays; the caller hears whether that went well.
         let (started, has_started) = mpsc::sync_channel(1);
+        let name = format!("tftp-{number}");
         let thread = std::thread::Builder::new()
-            .name(format!("tftp-{number}"))
-            .spawn(move || match Worker::new(shared, for_thread, sockets) {
-                Ok(worker) => {
-                    // The receiver waits for it.
-                    let _ = started.send(Ok(()));
-                    worker.run();
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
+            .name(name.clone())
+            .spawn(move || {
+                let beat = service::enter(name, Role::Packets);
+                match Worker::new(shared, for_thread, sockets) {
+                    Ok(worker) => {
+                        // The receiver waits for it.
+                        let _ = started.send(Ok(()));
+                        worker.run(&beat);
+                    }
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                    }
                 }
             })
             .map_err(StartError::Thread)?;

@@ -10,8 +10,9 @@ use super::server::StartError;
 use super::settings::Settings;
 use crate::port_owner;
 use crate::port_range::PortRange;
+use crate::service;
 use crate::udp::socket::open;
-pub use crate::udp::socket::{Options, listen, may_come_later};
+pub use crate::udp::socket::{Options, listen, listeners, may_come_later};
 
 impl From<&Settings> for Options {
     fn from(settings: &Settings) -> Self {
@@ -34,7 +35,8 @@ pub fn for_requests(settings: &Settings) -> Options {
 /// Whether nobody holds the port yet. `SO_REUSEPORT` would let a second daemon of the same user
 /// take half of the requests without a word.
 pub fn check_free(address: SocketAddr, options: Options) -> Result<(), StartError> {
-    if address.port() == 0 {
+    // One that was handed in is bound, and ours.
+    if address.port() == 0 || service::sockets::has_udp(address) {
         return Ok(());
     }
     let attempt = open(address, options).and_then(|socket| socket.bind(&address.into()));

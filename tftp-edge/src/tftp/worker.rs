@@ -18,6 +18,8 @@ use super::mtu::RouteMtu;
 use super::parking::Ready;
 use super::settings::Settings;
 use super::socket;
+use crate::service::Beat;
+use crate::service::pulse::LONGEST_WAIT;
 use crate::stats::Counters;
 use crate::udp::{BATCH, Receiver, Sender, SocketId};
 
@@ -59,8 +61,12 @@ impl Sockets {
     pub fn open(settings: &Settings, listen: &[SocketAddr]) -> io::Result<Self> {
         let mut sockets = Self::default();
         for &address in listen {
-            match socket::listen(address, socket::for_requests(settings)) {
-                Ok(socket) => sockets.push(socket, Role::Request),
+            match socket::listeners(address, socket::for_requests(settings)) {
+                Ok(listeners) => {
+                    for socket in listeners {
+                        sockets.push(socket, Role::Request);
+                    }
+                }
                 Err(error) if socket::may_come_later(&error) => sockets.pending.push(address),
                 Err(error) => return Err(error),
             }
@@ -121,6 +127,14 @@ impl Sockets {
             .iter()
             .filter(|open| open.role == Role::Request)
             .filter_map(|open| open.socket.local_addr().ok()?.as_socket())
+            // Several sockets of a group have one address.
+            .fold(Vec::new(), |mut addresses, address| {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+                addresses
+            })
+            .into_iter()
     }
 
     pub fn pending(&self) -> &[SocketAddr] {
@@ -162,7 +176,7 @@ impl Worker {
             EpollEvent::new(EpollFlags::EPOLLIN, READY),
         )?;
         for (at, open) in sockets.open.iter().enumerate() {
-            watch(&epoll, &open.socket, at)?;
+            watch(&epoll, open.role, &open.socket, at)?;
         }
         let transfer = sockets.transfer.clone();
         Ok(Self {
@@ -181,9 +195,10 @@ impl Worker {
     }
 
     /// Runs until [`Control::stop`].
-    pub fn run(mut self) {
+    pub fn run(mut self, beat: &Beat) {
         let mut events = [EpollEvent::empty(); BATCH];
         while !self.control.stop.load(Ordering::Relaxed) {
+            beat.pass();
             let count = match self.epoll.wait(&mut events, self.wait_for()) {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => continue,
@@ -320,10 +335,11 @@ impl Worker {
 
     fn wait_for(&self) -> EpollTimeout {
         let retry = (!self.sockets.pending.is_empty()).then_some(self.retry_at);
-        let Some(at) = [self.engine.deadline(), retry].into_iter().flatten().min() else {
-            return EpollTimeout::NONE;
-        };
-        let wait = at.saturating_duration_since(Instant::now());
+        let at = [self.engine.deadline(), retry].into_iter().flatten().min();
+        let wait = at.map_or(LONGEST_WAIT, |at| {
+            at.saturating_duration_since(Instant::now())
+                .min(LONGEST_WAIT)
+        });
         // Rounded up: a millisecond early would be a turn for nothing.
         let ms = wait.as_micros().div_ceil(1000);
         EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
@@ -347,7 +363,7 @@ impl Worker {
         let home = old.local_addr().ok().and_then(|home| home.as_socket());
         let moved = home.and_then(|home| {
             let socket = socket::transfer(home, settings.port_range, settings.into()).ok()?;
-            watch(&self.epoll, &socket, at).ok()?;
+            watch(&self.epoll, Role::Transfer, &socket, at).ok()?;
             Some(socket)
         });
         // On failure the old one is still good.
@@ -362,7 +378,8 @@ impl Worker {
         for address in std::mem::take(&mut self.sockets.pending) {
             let listening = socket::listen(address, socket::for_requests(&self.shared.settings));
             let watched = listening.and_then(|socket| {
-                watch(&self.epoll, &socket, self.sockets.open.len())?;
+                let at = self.sockets.open.len();
+                watch(&self.epoll, Role::Request, &socket, at)?;
                 Ok(socket)
             });
             match watched {
@@ -396,8 +413,13 @@ fn send_out(engine: &mut Engine, sender: &mut Sender, open: &[Open], counters: &
     }
 }
 
-fn watch(epoll: &Epoll, socket: &Socket, at: usize) -> io::Result<()> {
-    Ok(epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?)
+fn watch(epoll: &Epoll, role: Role, socket: &Socket, at: usize) -> io::Result<()> {
+    let flags = match role {
+        // All workers may read the same one: a request wakes one of them.
+        Role::Request => EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE,
+        Role::Transfer => EpollFlags::EPOLLIN,
+    };
+    Ok(epoll.add(socket, EpollEvent::new(flags, at as u64))?)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::tap::Tap;
 use super::told::Told;
 use crate::inventory::DeviceName;
 use crate::kernel::{self, Kernel};
+use crate::service::capabilities::{Role, settle};
 
 /// Traces that may run at once.
 pub const TRACES: usize = TRACE_SLOTS;
@@ -213,6 +214,7 @@ impl Tracer {
         std::thread::Builder::new()
             .name("trace".into())
             .spawn(move || {
+                settle(Role::Plain);
                 let _slot: OwnedSemaphorePermit = slot;
                 session.run();
                 tracing::info!(event = "trace.ended", "a trace has ended");

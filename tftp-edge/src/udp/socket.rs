@@ -7,6 +7,8 @@ use std::os::fd::AsRawFd;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::service;
+
 /// What a socket of ours needs from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -25,6 +27,19 @@ pub fn listen(address: SocketAddr, options: Options) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// The sockets of one worker for requests: those that the service manager has opened for the address,
+/// or one of its own.
+pub fn listeners(address: SocketAddr, options: Options) -> io::Result<Vec<Socket>> {
+    let handed_in = service::sockets::udp(address)?;
+    if handed_in.is_empty() {
+        return Ok(vec![listen(address, options)?]);
+    }
+    for socket in &handed_in {
+        prepare(socket, address, options)?;
+    }
+    Ok(handed_in)
+}
+
 /// Whether an address that cannot be bound may come later: its interface, or IPv6 altogether.
 pub fn may_come_later(error: &io::Error) -> bool {
     matches!(
@@ -40,11 +55,21 @@ pub fn open(address: SocketAddr, options: Options) -> io::Result<Socket> {
         Type::DGRAM.nonblocking(),
         Some(Protocol::UDP),
     )?;
+    if address.is_ipv6() {
+        // IPv4 has its own sockets, and its own entry in `listen`.
+        socket.set_only_v6(true)?;
+    }
+    prepare(&socket, address, options)?;
+    Ok(socket)
+}
+
+/// Sets what can be set on a socket that is bound, too.
+fn prepare(socket: &Socket, address: SocketAddr, options: Options) -> io::Result<()> {
     let tos = u32::from(options.dscp) << 2;
     match address {
         SocketAddr::V4(_) => {
-            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-            setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+            setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
             socket.set_tos_v4(tos)?;
             // The address may come after us.
             socket.set_freebind_v4(true)?;
@@ -52,35 +77,32 @@ pub fn open(address: SocketAddr, options: Options) -> io::Result<Socket> {
             // DF it would be lost, and a phone has no other way to a smaller block than to begin
             // again and ask for one.
             int_option(
-                &socket,
+                socket,
                 libc::IPPROTO_IP,
                 libc::IP_MTU_DISCOVER,
                 libc::IP_PMTUDISC_DONT,
             )?;
         }
         SocketAddr::V6(_) => {
-            // IPv4 has its own sockets, and its own entry in `listen`.
-            socket.set_only_v6(true)?;
-            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-            setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
+            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+            setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
             socket.set_tclass_v6(tos)?;
             socket.set_freebind_v6(true)?;
             // Routers never fragment IPv6, so what a Packet Too Big taught the kernel must count:
             // it cuts later blocks at the source.
             int_option(
-                &socket,
+                socket,
                 libc::IPPROTO_IPV6,
                 libc::IPV6_MTU_DISCOVER,
                 libc::IPV6_PMTUDISC_WANT,
             )?;
         }
     }
-    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    setsockopt(socket, sockopt::RxqOvfl, &1)?;
     if options.stamps {
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
     }
-    set_buffers(&socket, options.buffer)?;
-    Ok(socket)
+    set_buffers(socket, options.buffer)
 }
 
 /// Past the system's limit if we may, up to it if we may not.

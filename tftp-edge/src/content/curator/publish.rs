@@ -25,6 +25,7 @@ const BATCH: usize = 1024;
 impl Curator {
     /// Puts what a name stands for now in the table, and notes the change if it is one.
     pub(super) fn publish(&mut self, name: &Arc<str>) {
+        self.beat.pass();
         enum Now {
             Content(Bytes, bool),
             BySite(Arc<BySite<Bytes>>),

@@ -46,6 +46,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
 use crate::alarms::Alarms;
+use crate::service::capabilities::{Role, settle};
 use health::Health;
 use misses::Misses;
 use outcome::{Failure, Outcome};
@@ -142,6 +143,7 @@ impl Upstream {
         let work = {
             let shared = shared.clone();
             move || {
+                settle(Role::Plain);
                 runtime.block_on(run(shared, incoming, done));
                 // Fetches under way end here.
                 runtime.shutdown_background();

@@ -20,6 +20,7 @@ use crate::inventory::{DEFAULT_SITE, DeviceName, Snapshot};
 use crate::journal::board::{Board, Stuck};
 use crate::journal::{Fact, Finding, Gap, Phone, Stage, What, unix_ms};
 use crate::register::Refusal;
+use crate::service::{self, Role};
 
 /// What was found is looked at anew after so long: what is served may have changed.
 const STANDS_MS: u64 = 30_000;
@@ -40,8 +41,10 @@ impl Reviewer {
         let floor = Duration::from_millis(board.examiner().floors().stage_ms);
         let every = (floor / 4).clamp(SHORTEST, LONGEST);
         let work = move || {
+            let beat = service::enter("diagnosis", Role::Plain);
             let mut round = Round::new(board);
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                beat.pass();
                 round.review(unix_ms(SystemTime::now()));
             }
         };

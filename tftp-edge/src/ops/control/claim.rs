@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::service;
+
 /// Owner and group may ask; the directory lets others see that there is a socket.
 const SOCKET_MODE: u32 = 0o660;
 const DIRECTORY_MODE: u32 = 0o755;
@@ -45,6 +47,8 @@ pub enum ClaimError {
 pub struct Claim {
     path: PathBuf,
     socket: Socket,
+    /// The service manager's own stays where it is.
+    is_ours: bool,
     /// Dropped last: who gets the lock next finds no socket.
     _lock: File,
 }
@@ -66,6 +70,14 @@ impl Claim {
                 .map_err(step("create its directory"))?;
         }
         let lock = lock(path)?;
+        if let Some(socket) = service::sockets::unix(path).map_err(step("take over"))? {
+            return Ok(Self {
+                path: path.to_owned(),
+                socket,
+                is_ours: false,
+                _lock: lock,
+            });
+        }
         remove_leftover(path)?;
         let socket =
             Socket::new(Domain::UNIX, Type::STREAM, None).map_err(step("make a socket"))?;
@@ -77,6 +89,7 @@ impl Claim {
         Ok(Self {
             path: path.to_owned(),
             socket,
+            is_ours: true,
             _lock: lock,
         })
     }
@@ -89,7 +102,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if self.is_ours
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
             tracing::warn!(event = "control.socket_kept", file = %self.path.display(), %error, "cannot remove the control socket");
         }
     }

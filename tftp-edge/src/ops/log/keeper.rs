@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::live::Log;
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::DeviceName;
+use crate::service::{self, Role};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// The subject of the alarm.
@@ -29,7 +30,9 @@ impl Keeper {
     pub fn start(log: Log, alarms: Arc<Alarms>, locate: Locate) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let keep = move || {
+            let beat = service::enter("log", Role::Plain);
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                beat.pass();
                 log.tick(Instant::now());
                 log.locate(&locate);
                 look(&log, &alarms);

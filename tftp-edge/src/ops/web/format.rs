@@ -47,7 +47,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// `12,345`.
-fn grouped(number: u64) -> String {
+pub(in crate::ops) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

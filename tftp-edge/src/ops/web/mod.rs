@@ -55,10 +55,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+pub(super) use self::format::grouped;
 use self::live::Live;
 use self::pages::Pages;
 use self::session::Sessions;
@@ -70,7 +70,7 @@ use super::streamed::Peer;
 use crate::config::{Config, Shown};
 use crate::firmware::Report;
 use crate::register::Directory;
-use crate::{inventory, provisioning};
+use crate::{inventory, provisioning, service};
 
 /// A handful of people with a few pages open each, and a stream for each page.
 const CONNECTIONS: usize = 64;
@@ -137,7 +137,7 @@ impl Server {
         let password = settings.password()?;
         let address = settings.address;
         let failed = |source| WebError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = service::sockets::listener(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() && password.is_none() {
             tracing::warn!(
@@ -152,7 +152,7 @@ impl Server {
             pages: Pages::new(),
             sessions: Sessions::new(password),
             searches: Semaphore::new(SEARCHES),
-            shown: config.shown.clone(),
+            shown: Shown::clone(&config.shown),
             inventory: config.inventory.clone(),
             provisioning: config.provisioning,
             parts,

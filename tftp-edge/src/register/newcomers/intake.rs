@@ -8,6 +8,8 @@ use super::{Offer, Shared};
 use crate::inventory::{Inventory, Origin};
 use crate::provisioning::{self, AdoptError, Adoption, adopt};
 use crate::register::Refusal;
+use crate::service::pulse::LONGEST_WAIT;
+use crate::service::{self, Role};
 
 /// From the first newcomer to the transaction: a site that boots sends many.
 const GATHERS: Duration = Duration::from_millis(50);
@@ -24,7 +26,14 @@ pub(super) struct Intake {
 impl Intake {
     /// Until nobody can send newcomers any more.
     pub(super) fn run(mut self, incoming: &Receiver<Adoption>) {
-        while let Ok(first) = incoming.recv() {
+        let beat = service::enter("newcomers", Role::Plain);
+        loop {
+            beat.pass();
+            let first = match incoming.recv_timeout(LONGEST_WAIT) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             let mut batch = vec![first];
             let end = Instant::now() + GATHERS;
             while batch.len() < BATCH {

@@ -14,6 +14,8 @@ use super::{BOOT, Command, Ordered, Settings, Which};
 use crate::inventory::{DEFAULT_SITE, DeviceName};
 use crate::journal::{Event, Fact, Journal};
 use crate::register::{Departure, Directory, Dispatch, Edit, NotSent, Order, Registration, Table};
+use crate::service::pulse::LONGEST_WAIT;
+use crate::service::{self, Beat, Role};
 
 /// Until a phone whose queue was full is tried again, and how often.
 const BUSY: (Duration, u32) = (Duration::from_secs(1), 10);
@@ -112,7 +114,7 @@ impl Orders {
         let orders = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("orders".into())
-            .spawn(move || orders.run(&*servers))?;
+            .spawn(move || orders.run(&*servers, &service::enter("orders", Role::Plain)))?;
         Ok(Running {
             orders: Arc::clone(self),
             thread: Some(thread),
@@ -226,8 +228,9 @@ impl Orders {
         self.woken.notify_one();
     }
 
-    fn run(&self, servers: &dyn Dispatch) {
+    fn run(&self, servers: &dyn Dispatch, beat: &Beat) {
         loop {
+            beat.pass();
             self.follow(SystemTime::now());
             let next = self.turn(servers, Instant::now());
             let mut state = self.state.lock();
@@ -235,12 +238,14 @@ impl Orders {
                 return;
             }
             if !state.is_woken {
-                match next {
-                    Next::Due(..) => {}
-                    Next::At(at) => {
-                        self.woken.wait_until(&mut state, at);
-                    }
-                    Next::Nothing => self.woken.wait(&mut state),
+                let latest = Instant::now() + LONGEST_WAIT;
+                let until = match next {
+                    Next::Due(..) => None,
+                    Next::At(at) => Some(at.min(latest)),
+                    Next::Nothing => Some(latest),
+                };
+                if let Some(until) = until {
+                    self.woken.wait_until(&mut state, until);
                 }
             }
             state.is_woken = false;

@@ -22,6 +22,7 @@ use crate::listen::{self, ListenError};
 use crate::ops::exit::Exit;
 use crate::places::{Full, Place, Places, connections_allowed};
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration};
+use crate::service::{self, Role};
 use crate::tftp::socket::may_come_later;
 use connection::Connection;
 
@@ -83,9 +84,11 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.threads)
             .thread_name("sccp")
+            .on_thread_start(|| service::capabilities::settle(Role::Packets))
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
+        service::enter_runtime(&runtime, "sccp", Role::Packets);
         let mut server = Self {
             shared,
             listeners: Vec::new(),

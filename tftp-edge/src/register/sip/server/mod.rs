@@ -43,6 +43,7 @@ use udp::{Sockets, Stop, Worker};
 use super::Settings;
 use crate::places::connections_allowed;
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration, Transport};
+use crate::service::{self, Role};
 use crate::tls::{Tls, TlsFiles};
 use crate::udp::socket::may_come_later;
 
@@ -87,9 +88,11 @@ impl Server {
         let connections = connections_allowed(wanted, key);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("sip-tcp")
+            .on_thread_start(|| service::capabilities::settle(Role::Packets))
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
+        service::enter_runtime(&runtime, "sip-tcp", Role::Packets);
         let hub = Arc::new(Hub::new(settings, desk));
         let listeners = Listeners::new(Arc::clone(&hub), connections);
         let mut server = Self {
@@ -166,16 +169,20 @@ impl Server {
         let (hub, for_thread) = (Arc::clone(&self.hub), Arc::clone(&stop));
         // Made in its thread, where it stays; the caller hears whether that went well.
         let (started, has_started) = mpsc::sync_channel(1);
+        let name = format!("sip-udp-{number}");
         let thread = thread::Builder::new()
-            .name(format!("sip-udp-{number}"))
-            .spawn(move || match Worker::new(hub, for_thread, sockets) {
-                Ok(worker) => {
-                    // The receiver waits for it.
-                    let _ = started.send(Ok(()));
-                    worker.run();
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
+            .name(name.clone())
+            .spawn(move || {
+                let beat = service::enter(name, Role::Packets);
+                match Worker::new(hub, for_thread, sockets) {
+                    Ok(worker) => {
+                        // The receiver waits for it.
+                        let _ = started.send(Ok(()));
+                        worker.run(&beat);
+                    }
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                    }
                 }
             })
             .map_err(StartError::Threads)?;

@@ -10,6 +10,7 @@ use crate::listen::ListenError;
 use crate::ops::exit::Exit;
 use crate::register::Transport;
 use crate::register::sip::Settings;
+use crate::service;
 use crate::tls::TlsError;
 use crate::udp::socket;
 
@@ -50,7 +51,8 @@ impl StartError {
 /// Whether nobody holds a UDP port yet. `SO_REUSEPORT` would let a second daemon of the same user
 /// take half of the messages without a word.
 pub(super) fn check_free(address: SocketAddr, settings: &Settings) -> Result<(), StartError> {
-    if address.port() == 0 {
+    // One that was handed in is bound, and ours.
+    if address.port() == 0 || service::sockets::has_udp(address) {
         return Ok(());
     }
     let bind = |socket: Socket| socket.bind(&address.into());

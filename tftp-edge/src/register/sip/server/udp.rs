@@ -17,6 +17,8 @@ use super::ports::{may_leave, put};
 use crate::clock::WallClock;
 use crate::register::Transport;
 use crate::register::sip::{Incoming, Outgoing, Settings};
+use crate::service::Beat;
+use crate::service::pulse::LONGEST_WAIT;
 use crate::udp::socket::{self, Options};
 use crate::udp::{BATCH, Datagram, Outbox, Receiver, Sender, SocketId};
 
@@ -57,10 +59,11 @@ impl Sockets {
     pub(super) fn open(listen: &[SocketAddr], hub: &Hub) -> Result<Self, (SocketAddr, io::Error)> {
         let mut sockets = Self::default();
         for &address in listen {
-            match socket::listen(address, options(&hub.settings)) {
-                Ok(socket) => {
-                    let add = sockets.add(socket, hub);
-                    add.map_err(|error| (address, error))?;
+            match socket::listeners(address, options(&hub.settings)) {
+                Ok(listeners) => {
+                    let mut listeners = listeners.into_iter();
+                    let added = listeners.try_for_each(|socket| sockets.add(socket, hub));
+                    added.map_err(|error| (address, error))?;
                 }
                 Err(error) if socket::may_come_later(&error) => sockets.pending.push(address),
                 Err(error) => return Err((address, error)),
@@ -147,9 +150,10 @@ impl Worker {
     }
 
     /// Runs until [`Stop::stop`].
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, beat: &Beat) {
         let mut events = [EpollEvent::empty(); BATCH];
         while !self.stop.flag.load(Ordering::Relaxed) {
+            beat.pass();
             let count = match self.epoll.wait(&mut events, self.wait_for()) {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => continue,
@@ -234,10 +238,10 @@ impl Worker {
     }
 
     fn wait_for(&self) -> EpollTimeout {
-        if self.sockets.pending.is_empty() {
-            return EpollTimeout::NONE;
-        }
-        let wait = self.retry_at.saturating_duration_since(Instant::now());
+        let wait = match self.sockets.pending.is_empty() {
+            true => LONGEST_WAIT,
+            false => self.retry_at.saturating_duration_since(Instant::now()),
+        };
         let ms = wait.as_micros().div_ceil(1000);
         EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
     }
@@ -301,5 +305,7 @@ fn flush(outbox: &mut Outbox, sender: &mut Sender, open: &[Open], hub: &Hub) {
 }
 
 fn watch(epoll: &Epoll, socket: &Socket, at: usize) -> io::Result<()> {
-    Ok(epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?)
+    // All workers may read the same one: a message wakes one of them.
+    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+    Ok(epoll.add(socket, EpollEvent::new(flags, at as u64))?)
 }

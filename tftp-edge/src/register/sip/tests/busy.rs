@@ -101,28 +101,6 @@ fn in_a_storm_a_phone_is_told_when_to_come_and_let_in_then() {
 }
 
 #[test]
-fn a_register_that_waited_too_long_at_this_host_is_dropped() {
-    let mut edge = Edge::new();
-    let phone = udp();
-    let arrived = edge.now;
-    edge.pass(3);
-    let text = phone.register();
-    let incoming = Incoming {
-        bytes: text.as_bytes(),
-        transport: phone.transport,
-        source: phone.source,
-        local: local(),
-        connection: None,
-        arrived,
-    };
-    let mut out = Vec::new();
-    edge.core
-        .receive_at(&incoming, edge.now, edge.wall, &mut out);
-    assert!(out.is_empty());
-    assert_eq!(edge.core.counts().refusal(Refusal::Stale), 1);
-}
-
-#[test]
 fn a_full_table_takes_nobody_but_who_is_in_it() {
     let edge = Edge::at(|desk| {
         let alarms = Arc::clone(&desk.alarms);

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::inventory::{Inventory, Protocol, Settings as InventorySettings, Unchecked as _};
 use crate::provisioning;
+use crate::register::Refusal;
 use crate::register::bans::{Bans, Settings as BanSettings};
 use crate::register::newcomers::Newcomers;
 use crate::register::storm::{Settings as StormSettings, Snapshot as StormSnapshot, Told};
@@ -90,6 +91,7 @@ fn a_datagram_that_waited_too_long_is_dropped_before_it_is_challenged() {
         .receive_at(&incoming, edge.now, edge.wall, &mut out);
     assert!(out.is_empty());
     assert_eq!(edge.told(Told::Stale), 1);
+    assert_eq!(edge.core.counts().refusal(Refusal::Stale), 1);
 }
 
 #[test]

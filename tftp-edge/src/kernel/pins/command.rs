@@ -1,0 +1,79 @@
+//! `tftp-edge detach`: takes off by hand what a daemon has left.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::claim::{Claim, ClaimError};
+use super::names_in;
+use super::removal::{self, Removed};
+use crate::ops::exit::Exit;
+
+/// What `tftp-edge detach` is given.
+#[derive(Args, Debug)]
+pub struct DetachArgs {
+    /// Where maps and programs are pinned; taken from the configuration when it is not given
+    #[arg(long, value_name = "DIRECTORY")]
+    pub pin_path: Option<PathBuf>,
+    /// Even while a daemon runs that has them: it serves by sockets alone from then on
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Why not everything was taken off.
+#[derive(Debug, thiserror::Error)]
+pub enum DetachError {
+    #[error("{0}; `--force` takes its programs off all the same")]
+    Taken(#[from] ClaimError),
+    #[error("these pins could not be removed: {}", .0.join("; "))]
+    Left(Vec<String>),
+    #[error("kernel.pin_path {} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl DetachError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Taken(_) => Exit::Unavailable,
+            Self::Left(_) => Exit::Os,
+            Self::Unreadable { source, .. } => Exit::of_io(source),
+            Self::Output(_) => Exit::Io,
+        }
+    }
+}
+
+/// Takes off everything that is pinned under a path, of whatever version, and tells it.
+pub fn detach(path: &Path, force: bool, out: &mut dyn Write) -> Result<(), DetachError> {
+    if let Err(source) = fs::read_dir(path)
+        && source.kind() != io::ErrorKind::NotFound
+    {
+        let path = path.to_owned();
+        return Err(DetachError::Unreadable { path, source });
+    }
+    let _claim = match Claim::lock_if_there(path) {
+        Err(_) if force => None,
+        claim => Some(claim?),
+    };
+    let mut removed = Removed::default();
+    for name in names_in(path) {
+        removal::remove(&path.join(name), &mut removed);
+    }
+    for (interface, rung) in &removed.links {
+        writeln!(out, "{interface}: took off the {rung} program")?;
+    }
+    match removed.maps {
+        0 if removed.links.is_empty() => {
+            writeln!(out, "nothing is pinned under {}", path.display())?
+        }
+        0 => {}
+        maps => writeln!(out, "removed {maps} maps under {}", path.display())?,
+    }
+    match removed.failed {
+        failed if failed.is_empty() => Ok(()),
+        failed => Err(DetachError::Left(failed)),
+    }
+}

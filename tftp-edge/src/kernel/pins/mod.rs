@@ -1,0 +1,256 @@
+//! What outlives the daemon: its maps, and the links by which its programs are attached, pinned in
+//! a BPF file system.
+//!
+//! While no daemon is there the programs go on answering with what they have, until their lease is
+//! over. The next daemon adopts what fits it, puts its own programs in the place of those that are
+//! attached, and takes off the rest.
+//!
+//! ```text
+//! PIN_PATH/              locked by the daemon that runs
+//!   v5/                  the version of the layout of all maps
+//!     netns/4026531840   the network namespace whose interfaces these are
+//!     maps/FILES …       every map of the object, by its name
+//!     banks/0 …          the inner maps of SLABS: to open them by their id is root's alone
+//!     links/eth0-xdp     and eth0-tc
+//! ```
+//!
+//! A BPF file system has no files but pins, and refuses names with a dot in them: it keeps those for
+//! itself. An interface's name has no colon, which stands for the dot here.
+
+mod claim;
+pub mod command;
+mod fit;
+mod links;
+mod object;
+mod removal;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tftp_ebpf::abi::ABI_VERSION;
+use tftp_ebpf::verdict::Rung;
+
+pub use claim::{Claim, ClaimError};
+pub use fit::{Shape, fits};
+pub use links::{Linked, adopt, attach_pinned};
+use object::Pinned;
+pub use removal::Removed;
+
+/// Whether maps and programs outlive the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinsStatus {
+    /// Where they are pinned; none if they are not to be.
+    pub path: Option<PathBuf>,
+    /// Whether those of the daemon before were adopted.
+    pub adopted: bool,
+    /// What is not pinned, why, and what to do.
+    pub problem: Option<String>,
+}
+
+/// The pins, if there may be any.
+#[derive(Clone, Debug, Default)]
+pub struct Pinning {
+    pub pins: Option<Arc<Pins>>,
+    pub status: PinsStatus,
+}
+
+impl Pinning {
+    /// Takes off what nobody can use any more: pins of other versions, and of interfaces where the
+    /// programs are not to be.
+    pub fn open(claim: Claim, interfaces: &[String]) -> Self {
+        Self {
+            status: claim.status(),
+            pins: Pins::survey(claim, interfaces).map(Arc::new),
+        }
+    }
+
+    /// Takes everything off that a daemon before has left.
+    pub fn clear(&self, why: &str) {
+        if let Some(pins) = &self.pins
+            && pins.are_there()
+        {
+            pins.take_off(why);
+        }
+    }
+
+    /// Nothing is pinned after all.
+    pub fn give_up(&mut self) {
+        if let Some(pins) = self.pins.take() {
+            pins.end();
+            self.status.problem = pins.problem.lock().clone();
+        }
+    }
+
+    pub fn status(&self) -> PinsStatus {
+        match &self.pins {
+            Some(pins) => PinsStatus {
+                path: Some(pins.path.clone()),
+                adopted: self.status.adopted,
+                problem: pins.problem.lock().clone(),
+            },
+            None => self.status.clone(),
+        }
+    }
+}
+
+/// The pins of the daemon that holds the lock on their directory.
+#[derive(Debug)]
+pub struct Pins {
+    /// The directory of this version.
+    path: PathBuf,
+    problem: Mutex<Option<String>>,
+    /// Gives the lock back when it is dropped.
+    _claim: Claim,
+}
+
+impl Pins {
+    fn survey(claim: Claim, interfaces: &[String]) -> Option<Self> {
+        let root = claim.directory()?.to_owned();
+        let own = format!("v{ABI_VERSION}");
+        for name in names_in(&root) {
+            if name != own {
+                let why = "of another version, or none of ours";
+                removal::take_off(&root.join(name), why);
+            }
+        }
+        let pins = Self {
+            path: root.join(own),
+            problem: Mutex::default(),
+            _claim: claim,
+        };
+        let wanted: Vec<_> = interfaces
+            .iter()
+            .flat_map(|interface| RUNGS.map(|rung| file_of(interface, rung)))
+            .collect();
+        for name in names_in(&pins.path.join(LINKS)) {
+            if !wanted.contains(&name) {
+                let why = "of an interface that kernel.interfaces does not have";
+                removal::take_off(&pins.path.join(LINKS).join(name), why);
+            }
+        }
+        Some(pins)
+    }
+
+    /// Whether a daemon before has left anything.
+    pub fn are_there(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Makes the directories for pins of this network namespace.
+    pub fn create(&self) -> io::Result<()> {
+        for directory in [MAPS, BANKS, LINKS, NAMESPACE] {
+            fs::create_dir_all(self.path.join(directory))?;
+        }
+        fs::create_dir_all(self.path.join(NAMESPACE).join(namespace()?))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn maps(&self) -> PathBuf {
+        self.path.join(MAPS)
+    }
+
+    pub fn banks(&self) -> PathBuf {
+        self.path.join(BANKS)
+    }
+
+    fn link(&self, interface: &str, rung: Rung) -> PathBuf {
+        self.path.join(LINKS).join(file_of(interface, rung))
+    }
+
+    /// Takes everything off.
+    pub fn take_off(&self, why: &str) -> Removed {
+        removal::take_off(&self.path, why)
+    }
+
+    /// Takes the program off an interface, if there is a pin of it.
+    pub fn take_off_link(&self, interface: &str, rung: Rung, why: &str) {
+        let path = self.link(interface, rung);
+        if path.exists() {
+            removal::take_off(&path, why);
+        }
+    }
+
+    /// Takes the program off an interface in the ordinary course of things.
+    pub fn end_link(&self, interface: &str, rung: Rung) {
+        removal::remove(&self.link(interface, rung), &mut Removed::default());
+    }
+
+    /// Takes the maps off when no link is left, in the ordinary course of things.
+    pub fn end(&self) {
+        removal::remove(&self.path, &mut Removed::default());
+    }
+
+    /// Something could not be pinned. It is said once.
+    pub fn failed(&self, what: &str, problem: &str) {
+        let mut first = self.problem.lock();
+        if first.is_none() {
+            let problem = format!(
+                "{what} could not be pinned: {problem}; a restart of the daemon interrupts what \
+                 the kernel serves"
+            );
+            tracing::warn!(event = "kernel.unpinned", path = %self.path.display(), %problem, "the kernel path ends with the daemon");
+            *first = Some(problem);
+        }
+    }
+}
+
+const MAPS: &str = "maps";
+const BANKS: &str = "banks";
+const LINKS: &str = "links";
+const NAMESPACE: &str = "netns";
+
+/// Where programs are attached.
+const RUNGS: [Rung; 2] = [Rung::Xdp, Rung::Tc];
+
+/// The name of a link's pin.
+fn file_of(interface: &str, rung: Rung) -> String {
+    format!("{}-{}", interface.replace('.', ":"), rung.as_str())
+}
+
+/// The interface of a link's pin, and the rung, by its name.
+fn interface_of(file: &str) -> Option<(String, &str)> {
+    let (interface, rung) = file.rsplit_once('-')?;
+    Some((interface.replace(':', "."), rung))
+}
+
+/// What identifies the network namespace that this thread is in.
+fn namespace() -> io::Result<String> {
+    Ok(fs::metadata("/proc/thread-self/ns/net")?.ino().to_string())
+}
+
+/// The names in a directory; none if it is not there.
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_links_pin_has_no_dot_and_tells_the_interface() {
+        for interface in ["eth0", "eth0.110", "br-lan", "a-b.c"] {
+            for rung in RUNGS {
+                let file = file_of(interface, rung);
+                assert!(!file.contains('.'), "{file}");
+                assert_eq!(
+                    interface_of(&file),
+                    Some((interface.to_owned(), rung.as_str()))
+                );
+            }
+        }
+        assert_eq!(interface_of("eth0"), None);
+    }
+}
