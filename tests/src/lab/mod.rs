@@ -25,6 +25,7 @@ pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
 pub use programs::{
     Attached, Impairment, Impairs, LabPrograms, Runs, Side, Tags, attached_to, identities,
+    known_interfaces,
 };
 pub use skip::{skipped, with_root};
 pub use tool::tool;

@@ -1,9 +1,10 @@
 //! The lab's BPF programs: attached while their guard lives.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use aya::maps::{Array, PerCpuArray};
+use aya::maps::{Array, Map, MapData, MapInfo, PerCpuArray};
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 
@@ -151,6 +152,13 @@ impl LabPrograms {
         Ok(Attached { programs })
     }
 
+    /// Lets everything pass under XDP, as somebody else's program at an interface of the daemon's.
+    pub fn pass(namespace: &Namespace, interface: &str) -> Result<Attached> {
+        let mut programs = load()?;
+        namespace.enter(|| attach_xdp(&mut programs, "pass", interface))?;
+        Ok(Attached { programs })
+    }
+
     /// Sends every UDP frame that `interface` receives back where it came from, from XDP.
     pub fn bare_xdp(namespace: &Namespace, interface: &str) -> Result<Attached> {
         let mut programs = load()?;
@@ -241,6 +249,32 @@ pub fn identities(namespace: &Namespace, interface: &str) -> Result<String> {
         Ok(programs.iter().map(line).collect::<Vec<_>>())
     })?);
     Ok(lines.join("\n"))
+}
+
+/// The indices of interfaces that the daemon's program at `interface` knows, from its map.
+pub fn known_interfaces(namespace: &Namespace, interface: &str) -> Result<BTreeSet<u32>> {
+    let maps = namespace.enter(|| {
+        let (_, programs) = SchedClassifier::query_tcx(interface, TcAttachType::Ingress)?;
+        let program = programs
+            .iter()
+            .find(|program| {
+                program
+                    .name_as_str()
+                    .is_some_and(|it| it.starts_with("tftp_edge"))
+            })
+            .with_context(|| format!("none of the daemon's programs is at {interface}"))?;
+        program
+            .map_ids()?
+            .context("this kernel does not tell a program's maps")
+    })?;
+    for id in maps {
+        if MapInfo::from_id(id)?.name_as_str() == Some("INTERFACES") {
+            let map = Map::HashMap(MapData::from_id(id)?);
+            let map = aya::maps::HashMap::<_, u32, u64>::try_from(map)?;
+            return Ok(map.keys().collect::<Result<_, _>>()?);
+        }
+    }
+    anyhow::bail!("the program at {interface} has no map INTERFACES")
 }
 
 fn load() -> Result<Ebpf> {

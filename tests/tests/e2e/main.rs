@@ -31,6 +31,7 @@ mod flood;
 mod front;
 mod hostile;
 mod http;
+mod interfaces;
 mod journal;
 mod lldp;
 mod log;

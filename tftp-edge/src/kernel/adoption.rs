@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{HashMap as BpfHashMap, LpmTrie, MapData};
+use aya::maps::{LpmTrie, MapData};
 use ipnet::IpNet;
 use tftp_ebpf::abi::trace::TRACE_SLOTS;
-use tftp_ebpf::abi::{Address, FileEntry, Interface, Policy, Transfer, TransferKey};
+use tftp_ebpf::abi::{Address, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::KEY_LEN;
 
 use super::directory::Directory;
@@ -77,22 +77,6 @@ pub(super) fn allow(
         }
     }
     Ok(())
-}
-
-/// Interfaces that the programs are not at any more.
-pub(super) fn forget_interfaces(
-    map: &mut BpfHashMap<MapData, u32, Interface>,
-    interfaces: &[String],
-) {
-    let there: Vec<u32> = map.keys().filter_map(Result::ok).collect();
-    let wanted: Vec<u32> = interfaces
-        .iter()
-        .filter_map(|it| host::index_of(it))
-        .collect();
-    for gone in there.iter().filter(|index| !wanted.contains(index)) {
-        // Gone already is as good.
-        let _ = map.remove(gone);
-    }
 }
 
 /// Nobody reads any more what a dead daemon's traces want to be told.

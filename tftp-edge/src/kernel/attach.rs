@@ -1,241 +1,333 @@
-//! The ladder on one interface: native XDP with TC behind it, else TC alone, else nothing.
+//! The programs of one interface of the configuration, where they are attached: native XDP with TC
+//! behind it, else TC alone, else nothing.
+//!
+//! Where they belong is decided by [`Plan`]. XDP of a bond is attached to its members.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::programs::tc::{SchedClassifierLinkId, TcAttachType};
 use aya::programs::xdp::XdpLinkId;
-use aya::programs::{ProgramError, SchedClassifier, Xdp, XdpMode};
+use aya::programs::{Program, ProgramError, SchedClassifier, Xdp, XdpMode};
 use tftp_ebpf::verdict::Rung;
 
 use super::error::Error;
-use super::host;
+use super::interfaces::{Device, Plan};
 use super::pins::{self, Linked, Pins};
 use super::privileges::{self, Call};
 use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
-use super::settings::Ladder;
-use super::snapshot::{InterfaceStatus, Mode};
+use super::snapshot::Mode;
 
-/// The program on one interface.
+/// The programs of one interface.
 #[derive(Debug)]
 pub struct Attachment {
-    pub status: InterfaceStatus,
+    interface: String,
     /// Where the links are pinned, if they are.
     pins: Option<Arc<Pins>>,
-    /// Each with the program that has the link.
-    xdp: Option<(XdpLinkId, &'static str)>,
-    tc: Option<(SchedClassifierLinkId, &'static str)>,
+    tc: Option<Held<SchedClassifierLinkId>>,
+    xdp: Vec<Held<XdpLinkId>>,
+}
+
+/// A link at a device.
+#[derive(Debug)]
+struct Held<L> {
+    device: Device,
+    /// With the program that has it. None if an exchange has lost it.
+    link: Option<(L, &'static str)>,
+}
+
+/// A rung that could not be had at a device.
+#[derive(Debug)]
+pub struct Refused {
+    pub rung: Rung,
+    pub device: Device,
+    pub reason: String,
+    /// The kernel's own number for it.
+    pub os_error: Option<i32>,
 }
 
 impl Attachment {
-    /// Climbs as far as `ladder` allows and the interface lets us. Where a daemon before has left
-    /// its programs at the interface, these take their places in one step. With `pins`, what is
-    /// attached stays so when this process ends.
-    pub fn climb(
-        ebpf: &mut Ebpf,
-        interface: &str,
-        ladder: Ladder,
-        pins: Option<&Arc<Pins>>,
-    ) -> Result<Self, Error> {
-        let mut problems = Vec::new();
-        let Some(ifindex) = host::index_of(interface) else {
-            return Ok(Self::nothing(interface, "there is no such interface"));
-        };
-        let place = Place {
-            interface,
-            ifindex,
-            pins: pins.map(Arc::as_ref),
-        };
-        // On veth a transmitted frame is lost unless the other end runs an XDP program too, and
-        // whether it does cannot be seen from here.
-        let is_veth = host::driver_of(interface).as_deref() == Some("veth");
-        let try_xdp = match ladder {
-            Ladder::Auto if is_veth => {
-                problems.push(
-                    "veth transmits under XDP only to a peer with an XDP program: set \
-                     kernel.mode = \"xdp\" if it has one"
-                        .to_owned(),
-                );
-                false
-            }
-            Ladder::Auto | Ladder::Xdp => true,
-            Ladder::Tc | Ladder::Off => false,
-        };
-        // TC first: between the two there must be no moment in which XDP hands on what nobody
-        // behind it can grow.
-        let tc = match attach_tc(ebpf, place)? {
-            Ok(link) => Some(link),
-            Err(problem) => {
-                problems.push(format!("TC: {problem}"));
-                None
-            }
-        };
-        let xdp = if try_xdp && tc.is_some() {
-            match attach_xdp(ebpf, place)? {
-                Ok(link) => Some(link),
-                Err(problem) => {
-                    problems.push(format!("native XDP: {problem}"));
-                    None
-                }
-            }
-        } else {
-            place.leave(Rung::Xdp, "of a rung that is not climbed any more");
-            None
-        };
-        let mode = match (&xdp, &tc) {
-            (Some(_), _) => Mode::Xdp,
-            (None, Some(_)) => Mode::Tc,
-            (None, None) => Mode::Off,
-        };
-        let problem = (!problems.is_empty()).then(|| problems.join("; "));
-        let status = InterfaceStatus {
-            name: interface.to_owned(),
-            mode,
-            problem,
-        };
-        Ok(Self {
-            status,
+    /// Nothing yet. With `pins`, what will be attached stays so when this process ends.
+    pub fn new(interface: &str, pins: Option<&Arc<Pins>>) -> Self {
+        Self {
+            interface: interface.to_owned(),
             pins: pins.cloned(),
-            xdp: xdp.map(|link| (link, XDP_PROGRAM)),
-            tc: tc.map(|link| (link, TC_PROGRAM)),
-        })
+            tc: None,
+            xdp: Vec::new(),
+        }
     }
 
-    fn nothing(interface: &str, problem: &str) -> Self {
-        let status = InterfaceStatus {
-            name: interface.to_owned(),
-            mode: Mode::Off,
-            problem: Some(problem.to_owned()),
-        };
-        Self {
-            status,
-            pins: None,
-            xdp: None,
-            tc: None,
+    /// Moves the programs to where they belong, and returns what was refused. Where a daemon before
+    /// has left its programs, these take their places in one step.
+    pub fn climb(&mut self, ebpf: &mut Ebpf, plan: &Plan) -> Result<Vec<Refused>, Error> {
+        let mut refused = Vec::new();
+        // TC first: between the two there must be no moment in which XDP hands on what nobody
+        // behind it can grow.
+        if self
+            .tc
+            .as_ref()
+            .is_none_or(|held| !held.is_at(&plan.device))
+        {
+            if let Some(held) = self.tc.take() {
+                self.end::<SchedClassifier>(ebpf, held);
+            }
+            match self.attach::<SchedClassifier>(ebpf, &plan.device)? {
+                Ok(held) => self.tc = Some(held),
+                Err(no) => refused.push(no),
+            }
         }
+        let wanted: &[Device] = match &self.tc {
+            Some(_) => &plan.xdp,
+            None => &[],
+        };
+        let is_wanted = |held: &Held<XdpLinkId>| wanted.iter().any(|device| held.is_at(device));
+        let (kept, left) = std::mem::take(&mut self.xdp)
+            .into_iter()
+            .partition(is_wanted);
+        self.xdp = kept;
+        for held in left {
+            self.end::<Xdp>(ebpf, held);
+        }
+        for device in wanted {
+            if self.xdp.iter().any(|held| held.is_at(device)) {
+                continue;
+            }
+            match self.attach::<Xdp>(ebpf, device)? {
+                Ok(held) => self.xdp.push(held),
+                Err(no) => refused.push(no),
+            }
+        }
+        // All devices or none: TC behind them must know whether XDP has seen a packet before.
+        if self.xdp.len() < wanted.len() {
+            for held in std::mem::take(&mut self.xdp) {
+                self.end::<Xdp>(ebpf, held);
+            }
+        }
+        if self.xdp.is_empty()
+            && let Some(pins) = &self.pins
+        {
+            let why = "of a rung that is not climbed any more";
+            pins.take_off_link(&self.interface, Rung::Xdp, why);
+        }
+        Ok(refused)
+    }
+
+    /// Whether the programs are where they belong.
+    pub fn is_at(&self, plan: &Plan) -> bool {
+        self.tc
+            .as_ref()
+            .is_some_and(|held| held.is_at(&plan.device))
+            && self.xdp.len() == plan.xdp.len()
+            && plan
+                .xdp
+                .iter()
+                .all(|device| self.xdp.iter().any(|held| held.is_at(device)))
+    }
+
+    pub fn mode(&self) -> Mode {
+        match (self.xdp.is_empty(), &self.tc) {
+            (false, _) => Mode::Xdp,
+            (true, Some(_)) => Mode::Tc,
+            (true, None) => Mode::Off,
+        }
+    }
+
+    /// The devices with XDP, where they are others than the interface itself.
+    pub fn members(&self) -> Vec<String> {
+        let names = self.xdp.iter().map(|held| &held.device.name);
+        names
+            .filter(|name| **name != self.interface)
+            .cloned()
+            .collect()
+    }
+
+    /// Lets go of what was attached to devices that are no more; returns whether anything was. The
+    /// links have ended with them.
+    pub fn forget(&mut self, ebpf: &mut Ebpf, gone: &HashSet<u32>) -> bool {
+        let tc = self.tc.take_if(|held| gone.contains(&held.device.index));
+        let is_gone = |held: &mut Held<XdpLinkId>| gone.contains(&held.device.index);
+        let xdp: Vec<_> = self.xdp.extract_if(.., is_gone).collect();
+        let is_any = tc.is_some() || !xdp.is_empty();
+        for held in xdp {
+            self.unpin::<Xdp>(&held.device);
+            let _ = close::<Xdp>(ebpf, held);
+        }
+        if let Some(held) = tc {
+            self.unpin::<SchedClassifier>(&held.device);
+            let _ = close::<SchedClassifier>(ebpf, held);
+        }
+        is_any
     }
 
     /// Puts the programs that trace in the place of those that do not, or these back. The kernel
     /// exchanges the program of a link in one step: no packet meets none of them.
     pub fn exchange(&mut self, ebpf: &mut Ebpf, is_traced: bool) -> Result<(), Error> {
-        let failed = |error: aya::programs::ProgramError| Error::Exchange(reason(&error));
-        let (to_xdp, to_tc) = match is_traced {
-            true => (TRACED_XDP_PROGRAM, TRACED_TC_PROGRAM),
-            false => (XDP_PROGRAM, TC_PROGRAM),
-        };
-        if let Some((link, from)) = self.xdp.take_if(|(_, from)| *from != to_xdp) {
-            let link = program::<Xdp>(ebpf, from)?
-                .take_link(link)
-                .map_err(failed)?;
-            let link = program::<Xdp>(ebpf, to_xdp)?.attach_to_link(link);
-            self.xdp = Some((link.map_err(failed)?, to_xdp));
+        for held in &mut self.xdp {
+            exchange::<Xdp>(ebpf, held, is_traced)?;
         }
-        if let Some((link, from)) = self.tc.take_if(|(_, from)| *from != to_tc) {
-            let program_from: &mut SchedClassifier = program(ebpf, from)?;
-            let link = program_from.take_link(link).map_err(failed)?;
-            let link = program::<SchedClassifier>(ebpf, to_tc)?.attach_to_link(link);
-            self.tc = Some((link.map_err(failed)?, to_tc));
+        match &mut self.tc {
+            Some(held) => exchange::<SchedClassifier>(ebpf, held, is_traced),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Attaches anew what an exchange has lost: a link whose program could not be exchanged is gone.
     pub fn restore(&mut self, ebpf: &mut Ebpf) {
-        let interface = self.status.name.clone();
         if let Err(error) = self.exchange(ebpf, false) {
-            tracing::error!(event = "trace.not_detached", %interface, %error, "a program that traces could not be taken off");
+            tracing::error!(event = "trace.not_detached", interface = %self.interface, %error, "a program that traces could not be taken off");
         }
-        let Some(ifindex) = host::index_of(&interface) else {
-            return;
-        };
-        let place = Place {
-            interface: &interface,
-            ifindex,
-            pins: self.pins.as_deref(),
-        };
-        if self.status.mode != Mode::Off && self.tc.is_none() {
-            let link = attached(attach_tc(ebpf, place), &interface, "tc");
-            self.tc = link.map(|link| (link, TC_PROGRAM));
+        if let Some(held) = self.tc.take_if(|held| held.link.is_none()) {
+            self.tc = restored(
+                self.attach::<SchedClassifier>(ebpf, &held.device),
+                &held.device,
+            );
         }
-        if self.status.mode == Mode::Xdp && self.xdp.is_none() {
-            let link = attached(attach_xdp(ebpf, place), &interface, "xdp");
-            self.xdp = link.map(|link| (link, XDP_PROGRAM));
+        let lost: Vec<_> = self
+            .xdp
+            .extract_if(.., |held| held.link.is_none())
+            .collect();
+        for held in lost {
+            let again = restored(self.attach::<Xdp>(ebpf, &held.device), &held.device);
+            self.xdp.extend(again);
         }
     }
 
     /// Takes the programs off again. The order is the reverse of attaching.
     pub fn detach(&mut self, ebpf: &mut Ebpf) {
-        for rung in [Rung::Xdp, Rung::Tc] {
-            if let Some(pins) = &self.pins {
-                pins.end_link(&self.status.name, rung);
-            }
-            if let Err(error) = self.close(ebpf, rung) {
-                tracing::warn!(event = "kernel.detach_failed", interface = %self.status.name, %error, rung = rung.as_str(), "the kernel program could not be detached");
-            }
+        for held in std::mem::take(&mut self.xdp) {
+            self.end::<Xdp>(ebpf, held);
+        }
+        if let Some(held) = self.tc.take() {
+            self.end::<SchedClassifier>(ebpf, held);
         }
     }
 
     /// Leaves the programs where they are, for the daemon that comes next. Those whose links are not
     /// pinned end here.
     pub fn release(&mut self, ebpf: &mut Ebpf) {
-        for rung in [Rung::Xdp, Rung::Tc] {
-            // That it cannot be closed does not matter to whoever adopts it.
-            let _ = self.close(ebpf, rung);
+        // That one cannot be closed does not matter to whoever adopts it.
+        for held in self.xdp.drain(..) {
+            let _ = close::<Xdp>(ebpf, held);
+        }
+        if let Some(held) = self.tc.take() {
+            let _ = close::<SchedClassifier>(ebpf, held);
         }
     }
 
-    fn close(&mut self, ebpf: &mut Ebpf, rung: Rung) -> Result<(), String> {
-        let closed = |result: Result<(), ProgramError>| result.map_err(|error| reason(&error));
-        match rung {
-            Rung::Xdp => match self.xdp.take() {
-                Some((link, name)) => {
-                    let program: &mut Xdp = program(ebpf, name).map_err(|it| it.to_string())?;
-                    closed(program.detach(link))
-                }
-                None => Ok(()),
-            },
-            Rung::Tc => match self.tc.take() {
-                Some((link, name)) => {
-                    let program: &mut SchedClassifier =
-                        program(ebpf, name).map_err(|it| it.to_string())?;
-                    closed(program.detach(link))
-                }
-                None => Ok(()),
-            },
-            Rung::Socket => Ok(()),
-        }
+    /// The numbers that the kernel has given to programs of ours that may be attached.
+    pub fn program_ids<P: Kind>(ebpf: &mut Ebpf) -> Vec<u32>
+    where
+        for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
+    {
+        [P::PLAIN, P::TRACED]
+            .iter()
+            .filter_map(|name| program::<P>(ebpf, name).ok()?.id())
+            .collect()
     }
-}
 
-/// An interface, and where its links are pinned.
-#[derive(Clone, Copy)]
-struct Place<'place> {
-    interface: &'place str,
-    ifindex: u32,
-    pins: Option<&'place Pins>,
-}
-
-impl Place<'_> {
-    /// Takes over the link of a daemon before, or makes one by `attach`.
-    fn attach<P: Linked>(
-        self,
-        program: &mut P,
-        attach: impl Fn(&mut P) -> Result<P::Id, ProgramError>,
-    ) -> Result<P::Id, ProgramError> {
-        let Some(pins) = self.pins else {
-            return attach(program);
+    fn attach<P: Kind>(&self, ebpf: &mut Ebpf, device: &Device) -> Climbed<P::Id>
+    where
+        for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
+    {
+        let program: &mut P = program(ebpf, P::PLAIN)?;
+        let attached = match &self.pins {
+            None => program.attach_to(device),
+            Some(pins) => match pins::adopt(program, pins, &device.name, device.index) {
+                Some(link) => Ok(link),
+                None => pins::attach_pinned(program, pins, &device.name, |program| {
+                    program.attach_to(device)
+                }),
+            },
         };
-        if let Some(link) = pins::adopt(program, pins, self.interface, self.ifindex) {
-            return Ok(link);
-        }
-        pins::attach_pinned(program, pins, self.interface, attach)
+        Ok(match attached {
+            Ok(link) => Ok(Held {
+                device: device.clone(),
+                link: Some((link, P::PLAIN)),
+            }),
+            Err(error) => Err(Refused {
+                rung: P::RUNG,
+                device: device.clone(),
+                reason: reason(&error),
+                os_error: os_error(&error),
+            }),
+        })
     }
 
-    /// What a daemon before has left here is not to be here.
-    fn leave(self, rung: Rung, why: &str) {
-        if let Some(pins) = self.pins {
-            pins.take_off_link(self.interface, rung, why);
+    fn unpin<P: Kind>(&self, device: &Device) {
+        if let Some(pins) = &self.pins {
+            pins.end_link(&device.name, P::RUNG);
         }
+    }
+
+    fn end<P: Kind>(&self, ebpf: &mut Ebpf, held: Held<P::Id>)
+    where
+        for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
+    {
+        let interface = held.device.name.clone();
+        self.unpin::<P>(&held.device);
+        if let Err(error) = close::<P>(ebpf, held) {
+            tracing::warn!(event = "kernel.detach_failed", %interface, error, rung = P::RUNG.as_str(), "the kernel program could not be detached");
+        }
+    }
+}
+
+impl<L> Held<L> {
+    fn is_at(&self, device: &Device) -> bool {
+        self.device.index == device.index
+    }
+}
+
+/// A kind of program that is attached to interfaces.
+pub trait Kind: Linked + Sized {
+    const PLAIN: &'static str;
+    const TRACED: &'static str;
+
+    fn attach_to(&mut self, device: &Device) -> Result<Self::Id, ProgramError>;
+    fn close(&mut self, link: Self::Id) -> Result<(), ProgramError>;
+    /// None while it is not loaded.
+    fn id(&self) -> Option<u32>;
+}
+
+impl Kind for Xdp {
+    const PLAIN: &'static str = XDP_PROGRAM;
+    const TRACED: &'static str = TRACED_XDP_PROGRAM;
+
+    fn attach_to(&mut self, device: &Device) -> Result<XdpLinkId, ProgramError> {
+        self.attach_to_if_index(device.index, XdpMode::Driver)
+    }
+
+    fn close(&mut self, link: XdpLinkId) -> Result<(), ProgramError> {
+        self.detach(link)
+    }
+
+    fn id(&self) -> Option<u32> {
+        self.info().ok().map(|info| info.id())
+    }
+}
+
+impl Kind for SchedClassifier {
+    const PLAIN: &'static str = TC_PROGRAM;
+    const TRACED: &'static str = TRACED_TC_PROGRAM;
+
+    fn attach_to(&mut self, device: &Device) -> Result<SchedClassifierLinkId, ProgramError> {
+        let first = match self.attach(&device.name, TcAttachType::Ingress) {
+            Ok(link) => return Ok(link),
+            Err(error) => error,
+        };
+        // Before Linux 6.6 a classifier needs a clsact qdisc; that there is one already is fine.
+        if aya::programs::tc::qdisc_add_clsact(&device.name).is_err() {
+            return Err(first);
+        }
+        self.attach(&device.name, TcAttachType::Ingress)
+    }
+
+    fn close(&mut self, link: SchedClassifierLinkId) -> Result<(), ProgramError> {
+        self.detach(link)
+    }
+
+    fn id(&self) -> Option<u32> {
+        self.info().ok().map(|info| info.id())
     }
 }
 
@@ -256,18 +348,18 @@ pub fn remove_stale(interface: &str) {
 }
 
 /// The outer error is ours; the inner one is the kernel's reason why this rung cannot be had.
-type Climbed<L> = Result<Result<L, String>, Error>;
+type Climbed<L> = Result<Result<Held<L>, Refused>, Error>;
 
 /// The link, or a word about why there is none any more.
-fn attached<L>(link: Climbed<L>, interface: &str, rung: &str) -> Option<L> {
-    let problem = match link {
-        Ok(Ok(link)) => return Some(link),
-        Ok(Err(problem)) => problem,
-        Err(error) => error.to_string(),
+fn restored<L>(attached: Climbed<L>, device: &Device) -> Option<Held<L>> {
+    let (rung, problem) = match attached {
+        Ok(Ok(held)) => return Some(held),
+        Ok(Err(refused)) => (refused.rung.as_str(), refused.reason),
+        Err(error) => ("none", error.to_string()),
     };
     tracing::error!(
         event = "kernel.program_lost",
-        interface,
+        interface = %device.name,
         rung,
         problem,
         "the kernel program is gone, and cannot be attached again"
@@ -275,29 +367,33 @@ fn attached<L>(link: Climbed<L>, interface: &str, rung: &str) -> Option<L> {
     None
 }
 
-fn attach_xdp(ebpf: &mut Ebpf, place: Place<'_>) -> Climbed<XdpLinkId> {
-    let program: &mut Xdp = program(ebpf, XDP_PROGRAM)?;
-    let attach = |program: &mut Xdp| program.attach_to_if_index(place.ifindex, XdpMode::Driver);
-    Ok(place
-        .attach(program, attach)
-        .map_err(|error| reason(&error)))
+fn exchange<P: Kind>(ebpf: &mut Ebpf, held: &mut Held<P::Id>, is_traced: bool) -> Result<(), Error>
+where
+    for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
+{
+    let failed = |error: ProgramError| Error::Exchange(reason(&error));
+    let to = match is_traced {
+        true => P::TRACED,
+        false => P::PLAIN,
+    };
+    let Some((link, from)) = held.link.take_if(|(_, from)| *from != to) else {
+        return Ok(());
+    };
+    let link = program::<P>(ebpf, from)?.take(link).map_err(failed)?;
+    let link = program::<P>(ebpf, to)?.take_over(link).map_err(failed)?;
+    held.link = Some((link, to));
+    Ok(())
 }
 
-fn attach_tc(ebpf: &mut Ebpf, place: Place<'_>) -> Climbed<SchedClassifierLinkId> {
-    let program: &mut SchedClassifier = program(ebpf, TC_PROGRAM)?;
-    let attach =
-        |program: &mut SchedClassifier| program.attach(place.interface, TcAttachType::Ingress);
-    let first = match place.attach(program, attach) {
-        Ok(link) => return Ok(Ok(link)),
-        Err(error) => error,
+fn close<P: Kind>(ebpf: &mut Ebpf, held: Held<P::Id>) -> Result<(), String>
+where
+    for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut Program>,
+{
+    let Some((link, name)) = held.link else {
+        return Ok(());
     };
-    // Before Linux 6.6 a classifier needs a clsact qdisc; that there is one already is fine.
-    if aya::programs::tc::qdisc_add_clsact(place.interface).is_err() {
-        return Ok(Err(reason(&first)));
-    }
-    Ok(place
-        .attach(program, attach)
-        .map_err(|error| reason(&error)))
+    let program = program::<P>(ebpf, name).map_err(|error| error.to_string())?;
+    program.close(link).map_err(|error| reason(&error))
 }
 
 /// The error with everything behind it, in one line; and if it is one of missing rights, why.
@@ -313,4 +409,16 @@ pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
         next = error.source();
     }
     text
+}
+
+/// The system's number behind an error.
+fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.raw_os_error();
+        }
+        next = error.source();
+    }
+    None
 }

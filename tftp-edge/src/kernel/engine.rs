@@ -22,8 +22,10 @@ use super::events::{self, Events, LostCounter};
 use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
+use super::interfaces::{Interfaces, Monitor};
 use super::lease::Tenure;
 use super::mirror::{Attached, Mirrors};
+use super::neighbourhood::{Neighbourhood, Statuses};
 use super::object::{Counters, KernelBanks, Sizes, memory_of};
 use super::pins::Pinning;
 use super::policy::policy;
@@ -34,7 +36,7 @@ use super::samples::Watchers;
 use super::services::Services;
 use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
-use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
+use super::snapshot::{InterfaceStatus, Registrations, Snapshot, Wanted};
 use super::sweeper::Sweeper;
 use super::sys;
 use super::worker::Worker;
@@ -66,7 +68,9 @@ pub(super) struct Engine {
     directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
     policy: Mutex<(Array<MapData, Policy>, Policy)>,
     budgets: Arc<Budgets>,
-    interfaces: Vec<InterfaceStatus>,
+    statuses: Statuses,
+    /// Every interface is to be tried once more.
+    climb_again: Arc<AtomicBool>,
     wanted: Wanted,
     /// Networks of the allow list.
     clients: u64,
@@ -171,35 +175,32 @@ impl Engine {
             Some(_) => None,
             None => prepare::reserve(settings),
         };
-        let mut follower = Follower::new(settings, tftp);
+        let monitor = Monitor::open().map_err(|source| Error::System {
+            what: "the interfaces of this host cannot be followed (AF_NETLINK)".into(),
+            source,
+        })?;
+        let mut interfaces = Interfaces::new(settings, monitor);
+        let mut attachments: Vec<_> = settings
+            .interfaces
+            .iter()
+            .map(|name| Attachment::new(name, pinning.pins.as_ref()))
+            .collect();
+        let now = Instant::now();
+        interfaces.settle(&mut object.ebpf, &mut attachments, false, now)?;
+        let mut follower = Follower::new(tftp);
         if is_adopted {
             follower.adopt(&object.locals);
         }
-        follower.follow(&mut object.interfaces, &mut object.locals);
-        let attachments = settings
-            .interfaces
-            .iter()
-            .map(|interface| {
-                let pins = pinning.pins.as_ref();
-                Attachment::climb(&mut object.ebpf, interface, settings.mode, pins)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        for attachment in &attachments {
-            tracing::info!(
-                event = "kernel.attached", interface = %attachment.status.name,
-                mode = attachment.status.mode.as_str(),
-                problem = attachment.status.problem.as_deref().unwrap_or("none"),
-                "kernel path"
-            );
-            if attachment.status.mode == Mode::Xdp {
-                follower.has_xdp(&attachment.status.name);
-            }
-        }
-        follower.follow(&mut object.interfaces, &mut object.locals);
+        follower.follow(
+            &interfaces.entries(&attachments),
+            &mut object.interfaces,
+            &mut object.locals,
+        );
         if is_adopted {
-            adoption::forget_interfaces(&mut object.interfaces, &settings.interfaces);
             programs::forget_traced(&mut object.ebpf);
         }
+        let statuses = Arc::new(Mutex::new(interfaces.statuses(&attachments, now)));
+        let climb_again = Arc::new(AtomicBool::new(false));
 
         let Counters {
             blocks,
@@ -221,10 +222,6 @@ impl Engine {
         let keep = Arc::new(AtomicBool::new(pinning.status.adopted));
         let sweeper_stats = Arc::new(stats::Counters::default());
         let transfers = Arc::new(AtomicU64::new(0));
-        let interfaces = attachments
-            .iter()
-            .map(|attachment| attachment.status.clone())
-            .collect();
         let watchers = Watchers::default();
         let mirrors = Arc::new(Mirrors::new(
             Attached {
@@ -242,13 +239,19 @@ impl Engine {
             samples: registrations.samples,
             watchers: Arc::clone(&watchers),
             transfers: object.transfers,
+            neighbourhood: Neighbourhood {
+                interfaces,
+                follower,
+                statuses: Arc::clone(&statuses),
+                climb_again: Arc::clone(&climb_again),
+                is_pending: false,
+            },
             interfaces: object.interfaces,
             locals: object.locals,
             events,
             tenure: Arc::clone(&tenure),
             logger: object.logger,
             directory: Arc::clone(&directory),
-            follower,
             sweeper: Sweeper::new(tftp.resend_policy()),
             batch: sys::Batch::new(BATCH, TransferKey::default(), Transfer::EMPTY),
             sender,
@@ -270,7 +273,8 @@ impl Engine {
             directory,
             policy: Mutex::new((object.policy, policy)),
             budgets: Arc::new(Budgets::new(object.budgets)),
-            interfaces,
+            statuses,
+            climb_again,
             wanted: Wanted::new(settings),
             clients: access.nets().len() as u64,
             max_names: settings.max_names.into(),
@@ -312,6 +316,14 @@ impl Engine {
 
     pub(super) fn mirrors(&self) -> Arc<Mirrors> {
         Arc::clone(&self.mirrors)
+    }
+
+    pub(super) fn interfaces(&self) -> Vec<InterfaceStatus> {
+        self.statuses.lock().clone()
+    }
+
+    pub(super) fn climb_again(&self) {
+        self.climb_again.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn watch(&self, watcher: Arc<dyn Watch>) {
@@ -419,7 +431,7 @@ impl Engine {
             .map(|&descriptor| memory_of(descriptor))
             .sum();
         Snapshot {
-            interfaces: self.interfaces.clone(),
+            interfaces: self.interfaces(),
             wanted: self.wanted,
             problem: self.problem().map(str::to_owned),
             pins: self.pinning.status(),

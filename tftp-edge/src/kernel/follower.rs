@@ -10,7 +10,6 @@ use tftp_ebpf::verdict::Rung;
 use tftp_ebpf::wire::tftp::PORT;
 
 use super::host;
-use super::settings::Settings;
 use crate::tftp;
 
 /// The listen addresses that the kernel program can stand in for.
@@ -27,29 +26,36 @@ pub(super) fn covers(listen: IpAddr, address: IpAddr) -> bool {
     listen == address || (listen.is_unspecified() && listen.is_ipv4() == address.is_ipv4())
 }
 
+/// What the programs are to know of an interface they are at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// In bytes.
+    pub mtu: u32,
+    /// Whether they answer there.
+    pub is_in_use: bool,
+    /// XDP, where it sees what comes in before TC does; else TC.
+    pub classifies: Rung,
+}
+
 /// Keeps `INTERFACES` and `LOCALS` as the host has them.
 pub struct Follower {
-    names: Vec<String>,
     /// Addresses the daemon takes requests on, at the port that requests are sent to. Elsewhere on
     /// this host another server may listen.
     listen: Vec<IpAddr>,
     max_blksize: u16,
     mtu_clamp: bool,
-    /// Interfaces where XDP classifies registrations; elsewhere TC does.
-    with_xdp: HashSet<String>,
-    known_interfaces: HashMap<u32, (u16, u16, Rung)>,
+    /// What stands in the map; nothing is known of what a daemon before has written.
+    known_interfaces: Option<HashMap<u32, Option<Entry>>>,
     known_locals: HashSet<Address>,
 }
 
 impl Follower {
-    pub fn new(settings: &Settings, tftp: &tftp::Settings) -> Self {
+    pub fn new(tftp: &tftp::Settings) -> Self {
         Self {
-            names: settings.interfaces.clone(),
             listen: served(tftp).collect(),
             max_blksize: tftp.max_blksize,
             mtu_clamp: tftp.mtu_clamp,
-            with_xdp: HashSet::new(),
-            known_interfaces: HashMap::new(),
+            known_interfaces: None,
             known_locals: HashSet::new(),
         }
     }
@@ -59,40 +65,61 @@ impl Follower {
         self.known_locals = locals.keys().filter_map(Result::ok).collect();
     }
 
-    /// XDP sees what comes in on this interface before TC does.
-    pub fn has_xdp(&mut self, interface: &str) {
-        self.with_xdp.insert(interface.to_owned());
-    }
-
-    /// Writes what has changed since the last time.
+    /// Writes what has changed since the last time. `entries` has all there are, by their indices:
+    /// one that is not among them any more is removed, since another interface may get its index.
     pub fn follow(
         &mut self,
+        entries: &HashMap<u32, Entry>,
         interfaces: &mut BpfHashMap<MapData, u32, Interface>,
         locals: &mut BpfHashMap<MapData, Address, u32>,
     ) {
-        for name in &self.names {
-            let (Some(ifindex), Some(mtu)) = (host::index_of(name), host::mtu_of(name)) else {
-                continue;
-            };
-            let classifies = match self.with_xdp.contains(name) {
-                true => Rung::Xdp,
-                false => Rung::Tc,
-            };
-            let state = (self.blksize(mtu, 32), self.blksize(mtu, 52), classifies);
-            if self.known_interfaces.insert(ifindex, state) == Some(state) {
+        self.follow_interfaces(entries, interfaces);
+        self.follow_addresses(locals);
+    }
+
+    fn follow_interfaces(
+        &mut self,
+        entries: &HashMap<u32, Entry>,
+        interfaces: &mut BpfHashMap<MapData, u32, Interface>,
+    ) {
+        let mut known = self.known_interfaces.take().unwrap_or_else(|| {
+            let keys = interfaces.keys().filter_map(Result::ok);
+            keys.map(|ifindex| (ifindex, None)).collect()
+        });
+        // Before the others: there may be no room for both.
+        known.retain(|ifindex, _| {
+            let is_there = entries.contains_key(ifindex);
+            if !is_there {
+                // Gone already is as good.
+                let _ = interfaces.remove(ifindex);
+            }
+            is_there
+        });
+        for (&ifindex, &entry) in entries {
+            if known.get(&ifindex) == Some(&Some(entry)) {
                 continue;
             }
-            let entry = Interface {
-                max_blksize_v4: state.0,
-                max_blksize_v6: state.1,
-                enabled: 1,
-                classifies: classifies as u8,
-                padding: [0; 2],
-            };
-            if let Err(error) = interfaces.insert(ifindex, entry, 0) {
-                tracing::error!(event = "kernel.interface_untold", interface = %name, %error, "the kernel could not be told of an interface");
+            if let Err(error) = interfaces.insert(ifindex, self.interface(entry), 0) {
+                let interface = host::name_of(ifindex).unwrap_or_default();
+                tracing::error!(event = "kernel.interface_untold", interface, %error, "the kernel could not be told of an interface");
             }
+            // Also what failed: it is not tried again every second.
+            known.insert(ifindex, Some(entry));
         }
+        self.known_interfaces = Some(known);
+    }
+
+    fn interface(&self, entry: Entry) -> Interface {
+        Interface {
+            max_blksize_v4: self.blksize(entry.mtu, 32),
+            max_blksize_v6: self.blksize(entry.mtu, 52),
+            enabled: entry.is_in_use.into(),
+            classifies: entry.classifies as u8,
+            padding: [0; 2],
+        }
+    }
+
+    fn follow_addresses(&mut self, locals: &mut BpfHashMap<MapData, Address, u32>) {
         let Ok(addresses) = host::local_addresses() else {
             return;
         };

@@ -30,52 +30,41 @@ pub fn local_addresses() -> io::Result<HashSet<IpAddr>> {
         .collect())
 }
 
-/// The index of an interface; `None` while there is none of that name.
-pub fn index_of(interface: &str) -> Option<u32> {
-    nix::net::if_::if_nametoindex(interface).ok()
-}
-
 /// The name of an interface; `None` if there is none with that index.
 pub fn name_of(ifindex: u32) -> Option<String> {
     let name = nix::net::if_::if_indextoname(ifindex).ok()?;
     name.into_string().ok()
 }
 
-/// The MTU of an interface, in bytes. By `netdevice(7)`, not from `/sys`, which may be another
-/// network namespace's.
-pub fn mtu_of(interface: &str) -> Option<u32> {
-    let mut request = request(interface)?;
-    ioctl(libc::SIOCGIFMTU, &mut request)?;
-    // SAFETY: the call above has filled in this member.
-    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
-    u32::try_from(mtu).ok()
-}
+/// Commands of `linux/ethtool.h`.
+const ETHTOOL_GFLAGS: u32 = 0x25;
 
-/// The kernel driver of an interface, as ethtool names it.
-pub fn driver_of(interface: &str) -> Option<String> {
-    /// `SIOCETHTOOL` and `ETHTOOL_GDRVINFO` of `linux/sockios.h` and `linux/ethtool.h`.
-    const SIOCETHTOOL: libc::Ioctl = 0x8946;
-    const GDRVINFO: u32 = 3;
+/// Whether an interface takes VLAN tags off what it receives and hands them on beside the frame
+/// (`rx-vlan-offload` of `ethtool -k`). `None` if it cannot be asked.
+pub fn strips_tags(interface: &str) -> Option<bool> {
+    /// `ETH_FLAG_RXVLAN` of `linux/ethtool.h`.
+    const RXVLAN: u32 = 1 << 8;
 
+    /// `struct ethtool_value`.
     #[repr(C)]
-    struct DriverInfo {
+    struct Flags {
         command: u32,
-        driver: [u8; 32],
-        rest: [u8; 160],
+        data: u32,
     }
 
-    let mut info = DriverInfo {
-        command: GDRVINFO,
-        driver: [0; 32],
-        rest: [0; 160],
+    let mut flags = Flags {
+        command: ETHTOOL_GFLAGS,
+        data: 0,
     };
     let mut request = request(interface)?;
-    // As large as `struct ethtool_drvinfo`, and it lives past the call.
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut info).cast();
+    // As large as `struct ethtool_value`, and it lives past the call.
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut flags).cast();
     ioctl(SIOCETHTOOL, &mut request)?;
-    let end = info.driver.iter().position(|&byte| byte == 0)?;
-    String::from_utf8(info.driver[..end].to_vec()).ok()
+    Some(flags.data & RXVLAN != 0)
 }
+
+/// `SIOCETHTOOL` of `linux/sockios.h`.
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
 
 /// What is asked about an interface.
 fn request(interface: &str) -> Option<libc::ifreq> {
@@ -93,8 +82,8 @@ fn request(interface: &str) -> Option<libc::ifreq> {
 /// Asks the network stack of the calling thread.
 fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Option<()> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()?;
-    // SAFETY: both requests that are made here read and write this structure, and what it points to
-    // is as large as they say and lives past the call.
+    // SAFETY: the request that is made here reads and writes this structure, and what it points to
+    // is as large as the request says and lives past the call.
     let result = unsafe {
         libc::ioctl(
             std::os::fd::AsRawFd::as_raw_fd(&socket),
@@ -111,9 +100,16 @@ mod tests {
 
     #[test]
     fn loopback_is_an_interface_with_an_address() {
-        assert!(index_of("lo").is_some());
-        assert!(mtu_of("lo").is_some());
-        assert!(index_of("no-such-interface").is_none());
+        let lo = nix::net::if_::if_nametoindex("lo").unwrap();
+        assert_eq!(name_of(lo).as_deref(), Some("lo"));
+        assert_eq!(name_of(u32::MAX >> 1), None);
+    }
+
+    #[test]
+    fn the_loopback_takes_no_tags_off() {
+        assert_eq!(strips_tags("lo"), Some(false));
+        assert_eq!(strips_tags("no-such-interface"), None);
+        assert_eq!(strips_tags("a-name-that-is-longer-than-any"), None);
     }
 
     #[test]

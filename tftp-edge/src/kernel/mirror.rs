@@ -73,6 +73,15 @@ impl Mirrors {
         })
     }
 
+    /// Changes where programs are attached; `change` is told whether those that trace are to be.
+    /// None if somebody else is at them just now, or they are off for good.
+    pub(super) fn try_change<T>(&self, change: impl FnOnce(&mut Attached, bool) -> T) -> Option<T> {
+        let mut state = self.0.try_lock()?;
+        let is_traced = state.slots.iter().any(Option::is_some);
+        let attached = state.attached.as_mut()?;
+        Some(change(attached, is_traced))
+    }
+
     /// Takes all programs off, for good.
     pub(super) fn end(&self) {
         self.part(Attachment::detach);

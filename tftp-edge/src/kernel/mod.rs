@@ -19,8 +19,10 @@ mod fill;
 mod follower;
 mod gate;
 mod host;
+mod interfaces;
 mod lease;
 pub mod mirror;
+mod neighbourhood;
 pub mod object;
 pub mod pins;
 mod policy;
@@ -92,11 +94,13 @@ impl Kernel {
         for interface in &settings.interfaces {
             attach::remove_stale(interface);
         }
-        let attached: &[String] = match settings.mode {
-            Ladder::Off => &[],
-            Ladder::Auto | Ladder::Xdp | Ladder::Tc => &settings.interfaces,
+        let attached = match settings.mode {
+            Ladder::Off => Vec::new(),
+            Ladder::Auto | Ladder::Xdp | Ladder::Tc => {
+                interfaces::with_members(&settings.interfaces)
+            }
         };
-        let pinning = Pinning::open(claim, attached);
+        let pinning = Pinning::open(claim, &attached);
         if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
             tracing::info!(
                 event = "kernel.not_asked",
@@ -197,6 +201,21 @@ impl Kernel {
                 wanted: *wanted,
                 ..Snapshot::default()
             },
+        }
+    }
+
+    /// How each interface of the configuration is served.
+    pub fn interfaces(&self) -> Vec<InterfaceStatus> {
+        match &self.0 {
+            Inner::On(engine) => engine.interfaces(),
+            Inner::Off { .. } => Vec::new(),
+        }
+    }
+
+    /// Tries every interface once more that is not on the rung it is to be on.
+    pub fn climb_again(&self) {
+        if let Inner::On(engine) = &self.0 {
+            engine.climb_again();
         }
     }
 

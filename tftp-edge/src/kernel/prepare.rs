@@ -45,11 +45,11 @@ pub(super) fn load(
 const MIN_INTERFACES: usize = 64;
 const MIN_CLIENTS: usize = 1024;
 
-/// Room for what there is, and for interfaces that come and go.
+/// Room for what there is, for interfaces that come and go, and for members of bonds.
 pub(super) fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
     let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     Sizes {
-        interfaces: at_least_one((settings.interfaces.len() * 4).max(MIN_INTERFACES)),
+        interfaces: at_least_one((settings.interfaces.len() * 16).max(MIN_INTERFACES)),
         clients: at_least_one(
             (access.nets().len() * 2)
                 .next_power_of_two()

@@ -39,8 +39,31 @@ impl Mode {
 pub struct InterfaceStatus {
     pub name: String,
     pub mode: Mode,
+    /// Of a bond, the members with XDP.
+    #[serde(default)]
+    pub members: Vec<String>,
     /// Why a better rung is not in use, and what to do.
     pub problem: Option<String>,
+    /// What to look at, though the best rung that was asked for is in use.
+    #[serde(default)]
+    pub notice: Option<String>,
+    /// For how long there has been no such interface, if there is none.
+    #[serde(default)]
+    pub absent_seconds: Option<u64>,
+}
+
+impl InterfaceStatus {
+    /// One that serves as it should.
+    pub fn new(name: impl Into<String>, mode: Mode) -> Self {
+        Self {
+            name: name.into(),
+            mode,
+            members: Vec::new(),
+            problem: None,
+            notice: None,
+            absent_seconds: None,
+        }
+    }
 }
 
 /// What the configuration asks for.

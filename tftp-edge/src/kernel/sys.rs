@@ -17,6 +17,7 @@ enum Command {
     DeleteElement = 3,
     PinObject = 6,
     GetObject = 7,
+    QueryPrograms = 16,
     LookupBatch = 24,
     DetachLink = 34,
 }
@@ -45,6 +46,23 @@ struct MapElem {
     key: u64,
     value: u64,
     flags: u64,
+}
+
+/// The beginning of `union bpf_attr` for `BPF_PROG_QUERY`.
+#[repr(C)]
+#[derive(Default)]
+struct ProgQuery {
+    target_ifindex: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    padding: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
 }
 
 /// `union bpf_attr` for `BPF_MAP_*_BATCH`.
@@ -94,6 +112,26 @@ unsafe fn bpf<T>(command: Command, attr: &mut T) -> io::Result<i32> {
     } else {
         Ok(result as i32)
     }
+}
+
+/// The programs that are attached to the ingress of an interface, in the order in which they run:
+/// their numbers, of at most 64 of them.
+pub fn tcx_ingress_programs(ifindex: u32) -> io::Result<Vec<u32>> {
+    /// `BPF_TCX_INGRESS` of `enum bpf_attach_type`.
+    const TCX_INGRESS: u32 = 46;
+
+    let mut ids = vec![0_u32; 64];
+    let mut attr = ProgQuery {
+        target_ifindex: ifindex,
+        attach_type: TCX_INGRESS,
+        prog_ids: ids.as_mut_ptr() as u64,
+        prog_cnt: ids.len() as u32,
+        ..ProgQuery::default()
+    };
+    // SAFETY: the buffer has room for as many numbers as are said.
+    unsafe { bpf(Command::QueryPrograms, &mut attr)? };
+    ids.truncate(attr.prog_cnt as usize);
+    Ok(ids)
 }
 
 /// A new array map.

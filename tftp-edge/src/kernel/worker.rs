@@ -18,10 +18,10 @@ use tftp_ebpf::verdict::Reason;
 use super::directory::Directory;
 use super::engine::KernelFiles;
 use super::events::{BATCHES, Events};
-use super::follower::Follower;
 use super::gate::Gate;
 use super::lease::Tenure;
 use super::mirror::Mirrors;
+use super::neighbourhood::Neighbourhood;
 use super::object::{KernelBanks, Logger};
 use super::ports::Reservation;
 use super::resend::{self, Sender};
@@ -37,7 +37,7 @@ use crate::stats::{self, StageCounter, Unserved};
 const TICK: Duration = Duration::from_millis(20);
 /// How often all transfers are looked at.
 const SWEEP: Duration = Duration::from_millis(100);
-/// How often addresses and MTUs are read again.
+/// How often addresses, and settings of interfaces that no message tells of, are read again.
 const FOLLOW: Duration = Duration::from_secs(1);
 
 /// The thread's own part.
@@ -50,13 +50,13 @@ pub(super) struct Worker {
     pub(super) samples: RingBuf<MapData>,
     pub(super) watchers: Watchers,
     pub(super) transfers: MapData,
+    pub(super) neighbourhood: Neighbourhood,
     pub(super) interfaces: BpfHashMap<MapData, u32, Interface>,
     pub(super) locals: BpfHashMap<MapData, Address, u32>,
     pub(super) events: Events,
     pub(super) tenure: Arc<Mutex<Tenure>>,
     pub(super) logger: Option<Logger>,
     pub(super) directory: Arc<Mutex<Directory<KernelFiles, KernelBanks>>>,
-    pub(super) follower: Follower,
     pub(super) sweeper: Sweeper,
     pub(super) batch: sys::Batch<TransferKey, Transfer>,
     pub(super) sender: Sender,
@@ -87,11 +87,17 @@ impl Worker {
                 swept = Instant::now();
                 self.sweep();
             }
-            if followed.elapsed() >= FOLLOW {
+            let is_time = followed.elapsed() >= FOLLOW;
+            if is_time {
                 followed = Instant::now();
-                self.follower.follow(&mut self.interfaces, &mut self.locals);
                 self.services.follow(&mut self.places);
             }
+            self.neighbourhood.follow(
+                is_time,
+                &self.mirrors,
+                &mut self.interfaces,
+                &mut self.locals,
+            );
         }
     }
 

@@ -246,9 +246,8 @@ mod tests {
         let kernel = |reading: &Reading| parts(reading).into_iter().find(|it| it.name == "kernel");
         assert_eq!(kernel(&reading).unwrap().state, State::Ok);
         reading.kernel.interfaces.push(InterfaceStatus {
-            name: "eth0".to_owned(),
-            mode: Mode::Tc,
             problem: Some("native XDP: no room".to_owned()),
+            ..InterfaceStatus::new("eth0", Mode::Tc)
         });
         let found = kernel(&reading).unwrap();
         assert_eq!(found.state, State::Degraded);

@@ -274,11 +274,8 @@ mod tests {
         let mut reading = Sources::default().read();
         reading.kernel.sweeper = counters.tally();
         reading.kernel.tc.reasons[Reason::TimedOut as usize] = 10;
-        reading.kernel.interfaces.push(InterfaceStatus {
-            name: "eth0".to_owned(),
-            mode,
-            problem: None,
-        });
+        let interface = InterfaceStatus::new("eth0", mode);
+        reading.kernel.interfaces.push(interface);
         reading
     }
 

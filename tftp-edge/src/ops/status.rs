@@ -237,6 +237,25 @@ impl Served {
     }
 }
 
+fn fmt_interface(out: &mut fmt::Formatter<'_>, interface: &InterfaceStatus) -> fmt::Result {
+    write!(out, "  {}: ", interface.name)?;
+    match interface.absent_seconds {
+        Some(seconds) => write!(out, "absent for {}", duration(Duration::from_secs(seconds)))?,
+        None => write!(out, "{}", interface.mode.as_str())?,
+    }
+    if !interface.members.is_empty() {
+        write!(out, " on {}", interface.members.join(", "))?;
+    }
+    match &interface.problem {
+        Some(problem) => writeln!(out, " ({problem})")?,
+        None => writeln!(out)?,
+    }
+    match &interface.notice {
+        Some(notice) => writeln!(out, "    note: {notice}"),
+        None => Ok(()),
+    }
+}
+
 /// The text for people.
 impl fmt::Display for Status {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -261,11 +280,7 @@ impl fmt::Display for Status {
             writeln!(out, "  {problem}")?;
         }
         for interface in &self.kernel.interfaces {
-            write!(out, "  {}: {}", interface.name, interface.mode.as_str())?;
-            match &interface.problem {
-                Some(problem) => writeln!(out, " ({problem})")?,
-                None => writeln!(out)?,
-            }
+            fmt_interface(out, interface)?;
         }
         let pins = &self.kernel.pins;
         if let Some(path) = &pins.path {
@@ -466,9 +481,8 @@ mod tests {
         reading.kernel.xdp.stages[Stage::Config as usize][StageCounter::Bytes as usize] =
             31_234_567;
         reading.kernel.interfaces = vec![InterfaceStatus {
-            name: "eth0".to_owned(),
-            mode,
             problem: problem.map(str::to_owned),
+            ..InterfaceStatus::new("eth0", mode)
         }];
         let mut status = Status::new(&reading);
         status.pid = 4711;
@@ -497,6 +511,35 @@ mod tests {
     fn the_text_for_people() {
         let problem = "no native XDP: the driver has no room; TC serves";
         insta::assert_snapshot!(serving(Mode::Tc, Some(problem)));
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_told_with_the_time_it_is_missed() {
+        let mut status = serving(Mode::Xdp, None);
+        status.kernel.interfaces = vec![
+            InterfaceStatus {
+                problem: Some("there is no such interface".to_owned()),
+                absent_seconds: Some(61),
+                ..InterfaceStatus::new("eth1", Mode::Off)
+            },
+            InterfaceStatus {
+                members: vec!["eth2".to_owned(), "eth3".to_owned()],
+                notice: Some("has no carrier".to_owned()),
+                ..InterfaceStatus::new("bond0", Mode::Xdp)
+            },
+        ];
+        assert_eq!(status.exit(), Exit::Degraded);
+        let text = status.to_string();
+        let expected = "  eth1: absent for 1 min 1 s (there is no such interface)\n  \
+                        bond0: xdp on eth2, eth3\n    note: has no carrier\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn a_notice_does_not_make_it_degraded() {
+        let mut status = serving(Mode::Xdp, None);
+        status.kernel.interfaces[0].notice = Some("has no carrier".to_owned());
+        assert_eq!(status.exit(), Exit::Ok);
     }
 
     #[test]

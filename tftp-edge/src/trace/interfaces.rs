@@ -3,7 +3,7 @@
 //! One packet may pass several interfaces of the host: a VLAN's and the one below it, a bridge's and
 //! its port's. It is told by the one that has the kernel program, else by the lowest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::packet::{Direction, Via};
@@ -13,10 +13,16 @@ use crate::kernel::{InterfaceStatus, Mode};
 /// Interfaces that may be remembered.
 const KNOWN_MAX: usize = 4096;
 
-#[derive(Debug, Default)]
+/// Asks where the program is attached.
+pub type Attached = Box<dyn Fn() -> Vec<InterfaceStatus> + Send>;
+
+#[derive(Default)]
 pub struct Interfaces {
+    attached: Option<Attached>,
     /// Where the program is attached, by name, and which.
     mirrored: HashMap<String, Via>,
+    /// Members of a bond where XDP sees what comes in; the bond tells it.
+    members: HashSet<String>,
     known: HashMap<u32, Interface>,
 }
 
@@ -25,21 +31,35 @@ struct Interface {
     name: String,
     /// Who tells what comes in; `None` if another interface tells all of it.
     incoming: Option<Via>,
+    has_xdp: bool,
 }
 
 impl Interfaces {
-    pub fn new(attached: &[InterfaceStatus]) -> Self {
-        let via = |status: &InterfaceStatus| match status.mode {
-            Mode::Xdp => Some(Via::Xdp),
-            Mode::Tc => Some(Via::Tc),
-            Mode::Off => None,
+    pub fn new(attached: Attached) -> Self {
+        let mut interfaces = Self {
+            attached: Some(attached),
+            ..Self::default()
         };
-        let mirrored = attached
-            .iter()
-            .filter_map(|status| Some((status.name.clone(), via(status)?)));
-        Self {
-            mirrored: mirrored.collect(),
-            known: HashMap::new(),
+        interfaces.look_again();
+        interfaces
+    }
+
+    /// The interfaces may have changed, and where the program is attached.
+    pub fn look_again(&mut self) {
+        self.known.clear();
+        let Some(attached) = &self.attached else {
+            return;
+        };
+        self.mirrored.clear();
+        self.members.clear();
+        for status in attached() {
+            let via = match status.mode {
+                Mode::Xdp => Via::Xdp,
+                Mode::Tc => Via::Tc,
+                Mode::Off => continue,
+            };
+            self.mirrored.insert(status.name, via);
+            self.members.extend(status.members);
         }
     }
 
@@ -61,18 +81,13 @@ impl Interfaces {
         sources
     }
 
-    /// The interfaces may have changed: look again.
-    pub fn forget(&mut self) {
-        self.known.clear();
-    }
-
     pub fn name(&mut self, ifindex: u32) -> String {
         self.get(ifindex).name.clone()
     }
 
     /// Whether XDP sees what comes in on an interface before TC does.
     pub fn has_xdp(&mut self, ifindex: u32) -> bool {
-        self.get(ifindex).incoming == Some(Via::Xdp)
+        self.get(ifindex).has_xdp
     }
 
     /// Whether a packet of the packet socket is told by it.
@@ -89,14 +104,19 @@ impl Interfaces {
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        let mirrored = &self.mirrored;
+        let (mirrored, members) = (&self.mirrored, &self.members);
         let fresh = || {
             let name = nix::net::if_::if_indextoname(ifindex).ok();
             let name = name.and_then(|name| name.into_string().ok());
             let name = name.unwrap_or_else(|| format!("if{ifindex}"));
             let neighbours = |kind| neighbours(&name, ifindex, kind);
             let incoming = teller(mirrored, &name, neighbours);
-            Interface { name, incoming }
+            let has_xdp = incoming == Some(Via::Xdp) || members.contains(&name);
+            Interface {
+                name,
+                incoming,
+                has_xdp,
+            }
         };
         self.known.entry(ifindex).or_insert_with(fresh)
     }
@@ -152,6 +172,9 @@ fn neighbours(name: &str, ifindex: u32, kind: Kind) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn mirrored(name: &str, via: Via) -> HashMap<String, Via> {
@@ -201,15 +224,40 @@ mod tests {
 
     #[test]
     fn what_the_program_sees_come_in_is_left_to_it() {
-        let status = InterfaceStatus {
-            name: "lo".to_owned(),
-            mode: Mode::Tc,
-            problem: None,
-        };
-        let mut interfaces = Interfaces::new(&[status]);
+        let attached = || vec![InterfaceStatus::new("lo", Mode::Tc)];
+        let mut interfaces = Interfaces::new(Box::new(attached));
         let lo = nix::net::if_::if_nametoindex("lo").unwrap();
         assert!(!interfaces.takes(lo, Direction::In, false));
         assert!(interfaces.takes(lo, Direction::Out, false));
         assert_eq!(interfaces.sources()[0].incoming, Via::Tc);
+    }
+
+    #[test]
+    fn an_interface_that_comes_back_is_told_by_the_program_again() {
+        let is_there = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_there);
+        let attached = move || match seen.load(Ordering::Relaxed) {
+            true => vec![InterfaceStatus::new("lo", Mode::Xdp)],
+            false => vec![InterfaceStatus::new("lo", Mode::Off)],
+        };
+        let mut interfaces = Interfaces::new(Box::new(attached));
+        let lo = nix::net::if_::if_nametoindex("lo").unwrap();
+        assert!(interfaces.takes(lo, Direction::In, false) && !interfaces.has_xdp(lo));
+        is_there.store(true, Ordering::Relaxed);
+        interfaces.look_again();
+        assert!(!interfaces.takes(lo, Direction::In, false) && interfaces.has_xdp(lo));
+    }
+
+    #[test]
+    fn xdp_on_a_member_of_a_bond_comes_before_the_bond() {
+        let attached = || {
+            vec![InterfaceStatus {
+                members: vec!["lo".to_owned()],
+                ..InterfaceStatus::new("bond0", Mode::Xdp)
+            }]
+        };
+        let mut interfaces = Interfaces::new(Box::new(attached));
+        let lo = nix::net::if_::if_nametoindex("lo").unwrap();
+        assert!(interfaces.has_xdp(lo));
     }
 }

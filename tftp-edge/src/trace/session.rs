@@ -90,7 +90,7 @@ impl Session {
         loop {
             if followed.is_none_or(|at| at.elapsed() >= FOLLOW) {
                 followed = Some(Instant::now());
-                self.interfaces.forget();
+                self.interfaces.look_again();
                 if !self.follow(&mut watched)? {
                     return Ok(None);
                 }

@@ -199,7 +199,10 @@ impl Tracer {
         let mirrors = self.kernel.as_ref().and_then(|kernel| kernel.mirrors());
         let mirror = mirrors.map(|mirrors| mirrors.begin()).transpose()?;
         let interfaces = match (&mirror, &self.kernel) {
-            (Some(_), Some(kernel)) => Interfaces::new(&kernel.snapshot().interfaces),
+            (Some(_), Some(kernel)) => {
+                let kernel = Arc::clone(kernel);
+                Interfaces::new(Box::new(move || kernel.interfaces()))
+            }
             _ => Interfaces::default(),
         };
         let (out, told) = channel(TOLD_MAX);

@@ -90,15 +90,10 @@ fn snapshot() -> Snapshot {
     latency_ns[1][LOG2_BUCKETS - 1] = 1;
     Snapshot {
         interfaces: vec![
+            InterfaceStatus::new("eth0", Mode::Xdp),
             InterfaceStatus {
-                name: "eth0".to_owned(),
-                mode: Mode::Xdp,
-                problem: None,
-            },
-            InterfaceStatus {
-                name: "br0".to_owned(),
-                mode: Mode::Tc,
                 problem: Some("no native XDP".to_owned()),
+                ..InterfaceStatus::new("br0", Mode::Tc)
             },
         ],
         sweeper: swept.tally(),

@@ -1,0 +1,417 @@
+//! The interfaces of the configuration over time: attached as soon as they are there, given up when
+//! they are gone, and climbed anew when what was in the way has changed.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use aya::Ebpf;
+use aya::programs::{SchedClassifier, Xdp};
+use tftp_ebpf::verdict::Rung;
+
+use super::foreign::{self, Program};
+use super::link::XdpProgram;
+use super::netlink::Monitor;
+use super::plan::{Device, Plan, XDP_MTU_BYTES};
+use super::table::Links;
+use crate::kernel::attach::{Attachment, Refused};
+use crate::kernel::error::Error;
+use crate::kernel::follower::Entry;
+use crate::kernel::host;
+use crate::kernel::settings::{Ladder, Settings};
+use crate::kernel::snapshot::{InterfaceStatus, Mode};
+
+/// The least time between two attempts at one interface. An attempt may make the driver begin anew,
+/// which is a change of the interface itself.
+const ATTEMPT_LEAST: Duration = Duration::from_secs(1);
+
+/// The least time between two looks at a device that has refused.
+const LOOK_LEAST: Duration = Duration::from_millis(900);
+
+/// What decides whether an attempt is worth while: one that failed is made again only when this is
+/// not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ground {
+    device: u32,
+    /// Where XDP is to be, with MTU and programs of others.
+    xdp: Vec<(u32, u32, Vec<XdpProgram>)>,
+}
+
+/// One interface of the configuration.
+struct Standing {
+    name: String,
+    absent_since: Option<Instant>,
+    plan: Option<Plan>,
+    /// What the last attempt was made on, when, and what was refused.
+    ground: Option<Ground>,
+    attempted: Option<Instant>,
+    refused: Vec<String>,
+    looked: Option<Instant>,
+    /// Programs of others that see packets before ours, under TC.
+    before_ours: Vec<Program>,
+    /// An attempt waits for its time.
+    is_due: bool,
+    /// What the log was told last.
+    told: Option<(Mode, Option<String>)>,
+}
+
+/// All interfaces of the configuration. Each has its [`Attachment`] at the same place of a list that
+/// is kept beside the programs.
+pub struct Interfaces {
+    monitor: Monitor,
+    ladder: Ladder,
+    standings: Vec<Standing>,
+}
+
+impl Interfaces {
+    pub fn new(settings: &Settings, monitor: Monitor) -> Self {
+        let standing = |name: &String| Standing {
+            name: name.clone(),
+            absent_since: None,
+            plan: None,
+            ground: None,
+            attempted: None,
+            refused: Vec::new(),
+            looked: None,
+            before_ours: Vec::new(),
+            is_due: false,
+            told: None,
+        };
+        Self {
+            monitor,
+            ladder: settings.mode,
+            standings: settings.interfaces.iter().map(standing).collect(),
+        }
+    }
+
+    /// Takes in what the kernel has told of interfaces; whether there is anything to do.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        let changed = self.monitor.poll(now);
+        let is_due = |it: &Standing| it.is_due && it.may_attempt(now);
+        changed || self.standings.iter().any(is_due)
+    }
+
+    /// Every interface is tried once more, whatever it was like before.
+    pub fn forget_failures(&mut self) {
+        for standing in &mut self.standings {
+            standing.ground = None;
+            standing.attempted = None;
+        }
+    }
+
+    /// Brings the programs to where they belong now. With `is_traced`, those that trace.
+    pub fn settle(
+        &mut self,
+        ebpf: &mut Ebpf,
+        attachments: &mut [Attachment],
+        is_traced: bool,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let gone = self.monitor.links_mut().take_gone();
+        let ours = Attachment::program_ids::<Xdp>(ebpf);
+        let ours_under_tc = Attachment::program_ids::<SchedClassifier>(ebpf);
+        for (standing, attachment) in self.standings.iter_mut().zip(attachments) {
+            if attachment.forget(ebpf, &gone) {
+                // Also if another has its index already.
+                standing.ground = None;
+            }
+            for device in standing.to_look_at(now) {
+                self.monitor.refresh(device);
+            }
+            let links = self.monitor.links();
+            let Some(link) = links.named(&standing.name) else {
+                standing.lose(ebpf, attachment, now);
+                continue;
+            };
+            let strips_tags = |name: &str| host::strips_tags(name).unwrap_or(false);
+            let plan = Plan::new(links, link, self.ladder, &strips_tags);
+            if let Some(since) = standing.absent_since.take() {
+                let seconds = now.saturating_duration_since(since).as_secs();
+                tracing::info!(event = "kernel.interface_back", interface = %standing.name, seconds, "an interface is there");
+                standing.attempted = None;
+            }
+            let ground = Ground::of(&plan, links, &ours);
+            if standing.is_worth(&plan, &ground, attachment) {
+                if standing.may_attempt(now) {
+                    standing.is_due = false;
+                    standing.attempted = Some(now);
+                    let refused = attachment.climb(ebpf, &plan)?;
+                    // Somebody may have come a moment before us.
+                    for it in &refused {
+                        self.monitor.refresh(it.device.index);
+                    }
+                    let links = self.monitor.links();
+                    standing.ground = Some(Ground::of(&plan, links, &ours));
+                    let explain = |it: &Refused| explained(it, links, &ours);
+                    standing.refused = refused.iter().map(explain).collect();
+                    if is_traced && let Err(error) = attachment.exchange(ebpf, true) {
+                        tracing::error!(event = "trace.not_attached", interface = %standing.name, %error, "packets of an interface that came back are missing in the traces that run");
+                        attachment.restore(ebpf);
+                    }
+                } else {
+                    standing.is_due = true;
+                }
+            } else {
+                standing.is_due = false;
+                if attachment.is_at(&plan) {
+                    standing.refused.clear();
+                }
+            }
+            let before = foreign::tc_programs_before(plan.device.index, &ours_under_tc);
+            standing.name_before(before);
+            standing.plan = Some(plan);
+            standing.tell(attachment.mode());
+        }
+        Ok(())
+    }
+
+    /// What the programs are to know of each interface they are at, by its index.
+    pub fn entries(&self, attachments: &[Attachment]) -> HashMap<u32, Entry> {
+        let mut entries = HashMap::new();
+        for (standing, attachment) in self.standings.iter().zip(attachments) {
+            let Some(plan) = &standing.plan else {
+                continue;
+            };
+            let classifies = match attachment.mode() {
+                Mode::Xdp => Rung::Xdp,
+                Mode::Tc | Mode::Off => Rung::Tc,
+            };
+            // A member that has no XDP is below the bond, and TC is not at it.
+            for device in plan.xdp.iter().chain([&plan.device]) {
+                let entry = Entry {
+                    mtu: device.mtu,
+                    is_in_use: device.is_in_use || device.index == plan.device.index,
+                    classifies,
+                };
+                entries.insert(device.index, entry);
+            }
+        }
+        entries
+    }
+
+    pub fn statuses(&self, attachments: &[Attachment], now: Instant) -> Vec<InterfaceStatus> {
+        let both = self.standings.iter().zip(attachments);
+        both.map(|(standing, attachment)| standing.status(attachment, now))
+            .collect()
+    }
+}
+
+impl Ground {
+    fn of(plan: &Plan, links: &Links, ours: &[u32]) -> Self {
+        let device = |device: &Device| {
+            let programs = links.get(device.index).map(|link| &*link.xdp);
+            let programs = programs.unwrap_or_default().iter();
+            let others = programs.filter(|it| !ours.contains(&it.id)).copied();
+            (device.index, device.mtu, others.collect())
+        };
+        Self {
+            device: plan.device.index,
+            xdp: plan.xdp.iter().map(device).collect(),
+        }
+    }
+}
+
+impl Standing {
+    fn may_attempt(&self, now: Instant) -> bool {
+        self.attempted
+            .is_none_or(|at| now.saturating_duration_since(at) >= ATTEMPT_LEAST)
+    }
+
+    /// Devices that have refused, and may be free now: no message tells that a program of another was
+    /// taken off by its link.
+    fn to_look_at(&mut self, now: Instant) -> Vec<u32> {
+        let is_time = |at: Instant| now.saturating_duration_since(at) >= LOOK_LEAST;
+        let Some(ground) = &self.ground else {
+            return Vec::new();
+        };
+        if self.refused.is_empty() || !self.looked.is_none_or(is_time) {
+            return Vec::new();
+        }
+        self.looked = Some(now);
+        ground.xdp.iter().map(|(device, ..)| *device).collect()
+    }
+
+    /// Whether the programs are not where they belong, and an attempt could have another end than
+    /// the last one.
+    fn is_worth(&self, plan: &Plan, ground: &Ground, attachment: &Attachment) -> bool {
+        !attachment.is_at(plan) && self.ground.as_ref() != Some(ground)
+    }
+
+    /// The interface is not there, or not any more.
+    fn lose(&mut self, ebpf: &mut Ebpf, attachment: &mut Attachment, now: Instant) {
+        if self.absent_since.is_none() {
+            self.absent_since = Some(now);
+            tracing::warn!(
+                event = "kernel.interface_absent", interface = %self.name,
+                "there is no such interface; it is attached as soon as it is there"
+            );
+        }
+        if self.plan.take().is_some() {
+            // It may have another name now.
+            attachment.detach(ebpf);
+        }
+        self.ground = None;
+        self.refused.clear();
+        self.before_ours.clear();
+        self.is_due = false;
+        self.told = None;
+    }
+
+    fn name_before(&mut self, ids: Vec<u32>) {
+        if !self
+            .before_ours
+            .iter()
+            .map(|it| it.id)
+            .eq(ids.iter().copied())
+        {
+            self.before_ours = ids.into_iter().map(Program::with_id).collect();
+        }
+    }
+
+    /// Why a better rung is not in use.
+    fn problem(&self) -> Option<String> {
+        if self.absent_since.is_some() {
+            let absent = "there is no such interface; it is attached as soon as it is there";
+            return Some(absent.to_owned());
+        }
+        let planned = self.plan.iter().flat_map(|plan| &plan.problems);
+        joined(planned.chain(&self.refused))
+    }
+
+    fn notice(&self) -> Option<String> {
+        let before = self.before_ours.iter().map(|program| {
+            format!("the TC program {program} comes before ours and may take our packets")
+        });
+        let before: Vec<_> = before.collect();
+        let planned = self.plan.iter().flat_map(|plan| &plan.notices);
+        joined(planned.chain(&before))
+    }
+
+    /// The log has each state once.
+    fn tell(&mut self, mode: Mode) {
+        let state = Some((mode, self.problem()));
+        if self.told == state {
+            return;
+        }
+        self.told = state;
+        tracing::info!(
+            event = "kernel.attached", interface = %self.name,
+            mode = mode.as_str(),
+            problem = self.problem().as_deref().unwrap_or("none"),
+            "kernel path"
+        );
+    }
+
+    fn status(&self, attachment: &Attachment, now: Instant) -> InterfaceStatus {
+        let since = |at: Instant| now.saturating_duration_since(at).as_secs();
+        InterfaceStatus {
+            name: self.name.clone(),
+            mode: attachment.mode(),
+            members: attachment.members(),
+            problem: self.problem(),
+            notice: self.notice(),
+            absent_seconds: self.absent_since.map(since),
+        }
+    }
+}
+
+fn joined<'text>(texts: impl Iterator<Item = &'text String>) -> Option<String> {
+    let texts: Vec<_> = texts.map(String::as_str).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Why a rung was refused, and what to do: the kernel has only a number for it.
+fn explained(refused: &Refused, links: &Links, ours: &[u32]) -> String {
+    let Refused {
+        rung,
+        device,
+        reason,
+        ..
+    } = refused;
+    if *rung == Rung::Tc {
+        return format!("TC: {reason}");
+    }
+    let link = links.get(device.index);
+    if let Some(program) = link.and_then(|link| foreign::xdp_in_the_way(link, ours)) {
+        return program;
+    }
+    let name = &device.name;
+    let too_large = format!(
+        "native XDP takes frames of one page, an MTU of at most {XDP_MTU_BYTES} bytes: \
+         `ip link set dev {name} mtu 1500`"
+    );
+    let advice = match refused.os_error {
+        _ if device.mtu > XDP_MTU_BYTES => {
+            format!("; its MTU is {} bytes, and {too_large}", device.mtu)
+        }
+        Some(libc::ERANGE) => {
+            format!("; its MTU, or that of the other end of a veth, is too large: {too_large}")
+        }
+        Some(libc::EOPNOTSUPP) => {
+            "; its driver has none, and kernel.mode = \"tc\" does not ask for it".to_owned()
+        }
+        _ => String::new(),
+    };
+    format!("native XDP on {name}: {reason}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::{Link, XdpPlace};
+    use super::*;
+
+    fn refused(mtu: u32, os_error: i32) -> Refused {
+        Refused {
+            rung: Rung::Xdp,
+            device: Device {
+                index: 4,
+                name: "eth0".to_owned(),
+                mtu,
+                is_in_use: true,
+            },
+            reason: "refused".to_owned(),
+            os_error: Some(os_error),
+        }
+    }
+
+    fn links(xdp: Vec<XdpProgram>) -> Links {
+        let mut links = Links::default();
+        links.put(Link {
+            index: 4,
+            name: "eth0".to_owned(),
+            xdp,
+            ..Link::default()
+        });
+        links
+    }
+
+    #[test]
+    fn a_program_of_another_is_named_rather_than_the_error() {
+        let theirs = XdpProgram {
+            id: u32::MAX,
+            place: XdpPlace::Native,
+        };
+        let text = explained(&refused(1500, libc::EBUSY), &links(vec![theirs]), &[]);
+        assert!(text.contains("id 4294967295"), "{text}");
+        // Ours is not in its own way.
+        let text = explained(
+            &refused(1500, libc::EBUSY),
+            &links(vec![theirs]),
+            &[u32::MAX],
+        );
+        assert_eq!(text, "native XDP on eth0: refused");
+    }
+
+    #[test]
+    fn an_mtu_that_is_too_large_is_told_with_numbers() {
+        let links = links(Vec::new());
+        let text = explained(&refused(9000, libc::EINVAL), &links, &[]);
+        assert!(
+            text.contains("its MTU is 9000 bytes") && text.contains("3498"),
+            "{text}"
+        );
+        let text = explained(&refused(1500, libc::ERANGE), &links, &[]);
+        assert!(text.contains("the other end of a veth"), "{text}");
+        let text = explained(&refused(1500, libc::EOPNOTSUPP), &links, &[]);
+        assert!(text.contains("its driver has none"), "{text}");
+    }
+}
