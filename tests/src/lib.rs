@@ -8,6 +8,8 @@
 //! - [`site`]: a site with its phones, its files, and what each phone must be given.
 //! - [`demo`]: all of it together.
 //! - [`storm`]: all phones at once against a registrar that can take only so many a second.
+//! - [`flood`]: garbage on every port.
+//! - [`soak`]: an hour's load in a short time, and what is held meanwhile.
 //! - [`dhcp`]: DHCP servers and clients people use, run as they are.
 //! - [`rig`]: the daemon under test, on one rung.
 //! - [`browser`]: Chromium, told what to do.
@@ -18,6 +20,7 @@ pub mod browser;
 pub mod client;
 pub mod demo;
 pub mod dhcp;
+pub mod flood;
 pub mod lab;
 pub mod manager;
 pub mod phones;
@@ -25,4 +28,5 @@ pub mod programs;
 pub mod rig;
 pub mod server;
 pub mod site;
+pub mod soak;
 pub mod storm;

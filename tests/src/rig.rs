@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -112,6 +112,11 @@ impl<'lab> Rig<'lab> {
             edge,
             folder,
         })
+    }
+
+    /// The daemon's folder: its configuration, its databases.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A file of the case's own, out of the daemon's sight.

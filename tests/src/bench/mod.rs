@@ -4,6 +4,7 @@
 mod answers;
 mod boots;
 mod classify;
+mod flood;
 mod http;
 mod load;
 mod log;
@@ -51,6 +52,8 @@ pub enum Part {
     I,
     /// What the log costs, off and on
     J,
+    /// Boots in quiet and under a flood of garbage
+    K,
 }
 
 /// What can be chosen about a run.
@@ -116,6 +119,7 @@ pub fn run(
             Part::H => vec![classify::measure(options, &mut say)?],
             Part::I => vec![scrape::measure(options, &mut say)?],
             Part::J => log::measure(options, &mut say)?,
+            Part::K => vec![flood::measure(options, &mut say)?],
         };
         for table in tables {
             show(&table);

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use tftp_edge_tests::bench::{self, BenchOptions, Part};
 use tftp_edge_tests::demo::{DemoOptions, Mode, daemon_beside_us, run};
 use tftp_edge_tests::lab::{interrupted, is_root, sweep_stale, watch_for_interrupt};
+use tftp_edge_tests::soak::{self, SoakOptions};
 use tftp_edge_tests::storm::{self, StormOptions};
 
 #[derive(Parser)]
@@ -96,8 +97,42 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Put an hour's load on the daemon in a short time, and see whether what it holds grows
+    ///
+    /// Needs root. Fails if memory, descriptors, threads, maps or databases are larger in the last
+    /// third of the run than in the middle one, or if a file or a registration was lost.
+    Soak {
+        /// Files fetched, from the kernel, by sockets and over HTTP
+        #[arg(long, default_value_t = 1_000_000, value_parser = count)]
+        transfers: u64,
+        /// Registrations, of phones that come and go
+        #[arg(long, default_value_t = 100_000, value_parser = count)]
+        registrations: u64,
+        /// Phones that are on at one time
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..=20_000))]
+        phones: u32,
+        /// Stop after this time, whatever is left to do [default: no limit]
+        #[arg(long)]
+        minutes: Option<f64>,
+        /// The tftp-edge to start [default: the one beside this program]
+        #[arg(long, value_name = "PATH")]
+        daemon: Option<PathBuf>,
+        /// Write the figures to this file too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Remove what killed runs left behind
     Sweep,
+}
+
+/// As people write large numbers: `1_000_000`.
+fn count(text: &str) -> Result<u64, String> {
+    let digits: String = text.chars().filter(|it| *it != '_').collect();
+    digits
+        .parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "expected a number, such as 1_000_000".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -209,6 +244,38 @@ fn main() -> Result<ExitCode> {
                     .with_context(|| format!("writing {}", file.display()))?;
             }
             Ok(match storm.is_orderly() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            })
+        }
+        Command::Soak {
+            transfers,
+            registrations,
+            phones,
+            minutes,
+            daemon,
+            json,
+        } => {
+            watch_for_interrupt()?;
+            let limit = minutes.map(|minutes| Duration::try_from_secs_f64(minutes * 60.0));
+            let options = SoakOptions {
+                daemon: daemon.unwrap_or_else(daemon_beside_us),
+                transfers,
+                registrations,
+                phones: phones as usize,
+                limit: limit.transpose().context("--minutes")?,
+            };
+            let soak = match soak::run(&options, |step| eprintln!("{step}")) {
+                // 128 + SIGINT, as a shell says it.
+                Err(_) if interrupted() => return Ok(ExitCode::from(130)),
+                result => result?,
+            };
+            println!("{soak}");
+            if let Some(file) = json {
+                fs::write(&file, serde_json::to_vec_pretty(&soak)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            Ok(match soak.is_flat() && soak.failures.is_empty() {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             })
