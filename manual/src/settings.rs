@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Command;
-use roff::{Inline, Roff, bold, italic, roman};
+use roff::{Roff, bold, italic, roman};
 use tftp_edge::config::{Config, Section};
 
 /// The page for the settings of `file`, which sets none: each has its default.
@@ -57,11 +57,10 @@ fn table(page: &mut Roff, section: &Section) {
 }
 
 fn paragraph(page: &mut Roff, text: &str) {
-    let line: [Inline; 1] = [roman(text)];
     if text.is_empty() {
         page.control("br", []);
     } else {
-        page.text(line);
+        page.text([roman(text)]);
     }
 }
 

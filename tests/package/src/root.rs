@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use tempfile::TempDir;
 
 use crate::command::output;
 
@@ -23,20 +22,32 @@ pub(crate) fn leave_the_host() -> Result<()> {
     Ok(())
 }
 
-/// Goes with the thread that made it.
+/// Goes with the thread that made it, at the latest.
 #[derive(Debug)]
 pub struct Root {
+    /// Where all of it is mounted.
+    base: PathBuf,
     path: PathBuf,
-    _folder: TempDir,
+}
+
+impl Drop for Root {
+    /// Never by removing files: the host's own devices are mounted in here.
+    fn drop(&mut self) {
+        if umount2(&self.base, MntFlags::MNT_DETACH).is_ok() {
+            let _ = fs::remove_dir(&self.base);
+        }
+    }
 }
 
 impl Root {
     pub fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let base = folder.path();
-        file_system("tmpfs", base, "mode=755")?;
+        let base = tempfile::tempdir()?.keep();
+        file_system("tmpfs", &base, "mode=755")?;
         let [upper, work, path] = ["upper", "work", "root"].map(|name| base.join(name));
-        for folder in [&upper, &work, &path] {
+        // From here on it goes whatever fails.
+        let root = Self { base, path };
+        let path = &root.path;
+        for folder in [&upper, &work, path] {
             fs::create_dir(folder)?;
         }
         let layers = format!(
@@ -44,7 +55,7 @@ impl Root {
             upper.display(),
             work.display()
         );
-        file_system("overlay", &path, &layers)?;
+        file_system("overlay", path, &layers)?;
         for folder in ["proc", "dev"] {
             let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
             let host = Path::new("/").join(folder);
@@ -62,10 +73,6 @@ impl Root {
         file_system("bpf", &path.join("sys/fs/bpf"), "mode=700")?;
         file_system("tmpfs", &path.join("run"), "mode=755")?;
 
-        let root = Self {
-            path,
-            _folder: folder,
-        };
         root.write("usr/sbin/policy-rc.d", POLICY)?;
         let policy = root.at("usr/sbin/policy-rc.d");
         fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
