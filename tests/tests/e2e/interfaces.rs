@@ -211,13 +211,16 @@ fn interfaces_come_and_go(rig: &mut Rig<'_>) -> Result<()> {
     );
     fetch_late(rig, Request::plain(NAME))?;
 
-    // What the link carries decides what is granted.
-    let granted = fetch_late(rig, Request::sized(NAME, 1428))?.blksize;
-    ensure!(granted == 1428, "{granted} bytes granted at an MTU of 1500");
-    server.ip(&["link", "set", LATE_IF, "mtu", "900"])?;
-    wait_for("a smaller block to be granted", || {
-        fetch_late(rig, Request::sized(NAME, 1428)).is_ok_and(|it| it.blksize == 900 - 32)
-    })?;
+    // What the link carries decides what is granted. Under XDP the lab's padded frames are full,
+    // and would not pass a smaller link.
+    if rig.rung == Rung::Tc {
+        let granted = fetch_late(rig, Request::sized(NAME, 1428))?.blksize;
+        ensure!(granted == 1428, "{granted} bytes granted at an MTU of 1500");
+        server.ip(&["link", "set", LATE_IF, "mtu", "900"])?;
+        wait_for("a smaller block to be granted", || {
+            fetch_late(rig, Request::sized(NAME, 1428)).is_ok_and(|it| it.blksize == 900 - 32)
+        })?;
+    }
 
     down_and_up_in_a_transfer(rig)?;
 
