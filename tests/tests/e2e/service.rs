@@ -261,7 +261,7 @@ fn each_missing_capability_is_named() {
             let name = format!("CAP_{}", missing.to_uppercase());
             let told = match missing {
                 "net_bind_service" => format!("run with {name}"),
-                _ => format!("the process lacks {name}, and its bounding set has no {name}"),
+                _ => format!("the process lacks {name}"),
             };
             wait_for(&told, || daemon.log().contains(&told))?;
             if missing == "net_bind_service" {

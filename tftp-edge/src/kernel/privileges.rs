@@ -241,8 +241,11 @@ impl Surroundings {
     }
 }
 
-/// What the container's own signs say.
+/// What the container's own signs say. Under systemd the advice is for the unit all the same.
 fn container() -> Option<String> {
+    if std::env::var_os("INVOCATION_ID").is_some() {
+        return None;
+    }
     let by_systemd = fs::read_to_string("/run/systemd/container").ok();
     let by_systemd = by_systemd.map(|it| it.trim().to_owned());
     let signs = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];

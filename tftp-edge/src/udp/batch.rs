@@ -300,6 +300,12 @@ fn ancillary(header: &msghdr) -> Ancillary {
                     let info: libc::in_pktinfo = ptr::read_unaligned(data.cast());
                     let asked = Ipv4Addr::from_bits(u32::from_be(info.ipi_addr.s_addr));
                     let ours = Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr));
+                    // It waited in a socket that was handed in, since before the option was set: the
+                    // kernel has not looked up then which address of ours it is.
+                    let ours = match ours.is_unspecified() && !asked.is_broadcast() {
+                        true => asked,
+                        false => ours,
+                    };
                     ancillary.to = Some(Local {
                         ip: ours.into(),
                         interface: info.ipi_ifindex as u32,
@@ -373,4 +379,32 @@ fn write_address(address: SocketAddr, storage: &mut sockaddr_storage) -> libc::s
         );
     }
     address.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd as _;
+
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    use super::*;
+
+    #[test]
+    fn what_waited_since_before_the_options_were_set_is_told_with_the_address_it_asked() {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = (Ipv4Addr::LOCALHOST, socket.local_addr().unwrap().port());
+        client.send_to(b"before", to).unwrap();
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).unwrap();
+        client.send_to(b"after", to).unwrap();
+        let mut receiver = Receiver::<512>::default();
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            let received = receiver.receive(socket.as_fd()).unwrap();
+            receiver.each(received, |it| told.push((it.to.ip, it.broadcast, it.len)));
+        }
+        let own = std::net::IpAddr::from(Ipv4Addr::LOCALHOST);
+        assert_eq!(told, [(own, false, 6), (own, false, 5)]);
+    }
 }
