@@ -44,10 +44,12 @@ pub enum AlarmKind {
     Log,
     /// The journal is not kept over a restart, or its file was set aside. Subject: the file.
     JournalStore,
+    /// Other settings were refused; those before hold. Subject: the file.
+    Configuration,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -60,6 +62,7 @@ impl AlarmKind {
         Self::RegistrationStore,
         Self::Log,
         Self::JournalStore,
+        Self::Configuration,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -76,6 +79,7 @@ impl AlarmKind {
             Self::RegistrationStore => "registration_store",
             Self::Log => "log",
             Self::JournalStore => "journal_store",
+            Self::Configuration => "configuration",
         }
     }
 }

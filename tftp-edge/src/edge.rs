@@ -7,11 +7,13 @@ mod error;
 mod parts;
 mod probes;
 mod readings;
+pub mod reload;
 mod signals;
 mod start;
 
 pub use error::StartError;
 pub use parts::Parts;
+use reload::Reloads;
 use signals::Signals;
 use start::start;
 
@@ -33,13 +35,14 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, log, &runtime)?;
+    let (parts, reloader) = start(config, log, &runtime)?;
+    let reloads = Reloads::start(reloader, &runtime);
     tracing::info!(
         event = "edge.started",
         version = env!("CARGO_PKG_VERSION"),
         "tftp-edge runs"
     );
-    let name = runtime.block_on(signals.ending(log));
+    let name = runtime.block_on(signals.ending(log, &reloads));
     tracing::info!(event = "edge.stopping", signal = name, "stopping");
     drop(parts);
     tracing::info!(event = "edge.stopped", "stopped");

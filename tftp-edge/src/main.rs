@@ -8,7 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tftp_edge::audit::AuditError;
 use tftp_edge::audit::command::{FilesCommand, FirmwareCommand};
-use tftp_edge::config::{Config, ConfigError, DEFAULT_FILE};
+use tftp_edge::config::command::{ConfigCommand, ConfigCommandError};
+use tftp_edge::config::{self, Config, ConfigError, DEFAULT_FILE};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, DeviceCommand, InventoryCommand};
@@ -21,6 +22,7 @@ use tftp_edge::ops::phones::{
     ListArgs, PhonesError, ProvisioningCommand, ReportArgs, ShowArgs, WhyArgs,
 };
 use tftp_edge::ops::registrations::RegistrationsArgs;
+use tftp_edge::ops::reload::ReloadArgs;
 use tftp_edge::ops::top::TopArgs;
 use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
@@ -40,8 +42,14 @@ struct Cli {
 enum Command {
     /// Run the daemon in the foreground, until SIGTERM or SIGINT.
     Run,
-    /// Check the configuration and say what is wrong with it.
+    /// Check the configuration, its fragments and the files it names, and say what is wrong with them.
     Check,
+    /// Show the configuration: what is set and where, all that is in force, or the defaults.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Have the daemon that runs read its configuration anew, and say what changed.
+    #[command(after_help = exit::HELP)]
+    Reload(ReloadArgs),
     /// Ask the daemon that runs how it is.
     #[command(after_help = exit::HELP)]
     Status {
@@ -128,6 +136,16 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<ConfigCommandError> for Failure {
+    fn from(error: ConfigCommandError) -> Self {
+        let exit = match &error {
+            ConfigCommandError::Config(_) => Exit::Config,
+            ConfigCommandError::Output(error) => Exit::of_io(error),
+        };
+        Self::new(exit, error)
+    }
+}
+
 impl From<DhcpError> for Failure {
     fn from(error: DhcpError) -> Self {
         let exit = match &error {
@@ -169,6 +187,8 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run => run(&cli.config),
         Command::Check => check(&cli.config),
+        Command::Config(command) => config_command(&cli.config, &command),
+        Command::Reload(arguments) => reload(&cli.config, &arguments),
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
         Command::Phones(arguments) => phones(&cli.config, arguments),
@@ -229,10 +249,22 @@ fn keep_memory_private() {
 }
 
 fn check(file: &Path) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    let password = config.web.password();
-    password.map_err(|error| Failure::new(error.exit(), error))?;
-    writeln!(io::stdout(), "{}: ok", file.display())?;
+    config::command::check(file, &mut io::stdout())?;
+    Ok(Exit::Ok)
+}
+
+fn config_command(file: &Path, command: &ConfigCommand) -> Result<Exit, Failure> {
+    command.run(file, &mut io::stdout())?;
+    Ok(Exit::Ok)
+}
+
+fn reload(file: &Path, arguments: &ReloadArgs) -> Result<Exit, Failure> {
+    // What is at fault is for the daemon to say, and to remember: here only its socket is looked for.
+    let socket = arguments.socket.clone();
+    let socket = socket.unwrap_or_else(|| config::control_socket(file));
+    arguments
+        .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
 

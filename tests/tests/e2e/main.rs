@@ -40,6 +40,7 @@ mod prometheus;
 mod provisioning;
 mod raw;
 mod registration;
+mod reload;
 mod scan;
 mod sip;
 mod sip_hostile;

@@ -25,6 +25,7 @@ mod unchecked;
 mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -55,6 +56,8 @@ pub(crate) use table_file::parse_csv;
 pub(crate) use unchecked::{ImportMode, Unchecked};
 pub use watch::Watch;
 
+use crate::live::Live;
+
 /// The `[inventory]` table of the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -79,7 +82,10 @@ impl Default for Settings {
 /// A store, and the defaults that its sites are laid over.
 pub struct Inventory {
     store: Box<dyn Store>,
-    defaults: Site,
+    /// Of these the defaults may change at any time.
+    settings: Live<Settings>,
+    /// Those that the last snapshot was made with.
+    seen: Arc<Settings>,
     /// A change was seen, but could not be read.
     unread: bool,
     /// The last one that was given out.
@@ -88,15 +94,26 @@ pub struct Inventory {
 
 impl Inventory {
     /// Opens the database of the settings, and makes it if there is none.
-    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let store = SqliteStore::open(&settings.database)?.keeping(settings.history);
-        Ok(Self::new(Box::new(store), settings.defaults.clone()))
+    pub fn open(settings: impl Into<Live<Settings>>) -> Result<Self, StoreError> {
+        let settings = settings.into();
+        let now = settings.take();
+        let store = SqliteStore::open(&now.database)?.keeping(now.history);
+        Ok(Self::of(Box::new(store), settings))
     }
 
     pub fn new(store: Box<dyn Store>, defaults: Site) -> Self {
+        let settings = Settings {
+            defaults,
+            ..Settings::default()
+        };
+        Self::of(store, settings.into())
+    }
+
+    fn of(store: Box<dyn Store>, settings: Live<Settings>) -> Self {
         Self {
             store,
-            defaults,
+            seen: settings.take(),
+            settings,
             unread: false,
             last: None,
         }
@@ -109,7 +126,8 @@ impl Inventory {
     /// Everything, as of one commit.
     pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
         let contents = self.store.read()?;
-        let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
+        self.seen = self.settings.take();
+        let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.seen.defaults);
         self.last = Some(snapshot.clone());
         Ok(snapshot)
     }
@@ -120,22 +138,31 @@ impl Inventory {
         origin: &Origin,
         edit: &mut dyn FnMut(&Snapshot) -> Vec<Change>,
     ) -> Result<Vec<Change>, StoreError> {
-        let Self {
-            store, defaults, ..
-        } = self;
-        store.edit(Scope::Everything, origin, &mut |contents| {
-            edit(&Snapshot::following(None, contents, defaults))
+        let settings = self.settings.take();
+        self.store.edit(Scope::Everything, origin, &mut |contents| {
+            edit(&Snapshot::following(None, contents, &settings.defaults))
         })
     }
 
-    /// The snapshot, if anything was committed since the last call; always at the first.
+    /// The snapshot, if anything was committed since the last call, or the defaults are others; always
+    /// at the first.
     pub fn snapshot_if_changed(&mut self) -> Result<Option<Snapshot>, StoreError> {
-        self.unread |= self.store.changed()?;
+        self.unread |= self.store.changed()? || self.has_other_defaults();
         if !self.unread {
             return Ok(None);
         }
         let snapshot = self.snapshot()?;
         self.unread = false;
         Ok(Some(snapshot))
+    }
+
+    fn has_other_defaults(&mut self) -> bool {
+        let now = self.settings.take();
+        if Arc::ptr_eq(&now, &self.seen) {
+            return false;
+        }
+        let differ = now.defaults != self.seen.defaults;
+        self.seen = now;
+        differ
     }
 }

@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use aya::maps::{Array, HashMap as BpfHashMap, LpmTrie, MapData, PerCpuArray};
-use ipnet::IpNet;
+use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
 use parking_lot::Mutex;
 use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
-use tftp_ebpf::abi::{Address, BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
+use tftp_ebpf::abi::{BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::stage::Stage;
 
 use super::attach::Attachment;
 use super::budgets::Budgets;
+use super::clients::Clients;
 use super::directory::{Directory, Files};
 use super::error::Error;
 use super::events::{self, Events, LostCounter};
@@ -23,8 +23,8 @@ use super::fill::{BoundedMap, Fill, Walked};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::mirror::{Attached, Mirrors};
-use super::object::{Counters, KernelBanks, Object, Sizes, client_key, memory_of};
-use super::policy::policy;
+use super::object::{Counters, KernelBanks, Object, Sizes, memory_of};
+use super::policy::{self, policy};
 use super::ports::{self, Reservation};
 use super::resend::Sender;
 use super::samples::Watchers;
@@ -33,15 +33,16 @@ use super::settings::Settings;
 use super::slabs::{Banks as _, Slabs};
 use super::snapshot::{InterfaceStatus, Mode, Registrations, Snapshot, Wanted};
 use super::sweeper::Sweeper;
+use super::sys;
 use super::worker::Worker;
-use super::{host, sys};
 use crate::access::Access;
 use crate::content::Change;
 use crate::journal::Journal;
+use crate::live::Live;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, Watch};
 use crate::stats::{self, Tally};
-use crate::tftp;
+use crate::tftp::{self, resend};
 
 /// Longer than any chain of a hash map's buckets will be.
 const BATCH: usize = 1024;
@@ -65,13 +66,12 @@ pub(super) struct Engine {
     budgets: Arc<Budgets>,
     interfaces: Vec<InterfaceStatus>,
     wanted: Wanted,
-    /// Networks of the allow list.
-    clients: u64,
+    clients: Clients,
+    /// When the sweeper sends again.
+    resend: Live<resend::Policy>,
     /// Names there may be.
     max_names: u64,
     counters: ReadCounters,
-    /// Written at the start alone, but its descriptor must stay open: see `object::load_traced`.
-    _clients: LpmTrie<MapData, Address, u32>,
     gate: Arc<Gate>,
     mirrors: Arc<Mirrors>,
     watchers: Watchers,
@@ -111,7 +111,9 @@ impl Engine {
             source,
         })?;
         let mut object = Object::load(settings, sizes(settings, tftp, access))?;
-        allow(&mut object, access.nets())?;
+        let max_clients = sizes(settings, tftp, access).clients;
+        let clients = Clients::new(object.clients, max_clients, access)?;
+        let resend = Live::new(tftp.resend_policy());
         let mut services = Services::new(register.places());
         let policy = Policy {
             registration_ports: services.ports(),
@@ -197,7 +199,7 @@ impl Engine {
             logger: object.logger,
             directory: Arc::clone(&directory),
             follower,
-            sweeper: Sweeper::new(tftp.resend_policy()),
+            sweeper: Sweeper::new(resend.clone()),
             batch: sys::Batch::new(BATCH, TransferKey::default(), Transfer::EMPTY),
             sender,
             ds_field: policy.ds_field,
@@ -219,9 +221,9 @@ impl Engine {
             budgets: Arc::new(Budgets::new(object.budgets)),
             interfaces,
             wanted: Wanted::new(settings),
-            clients: access.nets().len() as u64,
+            clients,
+            resend,
             max_names: settings.max_names.into(),
-            _clients: object.clients,
             counters: ReadCounters {
                 blocks,
                 latency,
@@ -280,6 +282,16 @@ impl Engine {
     /// From now on the daemon serves names that are not in the directory.
     pub(super) fn expect_other_names(&self) {
         self.set_policy(|policy| policy.is_partial = 1);
+    }
+
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// From now on transfers go by these settings, and budgets.
+    pub(super) fn follow(&self, tftp: &tftp::Settings) {
+        self.resend.set(tftp.resend_policy());
+        self.set_policy(|policy| policy::follow(policy, tftp));
     }
 
     pub(super) fn settled(&self) {
@@ -381,7 +393,7 @@ impl Engine {
                 self.transfers.load(Ordering::Relaxed),
                 self.transfers_limit,
             ),
-            (BoundedMap::Clients, self.clients, self.clients.max(1)),
+            (BoundedMap::Clients, self.clients.len(), self.clients.most()),
             (BoundedMap::Registered, gate.sources, gate.sources_limit),
         ] {
             fills[map as usize] = Fill { entries, capacity };
@@ -461,23 +473,11 @@ fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
     let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     Sizes {
         interfaces: at_least_one(settings.interfaces.len() * 4),
-        clients: at_least_one(access.nets().len()),
+        // The list may grow while the daemon runs. Room that is not used costs nothing.
+        clients: at_least_one(access.nets().len() * 2).max(Sizes::default().clients),
         sources: at_least_one(tftp.budget.sources),
         ..Sizes::default()
     }
-}
-
-fn allow(object: &mut Object, clients: &[IpNet]) -> Result<(), Error> {
-    for net in clients {
-        // IPv4 prefixes count within the mapped form.
-        let offset = if net.addr().is_ipv4() { 96 } else { 0 };
-        let key = client_key(host::map_address(net.addr()), net.prefix_len() + offset);
-        object
-            .clients
-            .insert(&key, 1, 0)
-            .map_err(|error| Error::map("CLIENTS", "written", error))?;
-    }
-    Ok(())
 }
 
 /// That the ports cannot be reserved is said, and no reason to do without the kernel path.

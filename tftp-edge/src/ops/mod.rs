@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod orders;
 pub mod phones;
 pub mod registrations;
+pub mod reload;
 pub mod sources;
 pub mod status;
 mod streamed;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tftp_ebpf::verdict::Rung;
 
@@ -14,6 +14,7 @@ use crate::http::{self, Scheme};
 use crate::journal::{self, Board, Cause};
 use crate::kernel::{Mode, Snapshot};
 use crate::ops::log::{self, Log};
+use crate::ops::reload::{self, Reloaded};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
 use crate::register::export::Export;
@@ -82,8 +83,10 @@ pub struct Devices {
 #[derive(Clone)]
 pub struct Sources {
     pub started: Instant,
-    /// When the configuration in use was read.
-    pub configured: SystemTime,
+    /// The settings in force.
+    pub configuration: Probe<reload::Snapshot>,
+    /// Reads them anew.
+    pub reload: Probe<Reloaded>,
     pub socket: Probe<Tally>,
     pub kernel: Probe<Snapshot>,
     pub sockets: Probe<Sockets>,
@@ -108,7 +111,8 @@ impl Default for Sources {
     fn default() -> Self {
         Self {
             started: Instant::now(),
-            configured: SystemTime::now(),
+            configuration: Arc::new(reload::Snapshot::default),
+            reload: Arc::new(|| Reloaded::Stopping),
             socket: Arc::new(Tally::default),
             kernel: Arc::new(Snapshot::default),
             sockets: Arc::new(Sockets::default),
@@ -133,7 +137,7 @@ impl Sources {
     pub fn read(&self) -> Reading {
         Reading {
             uptime: self.started.elapsed(),
-            configured: self.configured,
+            configuration: (self.configuration)(),
             socket: (self.socket)(),
             kernel: (self.kernel)(),
             sockets: (self.sockets)(),
@@ -155,7 +159,7 @@ impl Sources {
 #[derive(Clone, Debug)]
 pub struct Reading {
     pub uptime: Duration,
-    pub configured: SystemTime,
+    pub configuration: reload::Snapshot,
     pub socket: Tally,
     pub kernel: Snapshot,
     pub sockets: Sockets,

@@ -14,6 +14,7 @@ use tftp_ebpf::stage::Stage;
 
 use super::exit::Exit;
 use super::log;
+use super::reload;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
@@ -52,6 +53,9 @@ pub struct Status {
     /// None if it is as the configuration says.
     #[serde(default)]
     pub log: Option<log::Now>,
+    /// The settings in force.
+    #[serde(default)]
+    pub configuration: reload::Snapshot,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -166,6 +170,7 @@ impl Status {
             journal: Journal::new(reading),
             alarms: reading.alarms.list(),
             log: Some(&reading.log).filter(|it| it.differs()).cloned(),
+            configuration: reading.configuration.clone(),
         }
     }
 
@@ -325,6 +330,7 @@ impl fmt::Display for Status {
         }
         self.journal.fmt(out)?;
 
+        write!(out, "{}", self.configuration)?;
         if let Some(log) = &self.log {
             write!(out, "{log}")?;
         }

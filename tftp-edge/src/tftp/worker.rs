@@ -258,7 +258,7 @@ impl Worker {
                 engine.on_transfer_packet(id, datagram, now);
                 flush_if_full(engine);
             }),
-            Role::Request if self.shared.settings.single_port => {
+            Role::Request if self.shared.settings.get().single_port => {
                 self.receiver.each(received, |datagram| {
                     if !datagram.is_request() {
                         engine.on_request_packet(id, datagram, now, mtu);
@@ -342,7 +342,7 @@ impl Worker {
         if self.engine.has_transfers(SocketId(at as u16)) {
             return;
         }
-        let settings = &self.shared.settings;
+        let settings = &*self.shared.settings.take();
         let old = &self.sockets.open[at].socket;
         let home = old.local_addr().ok().and_then(|home| home.as_socket());
         let moved = home.and_then(|home| {
@@ -359,8 +359,9 @@ impl Worker {
 
     fn retry_pending(&mut self) {
         self.retry_at = Instant::now() + RETRY;
+        let settings = self.shared.settings.take();
         for address in std::mem::take(&mut self.sockets.pending) {
-            let listening = socket::listen(address, socket::for_requests(&self.shared.settings));
+            let listening = socket::listen(address, socket::for_requests(&settings));
             let watched = listening.and_then(|socket| {
                 watch(&self.epoll, &socket, self.sockets.open.len())?;
                 Ok(socket)
@@ -408,6 +409,7 @@ mod tests {
 
     use super::*;
     use crate::content::{Catalog, Lookup, Query};
+    use crate::live::Live;
     use crate::misses::Misses;
     use crate::tftp::sources::Sources;
 
@@ -429,12 +431,11 @@ mod tests {
         };
         let sockets = Sockets::open(&settings, &settings.listen).unwrap();
         let shared = Shared {
-            policy: settings.resend_policy(),
             sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
             journal: Arc::default(),
-            settings,
-            access: Arc::default(),
+            settings: settings.into(),
+            access: Live::default(),
             catalog: Arc::new(Nothing),
             counters: Arc::default(),
             running: AtomicUsize::new(0),

@@ -12,7 +12,8 @@ use super::Snapshot;
 use super::database::{Database, DatabaseError, Stored};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::DeviceName;
-use crate::journal::{Gap, Journal, unix_ms};
+use crate::journal::{Gap, Journal, Settings, unix_ms};
+use crate::live::Live;
 
 /// The longest that a change waits for its transaction.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -32,7 +33,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(super) struct Writer {
     path: PathBuf,
-    keep: Duration,
+    settings: Live<Settings>,
     journal: Arc<Journal>,
     alarms: Arc<Alarms>,
     database: Option<Database>,
@@ -51,14 +52,14 @@ impl Writer {
     /// Opens the file and puts what is in it into the journal.
     pub(super) fn restore(
         path: PathBuf,
-        keep: Duration,
+        settings: Live<Settings>,
         journal: Arc<Journal>,
         alarms: Arc<Alarms>,
         now: (Instant, SystemTime),
     ) -> Self {
         let mut writer = Self {
             path,
-            keep,
+            settings,
             journal,
             alarms,
             database: None,
@@ -230,7 +231,8 @@ impl Writer {
     /// Deletes phones that were silent for too long. The file does not have each sign of life: what
     /// the journal knows better is written anew.
     fn expire(&mut self, now: (Instant, SystemTime)) {
-        let before_ms = unix_ms(now.1).saturating_sub(self.keep.as_millis() as u64);
+        let before_ms =
+            unix_ms(now.1).saturating_sub(self.settings.get().keep().as_millis() as u64);
         let Some(database) = &mut self.database else {
             return;
         };

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use super::Settings;
 use super::connections::Connections;
 use super::counters::Counters;
+use crate::live::Live;
 use crate::register::Desk;
 
 /// One moment on both clocks: deadlines are of one, what people read of the other.
@@ -25,16 +26,16 @@ impl Moment {
 }
 
 pub(super) struct Registrar {
-    pub(super) settings: Settings,
+    pub(super) settings: Live<Settings>,
     pub(super) desk: Arc<Desk>,
     pub(super) counters: Counters,
     pub(super) connections: Connections,
 }
 
 impl Registrar {
-    pub(super) fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(settings: impl Into<Live<Settings>>, desk: Arc<Desk>) -> Self {
         Self {
-            settings: settings.clone(),
+            settings: settings.into(),
             desk,
             counters: Counters::default(),
             connections: Connections::default(),
