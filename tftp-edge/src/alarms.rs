@@ -51,10 +51,12 @@ pub enum AlarmKind {
     Content,
     /// The system has no more descriptors or memory for the daemon. Subject: which.
     Resources,
+    /// Other settings were refused; those before hold. Subject: the file.
+    Configuration,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Generation,
         Self::Firmware,
         Self::Locale,
@@ -70,6 +72,7 @@ impl AlarmKind {
         Self::Inventory,
         Self::Content,
         Self::Resources,
+        Self::Configuration,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -89,6 +92,7 @@ impl AlarmKind {
             Self::Inventory => "inventory",
             Self::Content => "content",
             Self::Resources => "resources",
+            Self::Configuration => "configuration",
         }
     }
 }

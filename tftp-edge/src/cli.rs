@@ -9,6 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::audit::command::{FilesCommand, FirmwareCommand};
 use crate::config::DEFAULT_FILE;
+use crate::config::command::ConfigCommand;
 use crate::dhcp::command::{DhcpArgs, LldpArgs};
 use crate::inventory::command::{DeviceCommand, InventoryCommand};
 use crate::kernel::pins::command::DetachArgs;
@@ -17,6 +18,7 @@ use crate::ops::log::command::LogCommand;
 use crate::ops::orders::OrderCommand;
 use crate::ops::phones::{ListArgs, ProvisioningCommand, ReportArgs, ShowArgs, WhyArgs};
 use crate::ops::registrations::RegistrationsArgs;
+use crate::ops::reload::ReloadArgs;
 use crate::ops::top::TopArgs;
 use crate::ops::trace::TraceArgs;
 use crate::phonefile::command::RenderArgs;
@@ -37,8 +39,14 @@ pub enum Command {
     /// Run the daemon in the foreground, until SIGTERM or SIGINT. SIGUSR2 ends it and leaves what the
     /// kernel serves from to the daemon that is started next.
     Run,
-    /// Check the configuration and say what is wrong with it.
+    /// Check the configuration, its fragments and the files it names, and say what is wrong with them.
     Check,
+    /// Show the configuration: what is set and where, all that is in force, or the defaults.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Have the daemon that runs read its configuration anew, and say what changed.
+    #[command(after_help = exit::HELP)]
+    Reload(ReloadArgs),
     /// Ask the daemon that runs how it is.
     #[command(after_help = exit::HELP)]
     Status {

@@ -7,11 +7,16 @@
 //! unknown key is an error: a misspelt key that is ignored is a setting that silently does not hold.
 
 mod changes;
+pub mod command;
 mod exposure;
 mod fault;
 pub mod fragments;
 mod keys;
+mod live;
+#[cfg(test)]
+mod reference;
 mod shown;
+mod warnings;
 mod written;
 
 use std::io;
@@ -24,7 +29,9 @@ use toml::Spanned;
 pub use self::changes::{Changed, changed};
 pub use self::fault::Fault;
 pub use self::keys::{Effect, effect};
+pub use self::live::LiveConfig;
 pub use self::shown::{HIDDEN, Key, SHIPPED, Section};
+pub use self::warnings::warnings;
 pub use self::written::{Place, Written};
 use crate::access::Access;
 use crate::ops::{self, control, log, web};
@@ -83,6 +90,28 @@ impl Config {
             source,
         })?;
         Self::checked(Arc::new(Written::new(fragments::read(&file)?)?))
+    }
+
+    /// Tries the files that the settings name and that the daemon reads at its start and with a
+    /// reload.
+    pub fn try_files(&self) -> Result<(), Box<Fault>> {
+        let fault = |key: &str, problem: String| {
+            let problem = problem.strip_prefix(key).unwrap_or(&problem);
+            let problem = problem.trim_start_matches([':', ' ']).to_owned();
+            Box::new(Fault::of_key(&self.written, key, problem))
+        };
+        let sip = &self.register.sip;
+        let is_registrar = self.register.mode == register::Mode::Registrar;
+        let http = self.http.try_certificate();
+        let sip = match is_registrar && sip.enabled {
+            true => sip.try_certificate(),
+            false => Ok(()),
+        };
+        http.and(sip)
+            .map_err(|error| fault(&error.key(), error.to_string()))?;
+        let password = self.web.password();
+        password.map_err(|error| fault("web.password_file", error.to_string()))?;
+        Ok(())
     }
 
     /// The same settings, where keys that need a restart are as they were in `started`.
@@ -210,6 +239,19 @@ impl Config {
             }
         }
     }
+}
+
+/// Where the daemon of a configuration answers, whatever else is wrong with it.
+pub fn control_socket(file: &Path) -> PathBuf {
+    let set = || {
+        let file = std::path::absolute(file).ok()?;
+        let written = Written::unchecked(fragments::read(&file).ok()?);
+        let folder = written.folder_of(&["control", "socket"])?;
+        let values = written.values();
+        let socket = values.get("control")?.get("socket")?.as_str()?;
+        Some(folder.join(socket))
+    };
+    set().unwrap_or_else(|| control::Settings::default().socket)
 }
 
 /// Why there is no configuration.

@@ -7,11 +7,13 @@ mod error;
 mod parts;
 mod probes;
 mod readings;
+pub mod reload;
 mod signals;
 mod start;
 
 pub use error::StartError;
 pub use parts::Parts;
+use reload::Reloads;
 use signals::Signals;
 use start::start;
 
@@ -38,7 +40,8 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     let mut signals = runtime
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
-    let parts = start(config, log, &runtime, &attendant)?;
+    let (parts, reloader) = start(config, log, &runtime, &attendant)?;
+    let reloads = Reloads::start(reloader, &runtime);
     service::capabilities::settle(Role::Main);
     tracing::info!(
         event = "edge.started",
@@ -47,7 +50,7 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
     );
     // A start that fails leaves what it took over as it was; now it is ours to take off.
     parts.keep(false);
-    let ending = runtime.block_on(signals.ending(log));
+    let ending = runtime.block_on(signals.ending(log, &reloads));
     service::stopping();
     tracing::info!(
         event = "edge.stopping",

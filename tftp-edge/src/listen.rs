@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::ops::exit::Exit;
 use crate::port_owner;
@@ -79,6 +79,14 @@ fn prepare(socket: &Socket, address: SocketAddr, options: &Options) -> io::Resul
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after).with_interval(after))?;
     }
     Ok(())
+}
+
+/// Sets on a connection what its listener was not opened with: it has been changed since.
+pub fn renew(stream: &tokio::net::TcpStream, opened: Duration, unread_after: Duration) {
+    if opened != unread_after {
+        // A connection that is gone already; the daemon's own timeout holds in any case.
+        let _ = SockRef::from(stream).set_tcp_user_timeout(Some(unread_after));
+    }
 }
 
 /// Tries until `listen` has made a listener at an address that did not exist before.

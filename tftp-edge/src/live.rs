@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
+/// Makes new settings hold in one part of the daemon, once all parts are ready for them. What it gives
+/// back is for whoever asked for the reload to read.
+pub type Take = Box<dyn FnOnce() -> Vec<String> + Send>;
+
 /// A value that may be replaced at any time. Cheap to clone; all clones are the same.
 pub struct Live<T>(Arc<ArcSwap<T>>);
 

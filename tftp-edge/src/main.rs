@@ -8,7 +8,8 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use tftp_edge::audit::AuditError;
 use tftp_edge::cli::{Cli, Command, PhonesArgs, PhonesCommand};
-use tftp_edge::config::{Config, ConfigError};
+use tftp_edge::config::command::{ConfigCommand, ConfigCommandError};
+use tftp_edge::config::{self, Config, ConfigError};
 use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, InventoryCommand};
@@ -19,6 +20,7 @@ use tftp_edge::ops::log;
 use tftp_edge::ops::log::command::LogCommand;
 use tftp_edge::ops::phones::{ListArgs, PhonesError, ReportArgs, WhyArgs};
 use tftp_edge::ops::registrations::RegistrationsArgs;
+use tftp_edge::ops::reload::ReloadArgs;
 use tftp_edge::ops::top::TopArgs;
 use tftp_edge::ops::trace::TraceArgs;
 use tftp_edge::phonefile::command::{RenderArgs, RenderCommandError};
@@ -42,6 +44,16 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(Exit::Config, error)
+    }
+}
+
+impl From<ConfigCommandError> for Failure {
+    fn from(error: ConfigCommandError) -> Self {
+        let exit = match &error {
+            ConfigCommandError::Config(_) => Exit::Config,
+            ConfigCommandError::Output(error) => Exit::of_io(error),
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -86,6 +98,8 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run => run(&cli.config),
         Command::Check => check(&cli.config),
+        Command::Config(command) => config_command(&cli.config, &command),
+        Command::Reload(arguments) => reload(&cli.config, &arguments),
         Command::Status { json, socket } => status(&cli.config, json, socket),
         Command::Inventory(command) => inventory(&cli.config, command),
         Command::Phones(arguments) => phones(&cli.config, arguments),
@@ -148,10 +162,22 @@ fn keep_memory_private() {
 }
 
 fn check(file: &Path) -> Result<Exit, Failure> {
-    let config = Config::load(file)?;
-    let password = config.web.password();
-    password.map_err(|error| Failure::new(error.exit(), error))?;
-    writeln!(io::stdout(), "{}: ok", file.display())?;
+    config::command::check(file, &mut io::stdout())?;
+    Ok(Exit::Ok)
+}
+
+fn config_command(file: &Path, command: &ConfigCommand) -> Result<Exit, Failure> {
+    command.run(file, &mut io::stdout())?;
+    Ok(Exit::Ok)
+}
+
+fn reload(file: &Path, arguments: &ReloadArgs) -> Result<Exit, Failure> {
+    // What is at fault is for the daemon to say, and to remember: here only its socket is looked for.
+    let socket = arguments.socket.clone();
+    let socket = socket.unwrap_or_else(|| config::control_socket(file));
+    arguments
+        .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
 }
 

@@ -40,6 +40,7 @@ use tftp_ebpf::verdict::Reason;
 use crate::alarms::{AlarmKind, Alarms};
 use crate::clock::Clock;
 use crate::content::OPTIONAL;
+use crate::live::Live;
 use crate::recent::{Recent, name_of, source_of};
 use crate::tftp::BudgetSettings;
 
@@ -144,12 +145,28 @@ struct Scan {
     is_over: bool,
 }
 
-/// The accounts of all sources.
-pub struct Misses {
-    accounts: Recent<Account>,
+/// What the settings allow at the moment.
+#[derive(Clone, Copy)]
+struct Allowed {
     misses: Rate,
     unknown: Rate,
     max_told: usize,
+}
+
+impl From<&BudgetSettings> for Allowed {
+    fn from(settings: &BudgetSettings) -> Self {
+        Self {
+            misses: Rate::new(settings.miss_burst, settings.miss_per_second),
+            unknown: Rate::new(settings.unknown_burst, settings.unknown_per_second),
+            max_told: settings.unknown_burst.clamp(1, MAX_TOLD) as usize,
+        }
+    }
+}
+
+/// The accounts of all sources.
+pub struct Misses {
+    accounts: Recent<Account>,
+    settings: Live<BudgetSettings>,
     scans: Mutex<HashMap<Source, Scan>>,
     ledger: Option<Arc<dyn Ledger>>,
     hasher: RandomState,
@@ -158,12 +175,11 @@ pub struct Misses {
 
 impl Misses {
     /// `ledger` is the kernel program's side, if it runs.
-    pub fn new(settings: &BudgetSettings, ledger: Option<Arc<dyn Ledger>>) -> Self {
+    pub fn new(settings: impl Into<Live<BudgetSettings>>, ledger: Option<Arc<dyn Ledger>>) -> Self {
+        let settings = settings.into();
         Self {
-            accounts: Recent::new(settings.sources),
-            misses: Rate::new(settings.miss_burst, settings.miss_per_second),
-            unknown: Rate::new(settings.unknown_burst, settings.unknown_per_second),
-            max_told: settings.unknown_burst.min(MAX_TOLD) as usize,
+            accounts: Recent::new(settings.get().sources),
+            settings,
             scans: Mutex::default(),
             ledger,
             hasher: RandomState::new(),
@@ -177,20 +193,21 @@ impl Misses {
     /// The reason for silence.
     pub fn take(&self, ip: IpAddr, miss: &Miss, now: Instant) -> Result<(), Reason> {
         let (source, now_ns) = (source_of(ip), self.clock.ns(now));
+        let allowed = Allowed::from(&**self.settings.get());
         self.accounts.with(source, Account::default, |account| {
             let mut budget = self.merged(&source, account);
             let charged = match miss {
-                Miss::Optional | Miss::Name => self.charge_name(&mut budget, now_ns),
+                Miss::Optional | Miss::Name => charge_name(allowed, &mut budget, now_ns),
                 Miss::Device(device) => {
                     let device = self.hasher.hash_one(device) as u32;
-                    self.charge_device(account, &mut budget, device, now_ns)
+                    charge_device(allowed, account, &mut budget, device, now_ns)
                 }
             };
             (account.miss_ns, account.unknown_ns) = (budget.miss_ns, budget.unknown_ns);
             if let (Ok(()), Some(ledger)) = (charged, &self.ledger) {
                 ledger.write(&source, &budget);
             }
-            if matches!(miss, Miss::Device(_)) && !self.unknown.has(budget.unknown_ns, now_ns) {
+            if matches!(miss, Miss::Device(_)) && !allowed.unknown.has(budget.unknown_ns, now_ns) {
                 // From here on the kernel program may drop what would tell us more.
                 let is_over = charged == Err(Reason::UnknownBudget);
                 self.follow(source, account, &budget, now_ns, is_over);
@@ -206,42 +223,6 @@ impl Misses {
         budget.miss_ns = budget.miss_ns.max(account.miss_ns);
         budget.unknown_ns = budget.unknown_ns.max(account.unknown_ns);
         budget
-    }
-
-    fn charge_name(&self, budget: &mut Budget, now_ns: u64) -> Result<(), Reason> {
-        if !self.misses.has(budget.miss_ns, now_ns) {
-            return Err(Reason::MissBudget);
-        }
-        self.misses.take(&mut budget.miss_ns, now_ns);
-        Ok(())
-    }
-
-    fn charge_device(
-        &self,
-        account: &mut Account,
-        budget: &mut Budget,
-        device: u32,
-        now_ns: u64,
-    ) -> Result<(), Reason> {
-        if budget.unknown_ns <= now_ns {
-            account.asked = 0;
-        }
-        account.asked += 1;
-        if !self.unknown.has(budget.unknown_ns, now_ns) {
-            return Err(Reason::UnknownBudget);
-        }
-        self.charge_name(budget, now_ns)?;
-        if account.told.contains(&device) {
-            return Ok(());
-        }
-        self.unknown.take(&mut budget.unknown_ns, now_ns);
-        if account.told.len() < self.max_told {
-            account.told.push(device);
-        } else {
-            account.told[account.next] = device;
-            account.next = (account.next + 1) % self.max_told;
-        }
-        Ok(())
     }
 
     fn follow(
@@ -293,6 +274,42 @@ impl Misses {
         let problem = |(source, scan): (&Source, &Scan)| (name_of(source), problem(scan));
         alarms.set(AlarmKind::Scan, over.map(problem));
     }
+}
+
+fn charge_name(allowed: Allowed, budget: &mut Budget, now_ns: u64) -> Result<(), Reason> {
+    if !allowed.misses.has(budget.miss_ns, now_ns) {
+        return Err(Reason::MissBudget);
+    }
+    allowed.misses.take(&mut budget.miss_ns, now_ns);
+    Ok(())
+}
+
+fn charge_device(
+    allowed: Allowed,
+    account: &mut Account,
+    budget: &mut Budget,
+    device: u32,
+    now_ns: u64,
+) -> Result<(), Reason> {
+    if budget.unknown_ns <= now_ns {
+        account.asked = 0;
+    }
+    account.asked += 1;
+    if !allowed.unknown.has(budget.unknown_ns, now_ns) {
+        return Err(Reason::UnknownBudget);
+    }
+    charge_name(allowed, budget, now_ns)?;
+    if account.told.contains(&device) {
+        return Ok(());
+    }
+    allowed.unknown.take(&mut budget.unknown_ns, now_ns);
+    if account.told.len() < allowed.max_told {
+        account.told.push(device);
+    } else {
+        account.told[account.next] = device;
+        account.next = (account.next + 1) % allowed.max_told;
+    }
+    Ok(())
 }
 
 fn problem(scan: &Scan) -> String {

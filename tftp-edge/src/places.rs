@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
@@ -14,8 +14,10 @@ use crate::recent::source_of;
 /// The places there are.
 #[derive(Debug)]
 pub struct Places {
-    connections: usize,
-    per_source: usize,
+    connections: AtomicUsize,
+    /// The most that there were descriptors for so far.
+    granted: AtomicUsize,
+    per_source: AtomicUsize,
     held: Mutex<Held>,
 }
 
@@ -45,24 +47,38 @@ pub enum Full {
 impl Places {
     pub fn new(connections: usize, per_source: usize) -> Arc<Self> {
         Arc::new(Self {
-            connections,
-            per_source,
+            connections: connections.into(),
+            granted: connections.into(),
+            per_source: per_source.into(),
             held: Mutex::default(),
         })
     }
 
     pub fn limit(&self) -> usize {
-        self.connections
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on there may be so many, as far as the system has descriptors for them. Those that
+    /// there are stay. `key` is the setting that wants them. To be called by one thread at a time.
+    pub(crate) fn follow(&self, wanted: usize, per_source: usize, key: &'static str) {
+        let granted = self.granted.load(Ordering::Relaxed);
+        let allowed = match wanted.checked_sub(granted) {
+            None | Some(0) => wanted,
+            Some(more) => granted + connections_allowed(more, key),
+        };
+        self.granted.store(granted.max(allowed), Ordering::Relaxed);
+        self.connections.store(allowed, Ordering::Relaxed);
+        self.per_source.store(per_source, Ordering::Relaxed);
     }
 
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
         let source = source_of(client);
         let mut held = self.held.lock();
-        if held.all >= self.connections {
+        if held.all >= self.limit() {
             return Err(Full::All);
         }
         let of_source = held.sources.get(&source).copied().unwrap_or(0);
-        if of_source >= self.per_source {
+        if of_source >= self.per_source.load(Ordering::Relaxed) {
             return Err(Full::Source);
         }
         held.all += 1;
@@ -146,6 +162,20 @@ mod tests {
         // The same address, as an IPv6 socket would name it.
         let over = places.take(ip("::ffff:10.0.0.1")).unwrap_err();
         assert_eq!(over, Full::Source);
+        assert!(places.take(ip("10.0.0.2")).is_ok());
+    }
+
+    #[test]
+    fn limits_may_change_and_nobody_loses_a_place() {
+        let places = Places::new(2, 2);
+        let held = [(); 2].map(|()| places.take(ip("10.0.0.1")).unwrap());
+        places.follow(1, 1, "http.max_connections");
+        assert_eq!(places.take(ip("10.0.0.2")).unwrap_err(), Full::All);
+        drop(held);
+        let _first = places.take(ip("10.0.0.1")).unwrap();
+        places.follow(3, 1, "http.max_connections");
+        assert_eq!(places.limit(), 3);
+        assert_eq!(places.take(ip("10.0.0.1")).unwrap_err(), Full::Source);
         assert!(places.take(ip("10.0.0.2")).is_ok());
     }
 

@@ -46,6 +46,18 @@ pub enum TlsError {
     },
 }
 
+impl TlsError {
+    /// The key of the settings whose file is at fault, with dots.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Read { section, key, .. } | Self::Unusable { section, key, .. } => {
+                format!("{section}.{key}")
+            }
+            Self::Mismatch { section, .. } => format!("{section}.key"),
+        }
+    }
+}
+
 /// Where a certificate and its key are, and who says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TlsFiles<'s> {
@@ -78,6 +90,16 @@ impl Tls {
             certificate: chain[0].clone(),
             config: config(files, chain, key)?,
         })
+    }
+
+    /// Whether it has the same certificate as another one.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.certificate == other.certificate && self.path == other.path
+    }
+
+    /// Clears its alarm: it is not in use any more.
+    pub(crate) fn untell(&self, alarms: &Alarms) {
+        alarms.clear(AlarmKind::Certificate, &self.path.to_string_lossy());
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -120,11 +142,11 @@ impl Tls {
         let problem = match end < now {
             true => format!(
                 "expired on {date}: phones do not take it, and {}; renew {}.certificate and \
-                 restart the daemon",
+                 reload the daemon",
                 self.instead, self.section
             ),
             false => format!(
-                "expires on {date}; renew {}.certificate and restart the daemon before",
+                "expires on {date}; renew {}.certificate and reload the daemon before",
                 self.section
             ),
         };

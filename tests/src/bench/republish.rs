@@ -10,7 +10,7 @@ use tftp_edge::config::Config;
 use tftp_edge::content::{Change, Library, Listener, State};
 use tftp_edge::inventory::{self, DEFAULT_SITE, DeviceName, Edit, Inventory, Origin, Want};
 use tftp_edge::kernel::Kernel;
-use tftp_edge::provisioning::Gate;
+use tftp_edge::provisioning;
 
 use super::table::{median, spread};
 use super::{BenchOptions, Cell, Goal, Ratio, Table};
@@ -135,7 +135,7 @@ fn inside(config: &Config, phones: usize, rounds: usize) -> Result<(Vec<Round>, 
         &config.content,
         &config.upstream,
         inventory,
-        Gate::default(),
+        provisioning::Settings::default(),
         Arc::default(),
         vec![timed.clone()],
     )?;

@@ -143,7 +143,7 @@ fn write_registrations(edge: &Edge<'_>, phones: u32) -> Result<()> {
         guard: Arc::new(NoGuard),
         journal: Arc::default(),
         newcomers: Arc::default(),
-        storm: Arc::new(Storm::new(&storm::Settings::default())),
+        storm: Arc::new(Storm::new(storm::Settings::default())),
         table: Arc::new(table),
     };
     let store = Store::start(path, &desk).context("starting the store")?;

@@ -42,6 +42,7 @@ mod prometheus;
 mod provisioning;
 mod raw;
 mod registration;
+mod reload;
 mod restart;
 mod scan;
 mod service;

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tftp_edge::access::Access;
 use tftp_edge::alarms::Alarms;
 use tftp_edge::content::upstream::{Settings, Snapshot};
 use tftp_edge::content::{self, Change, Library, Listener, State};
 use tftp_edge::http::{self, Scheme};
 use tftp_edge::inventory::{self, Edit, Inventory, Origin, SqliteStore, Store, Table, Want};
+use tftp_edge::live::Live;
 use tftp_edge::misses::Misses;
-use tftp_edge::provisioning::Gate;
+use tftp_edge::provisioning;
+use tftp_edge::tftp::sources::Sources;
 use tftp_edge::tftp::{self, BudgetSettings, Server};
 use tftp_edge_tests::client::{Fetched, Outcome, Request, Retry, get, http_get};
 
@@ -90,16 +91,17 @@ impl Edge {
     }
 
     pub fn at(listen: &str, upstream: Settings) -> Self {
-        Self::start(listen, upstream, Gate::default())
+        Self::start(listen, upstream, provisioning::Settings::default())
     }
 
     /// With windows; its device's is closed.
     pub fn closed(upstream: Settings) -> Self {
-        Self::start("127.0.0.1:0", upstream, Gate::new(true))
+        let windows = provisioning::Settings { window_minutes: 1 };
+        Self::start("127.0.0.1:0", upstream, windows)
     }
 
     /// Over TFTP and HTTP on one address; on one port, too, if it is given.
-    fn start(listen: &str, upstream: Settings, gate: Gate) -> Self {
+    fn start(listen: &str, upstream: Settings, windows: provisioning::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         fs::create_dir(&root).unwrap();
@@ -128,22 +130,23 @@ impl Edge {
             },
             &upstream,
             inventory,
-            gate,
+            windows,
             alarms.clone(),
             vec![heard.clone()],
         )
         .unwrap();
         let listen = vec![listen.parse().unwrap()];
-        let misses = Arc::new(Misses::new(&BudgetSettings::default(), None));
+        let misses = Arc::new(Misses::new(BudgetSettings::default(), None));
         let server = Server::start(
             &tftp::Settings {
                 listen: listen.clone(),
                 workers: 2,
                 ..tftp::Settings::default()
             },
-            Arc::new(Access::default()),
+            Live::default(),
             library.clone(),
             Arc::default(),
+            Arc::new(Sources::new(BudgetSettings::default())),
             misses.clone(),
             Arc::default(),
         )
@@ -154,7 +157,7 @@ impl Edge {
                 ..http::Settings::default()
             },
             http::Parts {
-                access: Arc::default(),
+                access: Live::default(),
                 catalog: library.clone(),
                 sources: server.sources(),
                 misses,

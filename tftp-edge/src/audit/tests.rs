@@ -8,7 +8,7 @@ use super::*;
 use crate::alarms::{Alarm, AlarmKind, Alarms};
 use crate::content::{Library, Listener, Settings};
 use crate::inventory::{self, Device, ImportMode, Inventory, Protocol, SqliteStore, Unchecked};
-use crate::provisioning::Gate;
+use crate::provisioning;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -54,7 +54,7 @@ impl Site {
             &settings,
             upstream,
             inventory.unwrap(),
-            Gate::default(),
+            provisioning::Settings::default(),
             alarms,
             listeners,
         )

@@ -74,10 +74,15 @@ impl Fault {
     /// Of a value that is of the right type. `key` is inside the section, with dots. When it has its
     /// default, the fault is with one of the other keys that the problem names.
     pub(super) fn of_value(written: &Written, section: &str, key: &str, problem: String) -> Self {
+        Self::of_key(written, &format!("{section}.{key}"), problem)
+    }
+
+    /// The same of a key that is given with its section.
+    pub fn of_key(written: &Written, dotted: &str, problem: String) -> Self {
         let table = written.table();
+        let section = dotted.split('.').next().unwrap_or_default();
         let of = |dotted: &str| position_of(&table, &dotted.split('.').collect::<Vec<_>>());
-        let dotted = format!("{section}.{key}");
-        let at = of(&dotted)
+        let at = of(dotted)
             .or_else(|| {
                 let words = problem.split(|letter: char| !is_of_key(letter));
                 let words = words.map(|word| word.trim_matches('.'));
@@ -96,7 +101,7 @@ impl Fault {
                 None
             })
             .unwrap_or(0);
-        Self::at(written, at, dotted, problem)
+        Self::at(written, at, dotted.to_owned(), problem)
     }
 
     fn at(written: &Written, at: usize, key: String, what: String) -> Self {

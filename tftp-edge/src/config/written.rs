@@ -60,11 +60,7 @@ impl Written {
     pub(super) fn new(
         files: impl IntoIterator<Item = (PathBuf, String)>,
     ) -> Result<Self, Box<Fault>> {
-        let mut written = Self::default();
-        for (path, text) in files {
-            written.push(path, text.into());
-        }
-        written.own = written.sources.len();
+        let written = Self::unchecked(files);
         for source in &written.sources {
             let (table, errors) = DeTable::parse_recoverable(&source.text);
             if let Some(error) = errors.first() {
@@ -75,6 +71,16 @@ impl Written {
             }
         }
         Ok(written)
+    }
+
+    /// Of what is no TOML, as much as can be made of it.
+    pub(super) fn unchecked(files: impl IntoIterator<Item = (PathBuf, String)>) -> Self {
+        let mut written = Self::default();
+        for (path, text) in files {
+            written.push(path, text.into());
+        }
+        written.own = written.sources.len();
+        written
     }
 
     fn push(&mut self, path: PathBuf, text: Arc<str>) {

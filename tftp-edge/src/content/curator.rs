@@ -27,6 +27,7 @@ use super::upstream::{Answer, Cache, Order as Fetch, Upstream};
 use super::{Change, Listener, Settings};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{DeviceName, Snapshot};
+use crate::live::Live;
 use crate::phonefile::Templates;
 use crate::provisioning::{self, Gate, since_epoch};
 use crate::service::pulse::LONGEST_WAIT;
@@ -61,6 +62,8 @@ pub(super) enum Message {
     Fetched(Fetch, Answer),
     /// What came from there was asked for again.
     Hot(Arc<str>),
+    /// The settings are others.
+    Settings,
     Stop,
 }
 
@@ -100,7 +103,10 @@ impl DiskContent {
 }
 
 pub(super) struct Curator {
-    settings: Settings,
+    settings: Live<Settings>,
+    /// Those that were last gone by as a whole.
+    followed: Arc<Settings>,
+    provisioning: Live<provisioning::Settings>,
     root: Arc<Root>,
     shared: Arc<Shared>,
     loader: Loader,
@@ -138,7 +144,7 @@ pub(super) struct Curator {
 
 impl Curator {
     pub(super) fn new(
-        settings: Settings,
+        settings: Live<Settings>,
         root: Arc<Root>,
         shared: Arc<Shared>,
         loader: Loader,
@@ -148,9 +154,11 @@ impl Curator {
     ) -> Self {
         let upstream = shared.upstream.as_ref();
         let upstream = upstream.map(Upstream::cache).unwrap_or_default();
-        let templates = Templates::load(&settings.templates);
+        let templates = Templates::load(&settings.get().templates);
         Self {
+            followed: settings.take(),
             settings,
+            provisioning: Live::default(),
             root,
             shared,
             loader,
@@ -181,9 +189,14 @@ impl Curator {
         }
     }
 
-    /// Publishes behind a gate; else everything is open.
-    pub(super) fn with_gate(self, gate: Gate) -> Self {
-        Self { gate, ..self }
+    /// Publishes within windows where the settings want it; else everything is open.
+    pub(super) fn with_windows(self, provisioning: Live<provisioning::Settings>) -> Self {
+        let gate = Gate::new(provisioning.get().has_windows());
+        Self {
+            gate,
+            provisioning,
+            ..self
+        }
     }
 
     /// The first, whole publication.
@@ -215,6 +228,7 @@ impl Curator {
                 Ok(Message::Loaded(order, loaded)) => self.loaded(order, loaded),
                 Ok(Message::Fetched(order, answer)) => self.fetched(order, answer),
                 Ok(Message::Hot(name)) => self.heat(&name),
+                Ok(Message::Settings) => self.follow_settings(),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -228,6 +242,35 @@ impl Curator {
             }
             self.expire();
         }
+    }
+
+    /// Takes over what does not follow the settings by itself.
+    fn follow_settings(&mut self) {
+        let has_windows = self.provisioning.get().has_windows();
+        if has_windows != self.gate.has_windows() {
+            let snapshot = self.shared.inventory.load_full();
+            let moved = self
+                .gate
+                .switch(has_windows, snapshot.as_deref(), since_epoch().as_secs());
+            self.publish_own_files(&moved);
+        }
+        let settings = self.settings.take();
+        if *settings != *self.followed {
+            self.followed = settings;
+            // What does not fit any more goes; what did not fit before is looked at again.
+            self.make_room(0);
+            for file in self.disk.values_mut() {
+                let is_out = matches!(
+                    file.content,
+                    DiskContent::Refused | DiskContent::Large(None)
+                );
+                file.look_again |= is_out;
+            }
+            self.scan_within(Duration::ZERO);
+        }
+        self.forget_excepted();
+        self.hand_out();
+        self.count();
     }
 
     /// Until there is something to do by itself, and no longer than a loop may.
@@ -481,7 +524,8 @@ impl Curator {
     }
 
     fn is_small(&self, len: u64) -> bool {
-        len <= self.settings.preload_limit.0 && self.bytes() + len <= self.settings.memory_limit.0
+        let settings = self.settings.get();
+        len <= settings.preload_limit.0 && self.bytes() + len <= settings.memory_limit.0
     }
 
     fn bytes(&self) -> u64 {
@@ -494,7 +538,7 @@ impl Curator {
             Some(file) if matches!(file.content, DiskContent::Large(None)) => {
                 let path = file.path.clone();
                 let len = file.fingerprint.map_or(0, |print| print.len);
-                if len <= self.settings.memory_limit.0 && !self.could_fit(len) {
+                if len <= self.settings.get().memory_limit.0 && !self.could_fit(len) {
                     // Not worth reading.
                     self.tell_no_room(&path);
                     return self.wake(&name);
@@ -539,7 +583,7 @@ impl Curator {
                     self.told_no_room = false;
                     file.content = DiskContent::Large(Some(bytes));
                     file.look_again = fingerprint.is_fresh();
-                } else if bytes.len() as u64 > self.settings.memory_limit.0 {
+                } else if bytes.len() as u64 > self.settings.get().memory_limit.0 {
                     refuse(&mut file, "it does not fit content.memory_limit");
                 } else {
                     // Others have the memory now; it is tried again when it is asked for again.
@@ -561,7 +605,7 @@ impl Curator {
 
     /// Whether there is room for a large file once all others are dropped.
     fn could_fit(&self, len: u64) -> bool {
-        let limit = self.settings.memory_limit.0;
+        let limit = self.settings.get().memory_limit.0;
         let large = |file: &DiskFile| match &file.content {
             DiskContent::Large(Some(bytes)) => bytes.len() as u64,
             _ => 0,
@@ -583,7 +627,7 @@ impl Curator {
 
     /// Drops large files, the longest unused first, until there is room; false if there is none.
     fn make_room(&mut self, len: u64) -> bool {
-        let limit = self.settings.memory_limit.0;
+        let limit = self.settings.get().memory_limit.0;
         if self.bytes() + len <= limit {
             return true;
         }

@@ -29,7 +29,8 @@ use super::watch::{TemplateWatch, watch_folder};
 use super::{Catalog, ContentError, Listener, Lookup, Query, Settings, Version};
 use crate::alarms::Alarms;
 use crate::inventory::{self, Inventory, Watch};
-use crate::provisioning::{Gate, Knocks};
+use crate::live::Live;
+use crate::provisioning::{self, Knocks};
 use crate::service::capabilities::{Role, settle};
 
 /// How often the inventory is looked at for commits of another process.
@@ -114,13 +115,15 @@ impl Library {
     /// Reads everything once, hands it to the listeners, and goes on doing so with every change.
     /// When it returns, the content is complete.
     pub fn start(
-        settings: &Settings,
-        upstream: &UpstreamSettings,
+        settings: impl Into<Live<Settings>>,
+        upstream: impl Into<Live<UpstreamSettings>>,
         mut inventory: Inventory,
-        gate: Gate,
+        provisioning: impl Into<Live<provisioning::Settings>>,
         alarms: Arc<Alarms>,
         listeners: Vec<Arc<dyn Listener>>,
     ) -> Result<Arc<Self>, ContentError> {
+        let (live, upstream) = (settings.into(), upstream.into());
+        let settings = &*live.take();
         let root = Arc::new(Root::open(&settings.root)?);
         let snapshot = inventory.snapshot_if_changed()?;
         let (messages, incoming) = mpsc::channel();
@@ -129,7 +132,7 @@ impl Library {
             let done = move |order, answer| {
                 let _ = messages.send(Message::Fetched(order, answer));
             };
-            Upstream::start(upstream, &alarms, done).map_err(ContentError::Thread)?
+            Upstream::start(upstream.clone(), &alarms, done).map_err(ContentError::Thread)?
         };
         let shared = Arc::new(Shared {
             table: Table::default(),
@@ -162,7 +165,7 @@ impl Library {
             .map_err(ContentError::Thread)?
         };
         let curator = Curator::new(
-            settings.clone(),
+            live,
             root,
             shared.clone(),
             loader,
@@ -170,7 +173,7 @@ impl Library {
             listeners,
             watcher,
         )
-        .with_gate(gate);
+        .with_windows(provisioning.into());
         let (ready, is_ready) = mpsc::sync_channel(1);
         let curator = spawn_curator(curator, snapshot, incoming, ready)?;
         let watch = Watch::start(inventory, INVENTORY_INTERVAL, move |snapshot| {
@@ -181,7 +184,7 @@ impl Library {
         let _ = is_ready.recv();
         Ok(Arc::new(Self {
             shared,
-            forwarders: Forwarders::new(&upstream.servers),
+            forwarders: Forwarders::new(&upstream.get().servers),
             running: Mutex::new(Some(Running {
                 templates,
                 watch,
@@ -189,6 +192,13 @@ impl Library {
                 curator,
             })),
         }))
+    }
+
+    /// The settings it was given are others now. Those that hold for one piece of work are followed
+    /// without being told.
+    pub fn follow_settings(&self) {
+        // Fails only when the curator has panicked, which has been printed.
+        let _ = self.shared.messages.send(Message::Settings);
     }
 
     pub fn counts(&self) -> Counts {

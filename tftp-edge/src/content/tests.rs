@@ -19,7 +19,8 @@ use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{
     self, Device, ImportMode, Inventory, SqliteStore, Store, Unchecked, parse_csv,
 };
-use crate::provisioning::Gate;
+use crate::live::Live;
+use crate::provisioning::Settings as Windows;
 use crate::storage::testing::SmallDisk;
 
 fn query(name: &[u8]) -> Query<'_> {
@@ -77,7 +78,8 @@ struct Site {
     folder: TempDir,
     heard: Arc<Recorder>,
     alarms: Arc<Alarms>,
-    has_windows: bool,
+    windows: Live<Windows>,
+    settings: Live<Settings>,
     library: Option<Arc<Library>>,
 }
 
@@ -89,7 +91,8 @@ impl Site {
             folder,
             heard: Arc::default(),
             alarms: Arc::default(),
-            has_windows: false,
+            windows: Live::default(),
+            settings: Live::default(),
             library: None,
         }
     }
@@ -138,11 +141,12 @@ impl Site {
             database: self.folder.path().join("inventory.db"),
             ..inventory::Settings::default()
         });
+        self.settings.set(settings);
         let library = Library::start(
-            &settings,
-            &upstream::Settings::default(),
+            self.settings.clone(),
+            upstream::Settings::default(),
             inventory.unwrap(),
-            Gate::new(self.has_windows),
+            self.windows.clone(),
             self.alarms.clone(),
             vec![listener],
         )
@@ -965,9 +969,9 @@ fn a_root_that_is_not_there_is_told_by_its_path() {
     let inventory = Inventory::new(Box::new(site.store()), inventory::Site::default());
     let error = Library::start(
         &settings,
-        &upstream::Settings::default(),
+        upstream::Settings::default(),
         inventory,
-        Gate::default(),
+        Windows::default(),
         Arc::default(),
         Vec::new(),
     )
@@ -1019,4 +1023,62 @@ fn measure_regeneration_of_10_000_devices() {
             site.library.as_ref().unwrap().counts().last_regeneration
         );
     }
+}
+
+#[test]
+fn a_smaller_memory_makes_room_at_once_and_a_larger_one_takes_in_what_was_refused() {
+    let mut site = Site::new();
+    site.write("large.bin", vec![1; 50_000]);
+    site.write("larger.bin", vec![2; 200_000]);
+    site.start_with(small_memory());
+    load(&site, "large.bin");
+    assert!(matches!(load(&site, "larger.bin"), Lookup::Refused));
+    let memory = |limit| Settings {
+        memory_limit: ByteSize(limit),
+        ..Settings::clone(&site.settings.get())
+    };
+    site.settings.set(memory(30_000));
+    site.library.as_ref().unwrap().follow_settings();
+    site.until("it had to go", |site| {
+        site.library.as_ref().unwrap().counts().evicted == 1
+    });
+    site.settings.set(memory(1_000_000));
+    site.library.as_ref().unwrap().follow_settings();
+    site.until("it is looked at again", |site| {
+        !matches!(site.lookup("larger.bin"), Lookup::Refused)
+    });
+    assert!(matches!(load(&site, "larger.bin"), Lookup::Found(_)));
+}
+
+#[test]
+fn other_defaults_of_sites_reach_every_configuration_they_touch() {
+    let mut site = Site::new();
+    site.import(&devices("SEP000000000001,7941,sccp,1001,hq,Desk\n"));
+    let settings = Live::new(inventory::Settings {
+        database: site.folder.path().join("inventory.db"),
+        ..inventory::Settings::default()
+    });
+    let library = Library::start(
+        Settings {
+            root: site.root(),
+            ..Settings::default()
+        },
+        upstream::Settings::default(),
+        Inventory::open(settings.clone()).unwrap(),
+        Windows::default(),
+        site.alarms.clone(),
+        vec![site.heard.clone()],
+    )
+    .unwrap();
+    site.library = Some(library);
+    let name = "sep000000000001.cnf.xml";
+    assert!(!text(&site, name).contains("operator"));
+    site.heard.clear();
+    let mut other = inventory::Settings::clone(&settings.get());
+    other.defaults.set("ssh_user", "operator").unwrap();
+    settings.set(other);
+    site.until("it has the new default", |site| {
+        text(site, name).contains("operator")
+    });
+    assert!(site.heard.names().contains(name));
 }

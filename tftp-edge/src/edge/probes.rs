@@ -2,11 +2,12 @@
 //! somebody wants to know.
 
 use std::sync::{Arc, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
 use super::readings::{content, devices, sockets};
+use super::reload::Reloader;
 use crate::alarms::Alarms;
 use crate::audit::Auditor;
 use crate::content::Library;
@@ -26,8 +27,6 @@ use crate::{http, tftp};
 /// The parts that are asked. Those that stop when they are dropped are not kept alive by it.
 pub(super) struct Probes {
     pub(super) started: Instant,
-    /// When the configuration was read.
-    pub(super) configured: SystemTime,
     pub(super) counters: Arc<Counters>,
     pub(super) kernel: Arc<Kernel>,
     pub(super) tftp: Weak<tftp::Server>,
@@ -47,6 +46,7 @@ pub(super) struct Probes {
     pub(super) tracer: Arc<Tracer>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) log: Log,
+    pub(super) reloader: Arc<Reloader>,
 }
 
 impl Probes {
@@ -65,13 +65,14 @@ impl Probes {
             journal,
             registrars,
             orders,
+            reloader,
             ..
         } = self;
         let (counted, asked, knocked) = (library.clone(), library.clone(), library.clone());
+        let seen = Arc::clone(&reloader);
         let (kept, saver, ordered) = (keeper.clone(), journal.clone(), orders.clone());
         Sources {
             started: self.started,
-            configured: self.configured,
             socket: Arc::new(move || counters.tally()),
             kernel: Arc::new(move || kernel.snapshot()),
             sockets: Arc::new(move || {
@@ -121,6 +122,8 @@ impl Probes {
             log: self.log,
             loops: Arc::new(service::loops),
             health: Arc::default(),
+            configuration: Arc::new(move || seen.snapshot()),
+            reload: Arc::new(move || reloader.reload()),
         }
     }
 }

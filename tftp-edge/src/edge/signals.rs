@@ -4,13 +4,14 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::reload::Reloads;
 use crate::ops::log::Log;
 
 /// The signals that the daemon takes notice of.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// Would otherwise end the process there and then, with the kernel program left attached.
+    /// The configuration is to be read anew.
     hangup: Signal,
     /// The log's file was moved away.
     user1: Signal,
@@ -48,7 +49,7 @@ impl Signals {
     }
 
     /// The signal that ends the daemon.
-    pub(super) async fn ending(&mut self, log: &Log) -> Ending {
+    pub(super) async fn ending(&mut self, log: &Log, reloads: &Reloads) -> Ending {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Ending::of("SIGTERM"),
@@ -60,10 +61,7 @@ impl Signals {
                     log.reopen();
                     tracing::info!(event = "log.reopened", signal = "SIGUSR1", "the log goes on here");
                 }
-                _ = self.hangup.recv() => tracing::warn!(
-                    event = "edge.signal_ignored", signal = "SIGHUP",
-                    "ignored: the settings are read at the start only; restart to change them"
-                ),
+                _ = self.hangup.recv() => reloads.ask(),
             }
         }
     }

@@ -8,22 +8,23 @@ use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
 use super::probes::Probes;
+use super::reload::{Refused, Reloader};
 use super::{Parts, StartError};
 use crate::alarms::Alarms;
 use crate::audit::{self, Auditor};
-use crate::config::Config;
+use crate::config::{Config, LiveConfig};
 use crate::content::{Library, Listener, upstream};
 use crate::http::Scheme;
 use crate::inventory::Inventory;
-use crate::journal::diagnosis::{Examiner, Floors, FromCatalog, Reviewer, Surroundings};
+use crate::journal::diagnosis::{Examiner, FromCatalog, Reviewer, Surroundings};
 use crate::journal::{self, Board, Journal, unix_ms};
 use crate::kernel::{self, Kernel};
+use crate::live::Take;
 use crate::misses::Misses;
 use crate::ops::control::{self, Claim};
 use crate::ops::http as metrics;
 use crate::ops::log::{self, Log};
 use crate::ops::web;
-use crate::provisioning::Gate;
 use crate::register::bans::Bans;
 use crate::register::export::Export;
 use crate::register::front::{Front, Totals};
@@ -44,8 +45,9 @@ pub(super) fn start(
     log: &Log,
     runtime: &Runtime,
     attendant: &Service,
-) -> Result<Parts, StartError> {
+) -> Result<(Parts, Arc<Reloader>), StartError> {
     let mut parts = Parts::default();
+    let live = LiveConfig::from(config);
     // First: a second daemon is refused before it touches an interface or a port.
     let claim = Claim::take(&config.control.socket)?;
     if let Some(server) = config.upstream.ourselves(&listeners(config)) {
@@ -53,15 +55,21 @@ pub(super) fn start(
     }
     let pins = kernel::Claim::take(&config.kernel)?;
     let started = Instant::now();
-    let configured = SystemTime::now();
 
     // Before whoever sees phones, and stopped after them: so the file has the last state.
     let alarms = Arc::new(Alarms::default());
+    let reloader = Reloader::new(config, live.clone(), Arc::clone(&alarms));
+    let reloader = Arc::new(reloader);
+    let logging = log.clone();
+    reloader.on(move |config| {
+        let prepared = logging.prepare(&config.log);
+        prepared.map_err(|error| Refused::new(error.key(), &error))
+    });
     let directory = Arc::new(Directory::default());
-    let journal = Arc::new(journal(config, &directory));
+    let journal = Arc::new(journal(&live, &directory));
     let store = journal::Store::start(
         config.journal.database_beside(&config.inventory.database),
-        config.journal.keep(),
+        live.journal.clone(),
         Arc::clone(&journal),
         Arc::clone(&alarms),
     );
@@ -82,6 +90,8 @@ pub(super) fn start(
     parts.push_with("kernel", move || attached.shutdown());
     let kept = Arc::clone(&kernel);
     parts.on_keep(move |is_kept| kept.keep(is_kept));
+    let followed = Arc::clone(&kernel);
+    reloader.on(move |config| follow_kernel(&followed, config));
     if let Some(problem) = kernel.snapshot().problem {
         tracing::warn!(
             event = "kernel.off",
@@ -100,7 +110,7 @@ pub(super) fn start(
     let audited = Arc::clone(&auditor);
     parts.push_with("audit", move || audited.shutdown());
 
-    let inventory = Inventory::serve(&config.inventory, Arc::clone(&alarms));
+    let inventory = Inventory::serve(live.inventory.clone(), Arc::clone(&alarms));
     let guard = kernel.guard();
     let table = Table::new(
         config.register.max_registrations,
@@ -114,7 +124,7 @@ pub(super) fn start(
         log::Keeper::start(log.clone(), Arc::clone(&alarms), locate).map_err(StartError::Log)?;
     parts.push("log", keeper);
     let orders = Orders::new(
-        config.register.orders,
+        live.orders.clone(),
         Arc::clone(&table),
         Arc::clone(&directory),
     );
@@ -129,46 +139,57 @@ pub(super) fn start(
         listeners.push(Arc::clone(&orders) as _);
     }
     let library = Library::start(
-        &config.content,
-        &config.upstream,
+        live.content.clone(),
+        live.upstream.clone(),
         inventory,
-        Gate::new(config.provisioning.has_windows()),
+        live.provisioning.clone(),
         Arc::clone(&alarms),
         listeners,
     )?;
     let watched = Arc::clone(&library);
     parts.push_with("content", move || watched.shutdown());
+    let followed = Arc::downgrade(&library);
+    reloader.on(move |_| {
+        let library = followed.clone();
+        Ok(Box::new(move || {
+            if let Some(library) = library.upgrade() {
+                library.follow_settings();
+            }
+            Vec::new()
+        }))
+    });
 
-    let access = Arc::new(config.access.allow.clone());
     let newcomers = match config.register.mode {
         register::Mode::Registrar => {
-            let inventory = Inventory::follow(&config.inventory);
-            Newcomers::start(Arc::clone(&directory), inventory, config.provisioning)
+            let inventory = Inventory::follow(live.inventory.clone());
+            let windows = live.provisioning.clone();
+            Newcomers::start(Arc::clone(&directory), inventory, windows)
                 .map_err(StartError::Newcomers)?
         }
         register::Mode::Off | register::Mode::Front => Newcomers::default(),
     };
     let desk = Arc::new(Desk {
-        access: Arc::clone(&access),
+        access: live.access.clone(),
         alarms: Arc::clone(&alarms),
-        bans: Arc::new(bans(config, &directory, &table)),
+        bans: Arc::new(bans(&live, &directory, &table)),
         directory: Arc::clone(&directory),
         guard,
         journal: Arc::clone(&journal),
         newcomers: Arc::new(newcomers),
-        storm: Arc::new(Storm::new(&config.register.storm)),
+        storm: Arc::new(Storm::new(live.storm.clone())),
         table: Arc::clone(&table),
     });
     let counters = Arc::new(Counters::default());
-    let misses = Arc::new(Misses::new(&config.tftp.budget, kernel.ledger()));
+    let misses = Arc::new(Misses::new(live.budget.clone(), kernel.ledger()));
     let reviewed = runtime.spawn(review(Arc::clone(&misses), Arc::clone(&alarms)));
     let reviewing = reviewed.abort_handle();
     parts.push_with("misses", move || reviewed.abort());
     let server = Arc::new(tftp::Server::start(
-        &config.tftp,
-        Arc::clone(&access),
+        live.tftp.clone(),
+        live.access.clone(),
         Arc::clone(&library) as Arc<_>,
         Arc::clone(&counters),
+        Arc::new(tftp::sources::Sources::new(live.budget.clone())),
         Arc::clone(&misses),
         Arc::clone(&journal),
     )?);
@@ -180,7 +201,7 @@ pub(super) fn start(
     let mut answering = Weak::new();
     if config.http.enabled {
         let shared = http::Parts {
-            access,
+            access: live.access.clone(),
             catalog: Arc::clone(&library) as Arc<_>,
             sources: proofs,
             misses,
@@ -188,13 +209,20 @@ pub(super) fn start(
             journal: Arc::clone(&journal),
             dscp: config.tftp.dscp,
         };
-        let server = Arc::new(http::Server::start(&config.http, shared)?);
+        let server = Arc::new(http::Server::start(live.http.clone(), shared)?);
         tracing::info!(
             event = "http.listening", addresses = ?server.local_addrs(Scheme::Http),
             tls_addresses = ?server.local_addrs(Scheme::Https),
             "HTTP"
         );
         answering = Arc::downgrade(&server);
+        let followed = answering.clone();
+        reloader.on(move |config| {
+            let server = followed.upgrade();
+            let prepared = server.map(|it| it.prepare(&config.http)).transpose();
+            let prepared = prepared.map_err(|error| Refused::new(error.key(), &error));
+            Ok(prepared?.unwrap_or_else(nothing))
+        });
         parts.push("http", server);
     }
 
@@ -206,6 +234,7 @@ pub(super) fn start(
     parts.push("registrations", keeper);
     let behind = (config.register.mode == register::Mode::Front).then(|| {
         let front = Front::new(&config.register, Instant::now());
+        let front = front.following(live.storm.clone());
         let front = Arc::new(front.telling(Arc::clone(&journal)));
         kernel.watch(Arc::clone(&front) as _);
         let counted = Arc::clone(&kernel);
@@ -215,9 +244,23 @@ pub(super) fn start(
         }
     });
     let storm = Arc::clone(&desk.storm);
-    let registrars = Arc::new(Registrars::start(&config.register, desk, behind)?);
+    let registrars = Arc::new(Registrars::start(
+        &config.register,
+        (live.sccp.clone(), live.sip.clone()),
+        desk,
+        behind,
+    )?);
     let registering = Arc::downgrade(&registrars);
     parts.push("register", Arc::clone(&registrars));
+    let followed = registering.clone();
+    reloader.on(move |config| {
+        let registrars = followed.upgrade();
+        let prepared = registrars
+            .map(|it| it.prepare(&config.register))
+            .transpose();
+        let prepared = prepared.map_err(|error| Refused::new(error.key(), &error));
+        Ok(prepared?.unwrap_or_else(nothing))
+    });
     let ordering = orders
         .start(registrars)
         .map(Arc::new)
@@ -243,9 +286,9 @@ pub(super) fn start(
         alarms: Arc::clone(&alarms),
         storm,
         mode: config.register.mode,
-        has_windows: config.provisioning.has_windows(),
-        floors: Floors::from(&config.journal),
-        started_ms: unix_ms(configured),
+        provisioning: live.provisioning.clone(),
+        journal: live.journal.clone(),
+        started_ms: unix_ms(SystemTime::now()),
     });
     let board = Board::new(journal, Arc::clone(&directory), Arc::clone(&table));
     let board = Arc::new(board.examined_by(examiner));
@@ -254,16 +297,11 @@ pub(super) fn start(
         .map_err(StartError::Diagnosis)?;
     let looking = Arc::downgrade(&reviewer);
     parts.push("diagnosis", reviewer);
-    let export = Arc::new(Export::new(
-        table,
-        directory,
-        config.register.export_allow.clone(),
-    ));
+    let export = Arc::new(Export::new(table, directory, live.export_allow.clone()));
 
     let sources = Arc::new(
         Probes {
             started,
-            configured,
             counters,
             kernel,
             tftp: listening,
@@ -282,6 +320,7 @@ pub(super) fn start(
             tracer,
             alarms,
             log: log.clone(),
+            reloader: Arc::clone(&reloader),
         }
         .into_sources(),
     );
@@ -300,8 +339,15 @@ pub(super) fn start(
             directory: inventoried,
             firmware: Arc::new(move || audited.report()),
         };
-        let server = runtime.block_on(web::Server::start(config, shown))?;
+        let server = Arc::new(runtime.block_on(web::Server::start(live, shown))?);
         tracing::info!(event = "web.listening", address = %server.address(), "web page");
+        let followed = Arc::downgrade(&server);
+        reloader.on(move |config| {
+            let server = followed.upgrade();
+            let prepared = server.map(|it| it.prepare(&config.web)).transpose();
+            let prepared = prepared.map_err(|error| Refused::new("web.password_file", &error));
+            Ok(prepared?.unwrap_or_else(nothing))
+        });
         parts.push("web", server);
     }
     let control = {
@@ -310,24 +356,50 @@ pub(super) fn start(
     };
     parts.push("control", control);
     parts.push("service", attendant.watch(sources));
-    Ok(parts)
+    // The first to stop: no part is given settings that is about to end.
+    let closing = Arc::clone(&reloader);
+    parts.push_with("reloads", move || closing.close());
+    Ok((parts, reloader))
+}
+
+/// Of a part that has stopped.
+fn nothing() -> Take {
+    Box::new(Vec::new)
+}
+
+fn follow_kernel(kernel: &Arc<Kernel>, config: &Config) -> Result<Take, Refused> {
+    kernel
+        .has_room_for(&config.access.allow)
+        .map_err(|problem| Refused::new("access.allow", &problem))?;
+    let (access, tftp) = (config.access.allow.clone(), config.tftp.clone());
+    let kernel = Arc::clone(kernel);
+    Ok(Box::new(move || {
+        kernel.follow(&tftp);
+        let Err(error) = kernel.allow(&access) else {
+            return Vec::new();
+        };
+        tracing::error!(event = "kernel.clients_unwritten", %error, "the kernel's list of networks is as it was");
+        vec![format!(
+            "access.allow: {error}: the kernel path answers the networks it answered before; restart"
+        )]
+    }))
 }
 
 /// A device is known if the inventory has it.
-fn journal(config: &Config, directory: &Arc<Directory>) -> Journal {
+fn journal(live: &LiveConfig, directory: &Arc<Directory>) -> Journal {
     let directory = Arc::clone(directory);
     let is_known = move |name: &_| directory.device(name).is_some();
-    Journal::new(config.journal.clone(), Box::new(is_known))
+    Journal::new(live.journal.clone(), Box::new(is_known))
 }
 
 /// A source of a site, or one that phones are registered from, is told of and not shut out.
-fn bans(config: &Config, directory: &Arc<Directory>, table: &Arc<Table>) -> Bans {
+fn bans(live: &LiveConfig, directory: &Arc<Directory>, table: &Arc<Table>) -> Bans {
     let (directory, table) = (Arc::clone(directory), Arc::clone(table));
     let trust = move |source| {
         let known = directory.snapshot();
         known.is_some_and(|it| it.subnets().hold(source)) || table.count_from(source) > 0
     };
-    Bans::new(&config.register.bans, Box::new(trust))
+    Bans::new(live.bans.clone(), Box::new(trust))
 }
 
 /// Where other edges could ask us.

@@ -69,7 +69,13 @@ pub(super) async fn answer<B>(link: &Arc<Link>, request: &Request<B>) -> Result<
         return Ok(empty(StatusCode::METHOD_NOT_ALLOWED, [allow]));
     }
     let name = name(request.uri());
-    if config_list::is_asked_for(&name) && link.site.settings.config_list_allow.allows(link.client)
+    if config_list::is_asked_for(&name)
+        && link
+            .site
+            .settings
+            .get()
+            .config_list_allow
+            .allows(link.client)
     {
         let list = config_list::write(&link.site.catalog).await;
         let begun = Begun {

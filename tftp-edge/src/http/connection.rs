@@ -23,7 +23,7 @@ pub(super) async fn serve<S>(stream: S, link: Arc<Link>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let settings = &link.site.settings;
+    let settings = link.site.settings.take();
     let watched = Watched::new(stream, Arc::clone(&link), settings.write_timeout());
     let service = service_fn(|request: Request<Incoming>| {
         let link = Arc::clone(&link);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -11,7 +12,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use super::connection::serve;
 use super::counters::{Lane, Refusal, Scheme, Snapshot};
@@ -23,6 +23,7 @@ use crate::alarms::Alarms;
 use crate::content::Catalog;
 use crate::journal::Journal;
 use crate::listen::{self, ListenError};
+use crate::live::{Live, Take};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
 use crate::places::{Full, Place, Places, connections_allowed};
@@ -71,7 +72,7 @@ impl StartError {
 
 /// What is shared with TFTP.
 pub struct Parts {
-    pub access: Arc<Access>,
+    pub access: Live<Access>,
     pub catalog: Arc<dyn Catalog>,
     /// Where TFTP remembers who has proved an address.
     pub sources: Arc<Sources>,
@@ -84,8 +85,8 @@ pub struct Parts {
 
 /// What all connections share.
 pub(super) struct Site {
-    pub(super) settings: Settings,
-    pub(super) access: Arc<Access>,
+    pub(super) settings: Live<Settings>,
+    pub(super) access: Live<Access>,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) sources: Arc<Sources>,
     pub(super) misses: Arc<Misses>,
@@ -104,8 +105,13 @@ impl Site {
 pub struct Server {
     shared: Arc<Shared>,
     /// One for each address.
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Mutex<Vec<JoinHandle<()>>>,
     runtime: Option<Runtime>,
+    /// The certificate, where there is HTTPS.
+    tls: Option<Live<Tls>>,
+    /// Listeners were opened for it. Not for one that had expired at the start.
+    has_https: AtomicBool,
+    alarms: Arc<Alarms>,
 }
 
 /// What all listeners share.
@@ -114,6 +120,8 @@ struct Shared {
     places: Arc<Places>,
     turning_away: Arc<Semaphore>,
     dscp: u8,
+    /// As the listeners were opened with it.
+    unread_after: Duration,
     bound: Mutex<[Vec<SocketAddr>; Scheme::COUNT]>,
 }
 
@@ -121,40 +129,21 @@ struct Shared {
 #[derive(Clone)]
 struct Endpoint {
     scheme: Scheme,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Live<Tls>>,
 }
 
 impl Server {
     /// Opens the sockets. An address that does not exist yet is no error: it is tried again every
     /// second. A certificate that has expired leaves HTTPS off, everything else on, and an alarm.
-    pub fn start(settings: &Settings, parts: Parts) -> Result<Self, StartError> {
+    pub fn start(settings: impl Into<Live<Settings>>, parts: Parts) -> Result<Self, StartError> {
+        let live = settings.into();
+        let settings = &*live.take();
         settings.validate()?;
-        let mut certificate = None;
-        let mut endpoints = vec![Endpoint {
-            scheme: Scheme::Http,
-            tls: None,
-        }];
-        if settings.tls.enabled {
-            let tls = Tls::load(&TlsFiles {
-                section: "http.tls",
-                certificate: &settings.tls.certificate,
-                key: &settings.tls.key,
-                instead: "ask over HTTP instead",
-            })?;
-            // Time has passed, and nobody did anything wrong today: the rest of the daemon must
-            // start. Phones that cannot connect to 6971 ask on 6970.
-            if tls.expires_by(SystemTime::now()).is_none() {
-                endpoints.push(Endpoint {
-                    scheme: Scheme::Https,
-                    tls: Some(tls.acceptor()),
-                });
-            }
-            certificate = Some(tls);
-        }
+        let tls = load(settings)?.map(Live::new);
         let connections = connections_allowed(settings.max_connections, "http.max_connections");
         let shared = Arc::new(Shared {
             site: Arc::new(Site {
-                settings: settings.clone(),
+                settings: live,
                 access: parts.access,
                 catalog: parts.catalog,
                 sources: parts.sources,
@@ -166,6 +155,7 @@ impl Server {
             places: Places::new(connections, settings.max_connections_per_source),
             turning_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             dscp: parts.dscp,
+            unread_after: settings.write_timeout(),
             bound: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -175,28 +165,87 @@ impl Server {
             .build()
             .map_err(StartError::Threads)?;
         service::enter_runtime(&runtime, "http", Role::Packets);
-        if let Some(certificate) = certificate {
-            certificate.tell(&parts.alarms);
+        if let Some(certificate) = tls.clone() {
+            let alarms = Arc::clone(&parts.alarms);
+            certificate.get().tell(&alarms);
             runtime.spawn(async move {
                 loop {
                     tokio::time::sleep(CERTIFICATE_INTERVAL).await;
-                    certificate.tell(&parts.alarms);
+                    certificate.get().tell(&alarms);
                 }
             });
         }
-        let mut server = Self {
+        let server = Self {
             shared,
-            listeners: Vec::new(),
+            listeners: Mutex::default(),
             runtime: Some(runtime),
+            tls,
+            has_https: AtomicBool::new(false),
+            alarms: parts.alarms,
         };
-        for endpoint in endpoints {
-            server.open(&endpoint)?;
-        }
+        server.open(&Endpoint {
+            scheme: Scheme::Http,
+            tls: None,
+        })?;
+        server.open_https()?;
         Ok(server)
     }
 
-    fn open(&mut self, endpoint: &Endpoint) -> Result<(), StartError> {
-        let settings = &self.shared.site.settings;
+    /// Opens the listeners of HTTPS if they are not open, and there is a certificate that phones
+    /// take. Time has passed, and nobody did anything wrong today: the rest of the daemon must start
+    /// with one that has expired. Phones that cannot connect to 6971 ask on 6970.
+    fn open_https(&self) -> Result<(), StartError> {
+        let Some(tls) = &self.tls else {
+            return Ok(());
+        };
+        let has_expired = tls.get().expires_by(SystemTime::now()).is_some();
+        if has_expired || self.has_https.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.open(&Endpoint {
+            scheme: Scheme::Https,
+            tls: Some(tls.clone()),
+        })
+    }
+
+    /// Gets ready for other settings: reads the files of the certificate. Connections that there are
+    /// go on as they began.
+    pub fn prepare(self: &Arc<Self>, settings: &Settings) -> Result<Take, TlsError> {
+        let tls = load(settings)?;
+        let (connections, of_source) = (
+            settings.max_connections,
+            settings.max_connections_per_source,
+        );
+        let server = Arc::clone(self);
+        Ok(Box::new(move || {
+            let places = &server.shared.places;
+            places.follow(connections, of_source, "http.max_connections");
+            match (&server.tls, tls) {
+                (Some(live), Some(tls)) => server.exchange(live, tls),
+                _ => Vec::new(),
+            }
+        }))
+    }
+
+    fn exchange(&self, live: &Live<Tls>, tls: Tls) -> Vec<String> {
+        let before = live.take();
+        let is_same = tls.is_as(&before);
+        live.set(tls);
+        if is_same {
+            return Vec::new();
+        }
+        before.untell(&self.alarms);
+        live.get().tell(&self.alarms);
+        let mut remarks = vec!["http.tls: another certificate".to_owned()];
+        if let Err(error) = self.open_https() {
+            tracing::error!(event = "http.tls_not_opened", %error, "HTTPS stays off until a restart");
+            remarks.push(format!("HTTPS stays off until a restart: {error}"));
+        }
+        remarks
+    }
+
+    fn open(&self, endpoint: &Endpoint) -> Result<(), StartError> {
+        let settings = self.shared.site.settings.get();
         let (listen, key, switch) = match endpoint.scheme {
             Scheme::Http => (&settings.listen, "http.listen", "http.enabled"),
             Scheme::Https => (&settings.tls.listen, "http.tls.listen", "http.tls.enabled"),
@@ -214,7 +263,7 @@ impl Server {
                     return Err(ListenError::tcp(address, key, switch, source).into());
                 }
             };
-            self.listeners.push(listener);
+            self.listeners.lock().push(listener);
         }
         Ok(())
     }
@@ -227,7 +276,12 @@ impl Server {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             bound: self.shared.bound.lock().clone(),
-            listeners_ended: self.listeners.iter().filter(|it| it.is_finished()).count(),
+            listeners_ended: self
+                .listeners
+                .lock()
+                .iter()
+                .filter(|it| it.is_finished())
+                .count(),
             traffic: Scheme::ALL.map(|scheme| self.shared.site.lane(scheme).traffic()),
             connections_limit: self.shared.places.limit() as u64,
         }
@@ -258,7 +312,7 @@ impl Shared {
     fn listen(&self, endpoint: &Endpoint, address: SocketAddr) -> io::Result<TcpListener> {
         let options = listen::Options {
             dscp: self.dscp,
-            unread_after: self.site.settings.write_timeout(),
+            unread_after: self.unread_after,
             send_buffer: SEND_BUFFER,
             keepalive: None,
         };
@@ -281,11 +335,13 @@ impl Shared {
     fn admit(self: &Arc<Self>, endpoint: &Endpoint, stream: TcpStream, peer: SocketAddr) {
         let client = peer.ip();
         let lane = self.site.lane(endpoint.scheme);
-        if !self.site.access.allows(client) {
+        if !self.site.access.get().allows(client) {
             return lane.refuse(Refusal::Denied);
         }
         match self.places.take(client) {
             Ok(place) => {
+                let unread_after = self.site.settings.get().write_timeout();
+                listen::renew(&stream, self.unread_after, unread_after);
                 let link = Link::new(Arc::clone(&self.site), endpoint.scheme, peer);
                 tokio::spawn(handle(stream, link, endpoint.tls.clone(), place));
             }
@@ -308,13 +364,28 @@ impl Shared {
     }
 }
 
-async fn handle(stream: TcpStream, link: Arc<Link>, tls: Option<TlsAcceptor>, place: Place) {
+/// The certificate of the settings, where they want HTTPS.
+pub(super) fn load(settings: &Settings) -> Result<Option<Tls>, TlsError> {
+    if !settings.tls.enabled {
+        return Ok(None);
+    }
+    Tls::load(&TlsFiles {
+        section: "http.tls",
+        certificate: &settings.tls.certificate,
+        key: &settings.tls.key,
+        instead: "ask over HTTP instead",
+    })
+    .map(Some)
+}
+
+async fn handle(stream: TcpStream, link: Arc<Link>, tls: Option<Live<Tls>>, place: Place) {
     let _place = place;
     let Some(tls) = tls else {
         return serve(stream, link).await;
     };
-    let limit = link.site.settings.request_timeout();
-    match tokio::time::timeout(limit, tls.accept(stream)).await {
+    let limit = link.site.settings.get().request_timeout();
+    let acceptor = tls.get().acceptor();
+    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
         Ok(Ok(session)) => serve(session, link).await,
         Ok(Err(error)) => {
             link.lane().refuse(Refusal::Handshake);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::server::load;
 use crate::access::Access;
+use crate::tls::TlsError;
 
 /// Where phones look for HTTP, and for HTTPS.
 const PORT: u16 = 6970;
@@ -127,6 +129,11 @@ impl Settings {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Whether the certificate can be used, where HTTPS is wanted.
+    pub(crate) fn try_certificate(&self) -> Result<(), TlsError> {
+        load(self).map(|_| ())
     }
 
     pub(super) fn request_timeout(&self) -> Duration {

@@ -61,6 +61,8 @@ pub(crate) use table_file::parse_csv;
 pub(crate) use unchecked::{ImportMode, Unchecked};
 pub use watch::Watch;
 
+use crate::live::Live;
+
 /// The `[inventory]` table of the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,7 +87,10 @@ impl Default for Settings {
 /// A store, and the defaults that its sites are laid over.
 pub struct Inventory {
     store: Box<dyn Store>,
-    defaults: Site,
+    /// Of these the defaults may change at any time.
+    settings: Live<Settings>,
+    /// Those that the last snapshot was made with.
+    seen: Arc<Settings>,
     /// A change was seen, but could not be read.
     unread: bool,
     /// The last one that was given out.
@@ -95,15 +100,26 @@ pub struct Inventory {
 
 impl Inventory {
     /// Opens the database of the settings, and makes it if there is none.
-    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let store = SqliteStore::open(&settings.database)?.keeping(settings.history);
-        Ok(Self::new(Box::new(store), settings.defaults.clone()))
+    pub fn open(settings: impl Into<Live<Settings>>) -> Result<Self, StoreError> {
+        let settings = settings.into();
+        let now = settings.take();
+        let store = SqliteStore::open(&now.database)?.keeping(now.history);
+        Ok(Self::of(Box::new(store), settings))
     }
 
     pub fn new(store: Box<dyn Store>, defaults: Site) -> Self {
+        let settings = Settings {
+            defaults,
+            ..Settings::default()
+        };
+        Self::of(store, settings.into())
+    }
+
+    fn of(store: Box<dyn Store>, settings: Live<Settings>) -> Self {
         Self {
             store,
-            defaults,
+            seen: settings.take(),
+            settings,
             unread: false,
             last: None,
             guard: None,
@@ -111,18 +127,18 @@ impl Inventory {
     }
 
     /// The same for a daemon: a database that cannot be used is opened when it can be.
-    pub fn follow(settings: &Settings) -> Self {
-        Self::new(
-            Box::new(Following::new(settings)),
-            settings.defaults.clone(),
-        )
+    pub fn follow(settings: impl Into<Live<Settings>>) -> Self {
+        let settings = settings.into();
+        let store = Following::new(&settings.take());
+        Self::of(Box::new(store), settings)
     }
 
     /// The same, and what [`Self::snapshot_if_changed`] gives out goes on to be served when the
     /// database fails; at the start, its last good copy is.
-    pub fn serve(settings: &Settings, alarms: Arc<Alarms>) -> Self {
+    pub fn serve(settings: impl Into<Live<Settings>>, alarms: Arc<Alarms>) -> Self {
+        let settings = settings.into();
         Self {
-            guard: Some(Guard::new(settings, alarms)),
+            guard: Some(Guard::new(&settings.take(), alarms)),
             ..Self::follow(settings)
         }
     }
@@ -134,11 +150,12 @@ impl Inventory {
     /// Everything, as of one commit.
     pub fn snapshot(&mut self) -> Result<Snapshot, StoreError> {
         let contents = self.store.read()?;
-        Ok(self.of(contents))
+        Ok(self.snapshot_of(contents))
     }
 
-    fn of(&mut self, contents: Contents) -> Snapshot {
-        let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.defaults);
+    fn snapshot_of(&mut self, contents: Contents) -> Snapshot {
+        self.seen = self.settings.take();
+        let snapshot = Snapshot::following(self.last.as_ref(), contents, &self.seen.defaults);
         self.last = Some(snapshot.clone());
         snapshot
     }
@@ -149,15 +166,14 @@ impl Inventory {
         origin: &Origin,
         edit: &mut dyn FnMut(&Snapshot) -> Vec<Change>,
     ) -> Result<Vec<Change>, StoreError> {
-        let Self {
-            store, defaults, ..
-        } = self;
-        store.edit(Scope::Everything, origin, &mut |contents| {
-            edit(&Snapshot::following(None, contents, defaults))
+        let settings = self.settings.take();
+        self.store.edit(Scope::Everything, origin, &mut |contents| {
+            edit(&Snapshot::following(None, contents, &settings.defaults))
         })
     }
 
-    /// The snapshot, if anything was committed since the last call; always at the first.
+    /// The snapshot, if anything was committed since the last call, or the defaults are others; always
+    /// at the first.
     pub fn snapshot_if_changed(&mut self) -> Result<Option<Snapshot>, StoreError> {
         let Some(mut guard) = self.guard.take() else {
             return self.look();
@@ -184,7 +200,7 @@ impl Inventory {
             Err(error) => match guard.failed(error, self.last.is_some(), now)? {
                 Seen::Unchanged => Ok(None),
                 Seen::Contents(contents) => {
-                    let snapshot = self.of(*contents);
+                    let snapshot = self.snapshot_of(*contents);
                     // The database is read whole when it can be.
                     self.unread = true;
                     Ok(Some(snapshot))
@@ -194,13 +210,23 @@ impl Inventory {
     }
 
     fn look(&mut self) -> Result<Option<Snapshot>, StoreError> {
-        self.unread |= self.store.changed()?;
+        self.unread |= self.store.changed()? || self.has_other_defaults();
         if !self.unread {
             return Ok(None);
         }
         let snapshot = self.snapshot()?;
         self.unread = false;
         Ok(Some(snapshot))
+    }
+
+    fn has_other_defaults(&mut self) -> bool {
+        let now = self.settings.take();
+        if Arc::ptr_eq(&now, &self.seen) {
+            return false;
+        }
+        let differ = now.defaults != self.seen.defaults;
+        self.seen = now;
+        differ
     }
 }
 

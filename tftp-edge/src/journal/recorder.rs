@@ -15,6 +15,7 @@ use super::event::{Event, Fact, Happening};
 use super::phone::Phone;
 use super::settings::Settings;
 use crate::inventory::DeviceName;
+use crate::live::Live;
 
 const SHARDS: usize = 64;
 
@@ -59,7 +60,7 @@ pub struct Counts {
 
 /// What every phone did. Shared by all who see something and all who want to know.
 pub struct Journal {
-    settings: Settings,
+    settings: Live<Settings>,
     is_known: IsKnown,
     addresses: Addresses,
     shards: [Mutex<Shard>; SHARDS],
@@ -95,9 +96,9 @@ impl Default for Journal {
 }
 
 impl Journal {
-    pub fn new(settings: Settings, is_known: IsKnown) -> Self {
+    pub fn new(settings: impl Into<Live<Settings>>, is_known: IsKnown) -> Self {
         Self {
-            settings,
+            settings: settings.into(),
             is_known,
             addresses: Addresses::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -151,11 +152,12 @@ impl Journal {
             return;
         };
         let before = phone.bytes();
-        if phone.take(&event.what, event.source, at_ms, &self.settings) {
+        let settings = self.settings.get();
+        if phone.take(&event.what, event.source, at_ms, &settings) {
             shard.unsaved.insert(device);
         }
         shard.bytes = (shard.bytes + phone.bytes()).saturating_sub(before);
-        let limit = self.settings.memory_limit.0 as usize / SHARDS;
+        let limit = settings.memory_limit.0 as usize / SHARDS;
         if shard.bytes > limit {
             let forgotten = shard.make_room(limit - limit / 10);
             self.forgotten.fetch_add(forgotten, Ordering::Relaxed);
@@ -170,7 +172,7 @@ impl Journal {
         let settings = Settings {
             boots: 1,
             entries: 16,
-            ..self.settings.clone()
+            ..Settings::clone(&self.settings.get())
         };
         phone.take(&event.what, event.source, at_ms, &settings);
         strangers.insert(device, phone);
@@ -242,7 +244,7 @@ impl Journal {
             phones,
             strangers: self.strangers.lock().len() as u64,
             bytes,
-            bytes_limit: self.settings.memory_limit.0,
+            bytes_limit: self.settings.get().memory_limit.0,
             events: self.events.load(Ordering::Relaxed),
             unattributed: self.unattributed.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),

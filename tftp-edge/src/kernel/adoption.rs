@@ -3,12 +3,9 @@
 //! What is new comes first, and then what is not to be there any more goes: nobody who may ask is
 //! refused in between, and nothing that is served stops being so.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use aya::maps::lpm_trie::Key;
-use aya::maps::{LpmTrie, MapData};
-use ipnet::IpNet;
 use tftp_ebpf::abi::trace::TRACE_SLOTS;
 use tftp_ebpf::abi::{Address, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::KEY_LEN;
@@ -16,8 +13,7 @@ use tftp_ebpf::name::KEY_LEN;
 use super::directory::Directory;
 use super::engine::{BATCH, KernelFiles};
 use super::error::Error;
-use super::host;
-use super::object::{KernelBanks, Object, Traces, client_key};
+use super::object::{KernelBanks, Object, Traces};
 use super::pins::{self, Pins};
 use super::settings::Settings;
 use super::sys;
@@ -51,32 +47,6 @@ pub(super) fn carried_over(policy: Policy, before: &Policy, is_silent: bool) -> 
         is_partial: before.is_partial,
         ..policy
     }
-}
-
-/// Makes the allow list that of the settings.
-pub(super) fn allow(
-    clients: &mut LpmTrie<MapData, Address, u32>,
-    nets: &[IpNet],
-) -> Result<(), Error> {
-    let mut wanted = HashSet::new();
-    for net in nets.iter().map(IpNet::trunc) {
-        // IPv4 prefixes count within the mapped form.
-        let offset = if net.addr().is_ipv4() { 96 } else { 0 };
-        let key = client_key(host::map_address(net.addr()), net.prefix_len() + offset);
-        wanted.insert((key.prefix_len(), key.data()));
-        clients
-            .insert(&key, 1, 0)
-            .map_err(|error| Error::map("CLIENTS", "written", error))?;
-    }
-    let there: Vec<Key<Address>> = clients.keys().filter_map(Result::ok).collect();
-    for key in there {
-        if !wanted.contains(&(key.prefix_len(), key.data())) {
-            clients
-                .remove(&key)
-                .map_err(|error| Error::map("CLIENTS", "written", error))?;
-        }
-    }
-    Ok(())
 }
 
 /// Nobody reads any more what a dead daemon's traces want to be told.

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use aya::maps::{Array, HashMap as BpfHashMap, LpmTrie, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
 use parking_lot::Mutex;
 use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
-use tftp_ebpf::abi::{Address, BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
+use tftp_ebpf::abi::{BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::NameKey;
 use tftp_ebpf::stage::Stage;
 
 use super::adoption;
 use super::attach::Attachment;
 use super::budgets::Budgets;
+use super::clients::Clients;
 use super::directory::{Directory, Files};
 use super::error::Error;
 use super::events::{self, Events, LostCounter};
@@ -28,7 +29,7 @@ use super::mirror::{Attached, Mirrors};
 use super::neighbourhood::{Neighbourhood, Statuses};
 use super::object::{Counters, KernelBanks, Sizes, memory_of};
 use super::pins::Pinning;
-use super::policy::policy;
+use super::policy::{self, policy};
 use super::prepare;
 use super::programs;
 use super::resend::Sender;
@@ -43,10 +44,11 @@ use super::worker::Worker;
 use crate::access::Access;
 use crate::content::Change;
 use crate::journal::Journal;
+use crate::live::Live;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, Watch};
 use crate::stats::{self, Tally};
-use crate::tftp;
+use crate::tftp::{self, resend};
 
 /// Longer than any chain of a hash map's buckets will be.
 pub(super) const BATCH: usize = 1024;
@@ -72,13 +74,12 @@ pub(super) struct Engine {
     /// Every interface is to be tried once more.
     climb_again: Arc<AtomicBool>,
     wanted: Wanted,
-    /// Networks of the allow list.
-    clients: u64,
+    clients: Clients,
+    /// When the sweeper sends again.
+    resend: Live<resend::Policy>,
     /// Names there may be.
     max_names: u64,
     counters: ReadCounters,
-    /// Written at the start alone, but its descriptor must stay open: see `object::load_traced`.
-    _clients: LpmTrie<MapData, Address, u32>,
     gate: Arc<Gate>,
     mirrors: Arc<Mirrors>,
     watchers: Watchers,
@@ -122,9 +123,11 @@ impl Engine {
     ) -> Result<Arc<Self>, Error> {
         let sender = Sender::open().map_err(Error::RawSocket)?;
         let sizes = prepare::sizes(settings, tftp, access);
+        let max_clients = sizes.clients;
         let mut object = prepare::load(settings, sizes, &mut pinning)?;
         let is_adopted = pinning.status.adopted;
-        adoption::allow(&mut object.clients, access.nets())?;
+        let clients = Clients::new(object.clients, max_clients, access)?;
+        let resend = Live::new(tftp.resend_policy());
         let mut services = Services::new(register.places());
         let policy = Policy {
             registration_ports: services.ports(),
@@ -252,7 +255,7 @@ impl Engine {
             tenure: Arc::clone(&tenure),
             logger: object.logger,
             directory: Arc::clone(&directory),
-            sweeper: Sweeper::new(tftp.resend_policy()),
+            sweeper: Sweeper::new(resend.clone()),
             batch: sys::Batch::new(BATCH, TransferKey::default(), Transfer::EMPTY),
             sender,
             ds_field: policy.ds_field,
@@ -276,9 +279,9 @@ impl Engine {
             statuses,
             climb_again,
             wanted: Wanted::new(settings),
-            clients: access.nets().len() as u64,
+            clients,
+            resend,
             max_names: settings.max_names.into(),
-            _clients: object.clients,
             counters: ReadCounters {
                 blocks,
                 latency,
@@ -350,6 +353,16 @@ impl Engine {
     pub(super) fn expect_other_names(&self) {
         self.has_other_names.store(true, Ordering::Relaxed);
         self.set_policy(|policy| policy.is_partial = 1);
+    }
+
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// From now on transfers go by these settings, and budgets.
+    pub(super) fn follow(&self, tftp: &tftp::Settings) {
+        self.resend.set(tftp.resend_policy());
+        self.set_policy(|policy| policy::follow(policy, tftp));
     }
 
     pub(super) fn settled(&self) {
@@ -471,7 +484,7 @@ impl Engine {
                 self.transfers.load(Ordering::Relaxed),
                 self.transfers_limit,
             ),
-            (BoundedMap::Clients, self.clients, self.clients.max(1)),
+            (BoundedMap::Clients, self.clients.len(), self.clients.most()),
             (BoundedMap::Registered, gate.sources, gate.sources_limit),
         ] {
             fills[map as usize] = Fill { entries, capacity };

@@ -49,7 +49,7 @@ bounded_maps! {
     Slabs => "slabs",
     /// Transfers under way. A full one forgets the transfer that was idle longest.
     Transfers => "transfers",
-    /// Networks of the allow list. Made as large as the list.
+    /// Networks of the allow list. Made large enough for it to grow.
     Clients => "clients",
     /// Interfaces the program is at.
     Interfaces => "interfaces",

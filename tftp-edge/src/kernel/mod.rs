@@ -11,6 +11,7 @@ mod adoption;
 mod attach;
 mod banks;
 mod budgets;
+mod clients;
 pub mod directory;
 mod engine;
 mod error;
@@ -216,6 +217,32 @@ impl Kernel {
     pub fn climb_again(&self) {
         if let Inner::On(engine) = &self.0 {
             engine.climb_again();
+        }
+    }
+
+    /// Whether [`Self::allow`] would find room; what is wrong if not.
+    pub fn has_room_for(&self, access: &Access) -> Result<(), String> {
+        match &self.0 {
+            Inner::On(engine) => engine.clients().has_room_for(access),
+            Inner::Off { .. } => Ok(()),
+        }
+    }
+
+    /// From now on the program answers these networks.
+    ///
+    /// # Errors
+    /// There is no room for them; then nothing has changed.
+    pub fn allow(&self, access: &Access) -> Result<(), Error> {
+        match &self.0 {
+            Inner::On(engine) => engine.clients().allow(access),
+            Inner::Off { .. } => Ok(()),
+        }
+    }
+
+    /// From now on the program's transfers go by these settings, and its budgets; ports and DSCP stay.
+    pub fn follow(&self, tftp: &tftp::Settings) {
+        if let Inner::On(engine) = &self.0 {
+            engine.follow(tftp);
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tftp_ebpf::abi::{Transfer, TransferKey};
 
+use crate::live::Live;
 use crate::tftp::resend::Policy;
 
 /// The first packet goes to an address nobody has proved: it is sent twice at most, and the
@@ -50,15 +51,15 @@ struct Watch {
 /// Memory of the sweeps before.
 #[derive(Debug)]
 pub struct Sweeper {
-    policy: Policy,
+    policy: Live<Policy>,
     watches: HashMap<TransferKey, Watch>,
     sweep: u64,
 }
 
 impl Sweeper {
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: impl Into<Live<Policy>>) -> Self {
         Self {
-            policy,
+            policy: policy.into(),
             watches: HashMap::new(),
             sweep: 0,
         }
@@ -78,7 +79,7 @@ impl Sweeper {
         now_ns: u64,
         jitter: f64,
     ) -> Option<Action> {
-        let (sweep, policy) = (self.sweep, self.policy);
+        let (sweep, policy) = (self.sweep, **self.policy.get());
         let age = now_ns.saturating_sub(transfer.last_send_ns);
         if age < nanos(FLOOR) {
             // It moves: the common case, and not worth remembering. Only what was sent to an

@@ -63,14 +63,14 @@ fn the_name_tells_what_was_asked_for() {
 
 #[test]
 fn a_phone_that_asks_again_and_again_is_one_unknown_device() {
-    let (misses, now) = (Misses::new(&settings(), None), Instant::now());
+    let (misses, now) = (Misses::new(settings(), None), Instant::now());
     let again = std::iter::repeat_with(|| device(7));
     assert_eq!(answered(&misses, again, now), 10);
 }
 
 #[test]
 fn ever_new_devices_meet_with_silence_soon_and_other_names_do_not() {
-    let (misses, now) = (Misses::new(&settings(), None), Instant::now());
+    let (misses, now) = (Misses::new(settings(), None), Instant::now());
     assert_eq!(answered(&misses, (0..).map(device), now), 3);
     let silence = Err(Reason::UnknownBudget);
     assert_eq!(misses.take(CLIENT, &device(0), now), silence);
@@ -85,7 +85,7 @@ fn ever_new_devices_meet_with_silence_soon_and_other_names_do_not() {
 
 #[test]
 fn the_defaults_let_a_site_of_2000_phones_boot_behind_one_address() {
-    let misses = Misses::new(&BudgetSettings::default(), None);
+    let misses = Misses::new(BudgetSettings::default(), None);
     let now = Instant::now();
     let optional = |_| misses.take(CLIENT, &Miss::Optional, now).is_ok();
     assert!((0..2000 * 5).all(optional));
@@ -93,7 +93,7 @@ fn the_defaults_let_a_site_of_2000_phones_boot_behind_one_address() {
 
 #[test]
 fn behind_one_address_2000_phones_nobody_knows_are_all_told_within_20_minutes() {
-    let misses = Misses::new(&BudgetSettings::default(), None);
+    let misses = Misses::new(BudgetSettings::default(), None);
     let start = Instant::now();
     let mut told = 0;
     // Each asks every 15 seconds until it is told, and goes on to register by itself.
@@ -116,9 +116,9 @@ fn behind_one_address_2000_phones_nobody_knows_are_all_told_within_20_minutes() 
 #[test]
 fn what_the_kernel_has_answered_counts_and_the_other_way_round() {
     let map = Arc::new(Map::default());
-    let misses = Misses::new(&settings(), Some(Arc::clone(&map) as _));
+    let misses = Misses::new(settings(), Some(Arc::clone(&map) as _));
     let now = Instant::now();
-    let rate = misses.misses;
+    let rate = Allowed::from(&**misses.settings.get()).misses;
     // The kernel program has answered six.
     let mut budget = Budget {
         first_ns: 77,
@@ -141,7 +141,7 @@ fn what_the_kernel_has_answered_counts_and_the_other_way_round() {
 #[test]
 fn a_scan_is_one_alarm_until_its_source_is_quiet() {
     let map = Arc::new(Map::default());
-    let misses = Misses::new(&settings(), Some(Arc::clone(&map) as _));
+    let misses = Misses::new(settings(), Some(Arc::clone(&map) as _));
     let (alarms, start) = (Alarms::default(), Instant::now());
     for number in 0..3 {
         misses.take(CLIENT, &device(number), start).unwrap();

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod orders;
 pub mod phones;
 pub mod registrations;
+pub mod reload;
 pub mod sources;
 pub mod status;
 mod streamed;

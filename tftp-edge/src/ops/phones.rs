@@ -137,7 +137,7 @@ pub enum PhonesError {
     NobodyThere(String),
     #[error(
         "every device may fetch its configuration at any time; to have windows, set \
-         provisioning.window_minutes in the configuration and restart the daemon"
+         provisioning.window_minutes in the configuration and reload the daemon"
     )]
     NoWindows,
     #[error(transparent)]

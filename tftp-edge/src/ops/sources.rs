@@ -15,6 +15,7 @@ use crate::http::{self, Scheme};
 use crate::journal::{self, Board, Cause};
 use crate::kernel::{Mode, Snapshot};
 use crate::ops::log::{self, Log};
+use crate::ops::reload::{self, Reloaded};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
 use crate::register::export::Export;
@@ -84,8 +85,10 @@ pub struct Devices {
 #[derive(Clone)]
 pub struct Sources {
     pub started: Instant,
-    /// When the configuration in use was read.
-    pub configured: SystemTime,
+    /// The settings in force.
+    pub configuration: Probe<reload::Snapshot>,
+    /// Reads them anew.
+    pub reload: Probe<Reloaded>,
     pub socket: Probe<Tally>,
     pub kernel: Probe<Snapshot>,
     pub sockets: Probe<Sockets>,
@@ -113,7 +116,8 @@ impl Default for Sources {
     fn default() -> Self {
         Self {
             started: Instant::now(),
-            configured: SystemTime::now(),
+            configuration: Arc::new(reload::Snapshot::default),
+            reload: Arc::new(|| Reloaded::Stopping),
             socket: Arc::new(Tally::default),
             kernel: Arc::new(Snapshot::default),
             sockets: Arc::new(Sockets::default),
@@ -140,7 +144,7 @@ impl Sources {
     pub fn read(&self) -> Reading {
         Reading {
             uptime: self.started.elapsed(),
-            configured: self.configured,
+            configuration: (self.configuration)(),
             socket: (self.socket)(),
             kernel: (self.kernel)(),
             sockets: (self.sockets)(),
@@ -164,7 +168,7 @@ impl Sources {
 #[derive(Clone, Debug)]
 pub struct Reading {
     pub uptime: Duration,
-    pub configured: SystemTime,
+    pub configuration: reload::Snapshot,
     pub socket: Tally,
     pub kernel: Snapshot,
     pub sockets: Sockets,

@@ -15,6 +15,7 @@ use tftp_ebpf::stage::Stage;
 use super::exit::Exit;
 use super::health::Check;
 use super::log;
+use super::reload;
 use super::sources::Reading;
 use crate::alarms::Alarm;
 use crate::content::upstream;
@@ -60,6 +61,9 @@ pub struct Status {
     /// What the daemon may do.
     #[serde(default)]
     pub privileges: capabilities::Report,
+    /// The settings in force.
+    #[serde(default)]
+    pub configuration: reload::Snapshot,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -180,6 +184,7 @@ impl Status {
             log: Some(&reading.log).filter(|it| it.differs()).cloned(),
             checks: reading.checks(),
             privileges: capabilities::report(),
+            configuration: reading.configuration.clone(),
         }
     }
 
@@ -366,6 +371,7 @@ impl fmt::Display for Status {
         }
         self.journal.fmt(out)?;
 
+        write!(out, "{}", self.configuration)?;
         if let Some(log) = &self.log {
             write!(out, "{log}")?;
         }

@@ -23,6 +23,28 @@ impl Gate {
         }
     }
 
+    pub const fn has_windows(&self) -> bool {
+        self.has_windows
+    }
+
+    /// From now on with windows, or without; gives back the devices that are open now and were not,
+    /// or the other way round.
+    pub fn switch(
+        &mut self,
+        has_windows: bool,
+        snapshot: Option<&Snapshot>,
+        now: u64,
+    ) -> Vec<DeviceName> {
+        self.has_windows = has_windows;
+        match snapshot.filter(|_| has_windows) {
+            Some(snapshot) => self.update(snapshot, now),
+            None => {
+                self.open.clear();
+                self.closed.drain().collect()
+            }
+        }
+    }
+
     /// Takes over a new state of the inventory; gives back the devices that are open now and were
     /// not, or the other way round. New devices without a window count as shut before.
     pub fn update(&mut self, snapshot: &Snapshot, now: u64) -> Vec<DeviceName> {

@@ -9,10 +9,11 @@ use super::{Directory, Guard, Table};
 use crate::access::Access;
 use crate::alarms::Alarms;
 use crate::journal::Journal;
+use crate::live::Live;
 
 /// Everything a registrar decides by, and where it writes down what it decided.
 pub struct Desk {
-    pub access: Arc<Access>,
+    pub access: Live<Access>,
     pub alarms: Arc<Alarms>,
     pub bans: Arc<Bans>,
     pub directory: Arc<Directory>,
@@ -27,14 +28,14 @@ pub struct Desk {
 #[cfg(test)]
 pub(super) fn bare() -> Desk {
     Desk {
-        access: Arc::default(),
+        access: Live::default(),
         alarms: Arc::default(),
         bans: Arc::default(),
         directory: Arc::default(),
         guard: Arc::new(super::NoGuard),
         journal: Arc::default(),
         newcomers: Arc::default(),
-        storm: Arc::new(Storm::new(&super::storm::Settings::default())),
+        storm: Arc::new(Storm::new(super::storm::Settings::default())),
         table: Arc::default(),
     }
 }

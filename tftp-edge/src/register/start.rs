@@ -11,7 +11,9 @@ use super::{
     sccp, sip, store, storm,
 };
 use crate::inventory::Protocol;
+use crate::live::{Live, Take};
 use crate::ops::exit::Exit;
+use crate::tls::TlsError;
 
 /// Why the registrars do not run.
 #[derive(Debug, thiserror::Error)]
@@ -57,15 +59,16 @@ pub struct Registrars {
     mode: Mode,
     desk: Arc<Desk>,
     sccp: Option<sccp::Server>,
-    sip: Option<sip::Server>,
+    sip: Option<Arc<sip::Server>>,
     ticker: Option<Ticker>,
     front: Option<Arc<Front>>,
 }
 
 impl Registrars {
-    /// `behind` is there with [`Mode::Front`] alone.
+    /// `behind` is there with [`Mode::Front`] alone. The servers follow `sccp` and `sip`.
     pub fn start(
         settings: &Settings,
+        (sccp, sip): (Live<sccp::Settings>, Live<sip::Settings>),
         desk: Arc<Desk>,
         behind: Option<Behind>,
     ) -> Result<Self, StartError> {
@@ -83,13 +86,26 @@ impl Registrars {
         }
         if settings.mode == Mode::Registrar {
             if settings.sccp.enabled {
-                registrars.sccp = Some(sccp::Server::start(&settings.sccp, Arc::clone(&desk))?);
+                registrars.sccp = Some(sccp::Server::start(sccp, Arc::clone(&desk))?);
             }
             if settings.sip.enabled {
-                registrars.sip = Some(sip::Server::start(&settings.sip, desk)?);
+                registrars.sip = Some(Arc::new(sip::Server::start(sip, desk)?));
             }
         }
         Ok(registrars)
+    }
+
+    /// Gets ready for other settings.
+    pub fn prepare(self: &Arc<Self>, settings: &Settings) -> Result<Take, TlsError> {
+        let sip = self.sip.as_ref();
+        let sip = sip.map(|it| it.prepare(&settings.sip)).transpose()?;
+        let registrars = Arc::clone(self);
+        Ok(Box::new(move || {
+            if let Some(server) = &registrars.sccp {
+                server.follow();
+            }
+            sip.map(|take| take()).unwrap_or_default()
+        }))
     }
 
     pub fn desk(&self) -> &Arc<Desk> {
@@ -122,7 +138,7 @@ impl Registrars {
             sip: self
                 .sip
                 .as_ref()
-                .map(sip::Server::snapshot)
+                .map(|server| server.snapshot())
                 .unwrap_or_default(),
             storm,
             bans: desk.bans.snapshot(now),

@@ -18,13 +18,13 @@ use tftp_ebpf::verdict::Reason;
 use tftp_ebpf::wire::tftp::{ErrorCode, Request, opcode};
 
 use super::parking::{Parking, Ready};
-use super::resend::Policy;
 use super::settings::Settings;
 use super::sources::Sources;
 use super::transfer::{Sent, Sink, Step, Transfer};
 use crate::access::Access;
 use crate::content::Catalog;
 use crate::journal::Journal;
+use crate::live::Live;
 use crate::misses::Misses;
 use crate::stats::{Counters, StageCounter, Unserved};
 use crate::udp::{self, Client, Local, Outbox, SocketId};
@@ -56,9 +56,8 @@ pub trait PathMtu {
 
 /// What all workers share.
 pub struct Shared {
-    pub settings: Settings,
-    pub policy: Policy,
-    pub access: Arc<Access>,
+    pub settings: Live<Settings>,
+    pub access: Live<Access>,
     pub catalog: Arc<dyn Catalog>,
     pub counters: Arc<Counters>,
     pub sources: Arc<Sources>,

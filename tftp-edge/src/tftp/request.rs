@@ -64,7 +64,7 @@ impl Engine {
             opcode::WRQ => self.refuse(socket, datagram, ErrorCode::AccessViolation, now),
             // Two servers that answered each other's ERRORs would never stop (CVE-2024-2169).
             opcode::DATA..=opcode::OACK => {
-                let in_session = self.shared.settings.single_port
+                let in_session = self.shared.settings.get().single_port
                     && self.on_session_packet(socket, datagram, now);
                 if !in_session {
                     self.count(Reason::ReplyOpcode);
@@ -111,7 +111,7 @@ impl Engine {
             Err(Reason::SourcePort)
         } else if datagram.broadcast {
             Err(Reason::Broadcast)
-        } else if !self.shared.access.allows(from.ip) {
+        } else if !self.shared.access.get().allows(from.ip) {
             Err(Reason::Denied)
         } else {
             Ok(())
@@ -284,9 +284,10 @@ impl Engine {
             Some(Reason::Shed) => return self.shed(version.stage),
             Some(reason) => return self.count(reason),
         }
+        let settings = self.shared.settings.get();
         let limits = Limits {
             blksize,
-            windowsize: self.shared.settings.windowsize,
+            windowsize: settings.windowsize,
         };
         let size = match wish.request.mode {
             // Known only after the conversion.
@@ -301,7 +302,7 @@ impl Engine {
             version,
             wish.request.mode,
             granted,
-            self.shared.policy,
+            settings.resend_policy(),
             now,
             jitter,
             &mut line,
@@ -337,7 +338,7 @@ impl Engine {
     /// Takes a place among the transfers, and among those of its source. The last quarter is kept
     /// for clients that are in the middle of their boot: a phone that has begun finishes first.
     fn admit(&self, client: IpAddr, now: Instant) -> bool {
-        let limit = self.shared.settings.max_transfers;
+        let limit = self.shared.settings.get().max_transfers;
         let running = self.shared.running.fetch_add(1, Ordering::Relaxed);
         let admitted = running < limit - limit / 4
             || running < limit && self.shared.sources.is_known(client, now);
@@ -350,7 +351,7 @@ impl Engine {
 
     /// Largest block for this client. The MTU is asked for only if the answer can matter.
     fn clamp(&self, client: Client, request: &Request, mtu: &mut impl PathMtu) -> u16 {
-        let settings = &self.shared.settings;
+        let settings = self.shared.settings.get();
         let most = settings.max_blksize;
         let overhead = match client.ip {
             IpAddr::V4(_) => OVERHEAD_V4,
@@ -434,7 +435,7 @@ impl Engine {
             IpAddr::V4(_) => &self.sockets.v4,
             IpAddr::V6(_) => &self.sockets.v6,
         };
-        if self.shared.settings.single_port || sockets.is_empty() {
+        if self.shared.settings.get().single_port || sockets.is_empty() {
             asked
         } else {
             sockets[self.rng.random_range(..sockets.len())]

@@ -19,6 +19,7 @@ use super::worker::{Control, Sockets, Worker};
 use crate::access::Access;
 use crate::content::Catalog;
 use crate::journal::Journal;
+use crate::live::Live;
 use crate::misses::Misses;
 use crate::port_owner;
 use crate::service::{self, Role};
@@ -83,24 +84,26 @@ impl Server {
     /// Opens the sockets and starts the workers. An address that does not exist yet is no error:
     /// it is tried again every second.
     pub fn start(
-        settings: &Settings,
-        access: Arc<Access>,
+        settings: impl Into<Live<Settings>>,
+        access: Live<Access>,
         catalog: Arc<dyn Catalog>,
         counters: Arc<Counters>,
+        sources: Arc<Sources>,
         misses: Arc<Misses>,
         journal: Arc<Journal>,
     ) -> Result<Self, StartError> {
+        let live = settings.into();
+        let settings = &*live.take();
         settings.validate()?;
         for &address in &settings.listen {
             socket::check_free(address, settings.into())?;
         }
         let overflows = Arc::new(AtomicU64::new(0));
         let shared = Arc::new(Shared {
-            policy: settings.resend_policy(),
-            sources: Arc::new(Sources::new(&settings.budget)),
+            sources,
             misses,
             journal,
-            settings: settings.clone(),
+            settings: live,
             access,
             catalog,
             counters,
@@ -145,7 +148,7 @@ impl Server {
     pub fn gauges(&self) -> Gauges {
         Gauges {
             transfers: self.shared.running.load(Ordering::Relaxed) as u64,
-            limit: self.shared.settings.max_transfers as u64,
+            limit: self.shared.settings.get().max_transfers as u64,
             receive_overflows: self.overflows.load(Ordering::Relaxed),
         }
     }
@@ -257,9 +260,10 @@ mod tests {
         };
         let server = Server::start(
             &settings,
-            Arc::default(),
+            Live::default(),
             Arc::new(Nothing),
             Arc::default(),
+            Arc::new(Sources::new(&settings.budget)),
             Arc::new(Misses::new(&settings.budget, None)),
             Arc::default(),
         )

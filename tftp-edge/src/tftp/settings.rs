@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tftp_ebpf::wire::tftp::{DEFAULT_BLKSIZE, MAX_BLKSIZE, PORT};
 
 use super::resend::Policy;
+use crate::budget::Rate;
 use crate::port_range::PortRange;
 
 /// How the daemon serves TFTP.
@@ -252,6 +253,22 @@ impl ResendSettings {
 }
 
 impl BudgetSettings {
+    /// First packets of one source.
+    pub(super) const fn first(&self) -> Rate {
+        Rate {
+            burst: self.first_burst,
+            per_second: self.first_per_second,
+        }
+    }
+
+    /// ERROR packets of one source.
+    pub(super) const fn errors(&self) -> Rate {
+        Rate {
+            burst: self.error_burst,
+            per_second: self.error_per_second,
+        }
+    }
+
     fn validate(&self) -> Result<(), SettingsError> {
         for (value, key) in [
             (self.first_burst, "budget.first_burst"),

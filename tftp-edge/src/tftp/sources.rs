@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tftp_ebpf::abi;
 
 use super::settings::BudgetSettings;
-use crate::budget::{Bucket, Rate};
+use crate::budget::Bucket;
+use crate::live::Live;
 use crate::recent::{Recent, source_of};
 
 /// How long a source counts as known after its last first ACK: longer than a boot takes.
@@ -41,43 +42,42 @@ pub struct Sources {
     /// Transfers under way, where there are any: as many entries as transfers at most, and none
     /// is forgotten before its end.
     open: Mutex<HashMap<abi::Source, u32>>,
-    first: Rate,
-    errors: Rate,
-    /// Transfers of one source at one time.
-    max_open: u32,
+    settings: Live<BudgetSettings>,
 }
 
 impl Sources {
-    pub fn new(settings: &BudgetSettings) -> Self {
-        let rate = |burst, per_second| Rate { burst, per_second };
+    /// For as many sources as the settings have at the start.
+    pub fn new(settings: impl Into<Live<BudgetSettings>>) -> Self {
+        let settings = settings.into();
         Self {
-            table: Recent::new(settings.sources),
+            table: Recent::new(settings.get().sources),
             open: Mutex::default(),
-            first: rate(settings.first_burst, settings.first_per_second),
-            errors: rate(settings.error_burst, settings.error_per_second),
-            max_open: settings.max_transfers_per_source,
+            settings,
         }
     }
 
     /// Whether a first packet may be sent: a token that comes back with the first ACK. Sources
     /// that proved their address need none.
     pub fn take_first(&self, ip: IpAddr, now: Instant) -> bool {
+        let first = self.settings.get().first();
         self.with(ip, now, |source| {
-            source.is_known(now) || source.first.take(self.first, now)
+            source.is_known(now) || source.first.take(first, now)
         })
     }
 
     /// The first ACK of a transfer that took this many tokens came in.
     pub fn proved(&self, ip: IpAddr, now: Instant, tokens: u32) {
+        let first = self.settings.get().first();
         self.with(ip, now, |source| {
             source.proved = Some(now);
-            source.first.give_back(self.first, tokens);
+            source.first.give_back(first, tokens);
         });
     }
 
     /// Whether an ERROR may be sent that says nothing of a name.
     pub fn take_error(&self, ip: IpAddr, now: Instant) -> bool {
-        self.with(ip, now, |source| source.errors.take(self.errors, now))
+        let errors = self.settings.get().errors();
+        self.with(ip, now, |source| source.errors.take(errors, now))
     }
 
     /// Whether the source is in the middle of its boot: it acknowledged something lately.
@@ -91,7 +91,7 @@ impl Sources {
     pub fn open(&self, ip: IpAddr) -> bool {
         let mut open = self.open.lock();
         let open = open.entry(source_of(ip)).or_default();
-        let may = *open < self.max_open;
+        let may = *open < self.settings.get().max_transfers_per_source;
         *open += u32::from(may);
         may
     }
@@ -109,10 +109,13 @@ impl Sources {
     }
 
     fn with<T>(&self, ip: IpAddr, now: Instant, act: impl FnOnce(&mut Source) -> T) -> T {
-        let fresh = || Source {
-            first: Bucket::full(self.first, now),
-            errors: Bucket::full(self.errors, now),
-            proved: None,
+        let fresh = || {
+            let settings = self.settings.get();
+            Source {
+                first: Bucket::full(settings.first(), now),
+                errors: Bucket::full(settings.errors(), now),
+                proved: None,
+            }
         };
         self.table.with(source_of(ip), fresh, act)
     }
@@ -147,6 +150,32 @@ mod tests {
     }
 
     #[test]
+    fn budgets_may_change_at_any_time() {
+        let settings = Live::new(BudgetSettings {
+            first_burst: 1,
+            first_per_second: 1,
+            error_burst: 1,
+            error_per_second: 1,
+            max_transfers_per_source: 1,
+            ..BudgetSettings::default()
+        });
+        let (sources, now) = (Sources::new(settings.clone()), Instant::now());
+        let client = ip("10.0.0.1");
+        let all = |sources: &Sources, now| {
+            [
+                sources.take_first(client, now),
+                sources.take_error(client, now),
+                sources.open(client),
+            ]
+        };
+        assert_eq!(all(&sources, now), [true; 3]);
+        assert_eq!(all(&sources, now), [false; 3]);
+        settings.set(BudgetSettings::default());
+        let later = now + Duration::from_millis(100);
+        assert_eq!(all(&sources, later), [true; 3]);
+    }
+
+    #[test]
     fn a_source_that_acknowledged_is_free_for_a_while() {
         let (sources, now) = (sources(1, 1024), Instant::now());
         let client = ip("10.0.0.1");
@@ -169,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_defaults_let_a_site_of_2000_phones_boot_behind_one_address() {
-        let (sources, now) = (Sources::new(&BudgetSettings::default()), Instant::now());
+        let (sources, now) = (Sources::new(BudgetSettings::default()), Instant::now());
         let site = ip("10.9.9.9");
         // Everybody at once, each asking twice before the first ACK comes through.
         assert!((0..4000).all(|_| sources.take_first(site, now)));

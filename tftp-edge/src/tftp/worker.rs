@@ -273,7 +273,7 @@ impl Worker {
                 engine.on_transfer_packet(id, datagram, now);
                 flush_if_full(engine);
             }),
-            Role::Request if self.shared.settings.single_port => {
+            Role::Request if self.shared.settings.get().single_port => {
                 self.receiver.each(received, |datagram| {
                     if !datagram.is_request() {
                         engine.on_request_packet(id, datagram, now, mtu);
@@ -358,7 +358,7 @@ impl Worker {
         if self.engine.has_transfers(SocketId(at as u16)) {
             return;
         }
-        let settings = &self.shared.settings;
+        let settings = &*self.shared.settings.take();
         let old = &self.sockets.open[at].socket;
         let home = old.local_addr().ok().and_then(|home| home.as_socket());
         let moved = home.and_then(|home| {
@@ -375,8 +375,9 @@ impl Worker {
 
     fn retry_pending(&mut self) {
         self.retry_at = Instant::now() + RETRY;
+        let settings = self.shared.settings.take();
         for address in std::mem::take(&mut self.sockets.pending) {
-            let listening = socket::listen(address, socket::for_requests(&self.shared.settings));
+            let listening = socket::listen(address, socket::for_requests(&settings));
             let watched = listening.and_then(|socket| {
                 let at = self.sockets.open.len();
                 watch(&self.epoll, Role::Request, &socket, at)?;
@@ -430,6 +431,7 @@ mod tests {
 
     use super::*;
     use crate::content::{Catalog, Lookup, Query};
+    use crate::live::Live;
     use crate::misses::Misses;
     use crate::tftp::sources::Sources;
 
@@ -451,12 +453,11 @@ mod tests {
         };
         let sockets = Sockets::open(&settings, &settings.listen).unwrap();
         let shared = Shared {
-            policy: settings.resend_policy(),
             sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
             journal: Arc::default(),
-            settings,
-            access: Arc::default(),
+            settings: settings.into(),
+            access: Live::default(),
             catalog: Arc::new(Nothing),
             counters: Arc::default(),
             running: AtomicUsize::new(0),

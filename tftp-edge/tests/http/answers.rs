@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tftp_ebpf::stage::Stage;
 use tftp_edge::content::ByteSize;
-use tftp_edge::http::Refusal;
+use tftp_edge::http::{Refusal, Settings};
 use tftp_edge::stats::{StageCounter, Unserved};
 
 use crate::site::{Site, content, networks};
@@ -234,6 +234,10 @@ fn configurations_are_listed_to_whom_the_settings_name_and_to_nobody_else() {
         String::from_utf8(named.body).unwrap(),
         "SEP001122334455.cnf.xml\nSEPAABBCCDDEEFF.cnf.xml\n"
     );
+    let mut other = Settings::clone(&site.settings.get());
+    other.config_list_allow = networks(&["127.0.0.1/32"]);
+    site.settings.set(other);
+    assert_eq!(site.get(path).status, 200, "as the settings are now");
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn a_port_in_use_is_told_with_its_holder_and_its_setting() {
         ..Settings::default()
     };
     let parts = Parts {
-        access: std::sync::Arc::default(),
+        access: tftp_edge::live::Live::default(),
         catalog: site.library.clone(),
         sources: site.sources.clone(),
         misses: site.misses.clone(),

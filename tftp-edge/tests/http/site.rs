@@ -17,8 +17,9 @@ use tftp_edge::content::{self, Library, upstream};
 use tftp_edge::http::{Parts, Refusal, Scheme, Server, Settings, Snapshot};
 use tftp_edge::inventory::{self, Edit, Inventory, Origin, SqliteStore, Table, Want};
 use tftp_edge::journal::Journal;
+use tftp_edge::live::Live;
 use tftp_edge::misses::Misses;
-use tftp_edge::provisioning::Gate;
+use tftp_edge::provisioning;
 use tftp_edge::stats::StageCounter;
 use tftp_edge::tftp::settings::BudgetSettings;
 use tftp_edge::tftp::sources::Sources;
@@ -73,6 +74,7 @@ impl Default for Choice {
 }
 
 pub(crate) struct Site {
+    pub(crate) settings: Live<Settings>,
     // Dropped in this order.
     pub(crate) server: Server,
     pub(crate) sources: Arc<Sources>,
@@ -109,7 +111,9 @@ impl Site {
             &choice.content,
             &choice.upstream,
             inventory.unwrap(),
-            Gate::new(choice.has_windows),
+            provisioning::Settings {
+                window_minutes: choice.has_windows.into(),
+            },
             Arc::clone(&alarms),
             Vec::new(),
         );
@@ -117,8 +121,9 @@ impl Site {
         let sources = Arc::new(Sources::new(&choice.budget));
         let misses = Arc::new(Misses::new(&choice.budget, None));
         let journal = Arc::<Journal>::default();
+        let settings = Live::new(choice.settings);
         let parts = Parts {
-            access: Arc::new(choice.access),
+            access: choice.access.into(),
             catalog: Arc::clone(&library) as Arc<_>,
             sources: Arc::clone(&sources),
             misses: Arc::clone(&misses),
@@ -127,7 +132,8 @@ impl Site {
             dscp: 24,
         };
         Self {
-            server: Server::start(&choice.settings, parts).unwrap(),
+            server: Server::start(settings.clone(), parts).unwrap(),
+            settings,
             sources,
             misses,
             alarms,

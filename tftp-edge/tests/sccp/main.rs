@@ -68,14 +68,14 @@ impl Lab {
         let directory = Directory::default();
         directory.update(Arc::new(inventory.snapshot().unwrap()));
         let desk = Desk {
-            access: Arc::default(),
+            access: tftp_edge::live::Live::default(),
             alarms: Arc::default(),
             bans: Arc::default(),
             directory: Arc::new(directory),
             guard: Arc::new(NoGuard),
             journal: Arc::default(),
             newcomers: Arc::default(),
-            storm: Arc::new(Storm::new(&Default::default())),
+            storm: Arc::new(Storm::new(tftp_edge::register::storm::Settings::default())),
             table: Arc::new(Table::default()),
         };
         let settings = Settings {

@@ -13,6 +13,7 @@ use tftp_edge::access::Access;
 use tftp_edge::content::{Catalog, Lookup, Query, Version};
 use tftp_edge::misses::Misses;
 use tftp_edge::stats::{Counters, Tally};
+use tftp_edge::tftp::sources::Sources;
 use tftp_edge::tftp::{Server, Settings};
 
 type Wake = Box<dyn FnOnce() + Send>;
@@ -107,11 +108,13 @@ impl Site {
     pub(crate) fn with_access(settings: Settings, access: Access) -> Self {
         let (files, counters) = (Arc::new(Files::default()), Arc::new(Counters::default()));
         let misses = Arc::new(Misses::new(&settings.budget, None));
+        let sources = Arc::new(Sources::new(&settings.budget));
         let server = Server::start(
             &settings,
-            Arc::new(access),
+            access.into(),
             files.clone(),
             counters.clone(),
+            sources,
             misses,
             Arc::default(),
         )

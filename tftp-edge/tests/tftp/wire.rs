@@ -9,6 +9,7 @@ use tftp_ebpf::wire::tftp::FILE_NOT_FOUND;
 use tftp_edge::access::Access;
 use tftp_edge::misses::Misses;
 use tftp_edge::stats::StageCounter;
+use tftp_edge::tftp::sources::Sources;
 use tftp_edge::tftp::{Server, Settings, StartError};
 
 use crate::site::{Phone, Site, content, rrq};
@@ -655,6 +656,7 @@ fn start(settings: &Settings) -> StartError {
         Default::default(),
         std::sync::Arc::<crate::site::Files>::default(),
         Default::default(),
+        std::sync::Arc::new(Sources::new(&settings.budget)),
         std::sync::Arc::new(Misses::new(&settings.budget, None)),
         Default::default(),
     );

@@ -162,7 +162,7 @@ impl Curator {
         for (name, others) in clashes {
             for path in others {
                 let len = self.root.look(&path).map(|(_, print)| print.len);
-                if !len.is_ok_and(|len| len <= self.settings.preload_limit.0) {
+                if !len.is_ok_and(|len| len <= self.settings.get().preload_limit.0) {
                     continue;
                 }
                 let Ok((bytes, _)) = self.root.read(&path) else {
@@ -214,7 +214,7 @@ impl Curator {
             generated: self.generated.contents + self.media.lists(),
             absent: self.generated.absent(),
             bytes: self.bytes(),
-            bytes_limit: self.settings.memory_limit.0,
+            bytes_limit: self.settings.get().memory_limit.0,
             evicted: self.evicted,
             unreachable: self.unreachable,
             sip_devices: self.generated.devices(Protocol::Sip),

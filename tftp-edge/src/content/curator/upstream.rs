@@ -113,6 +113,21 @@ impl Curator {
         }
     }
 
+    /// Gives up what the settings would not have asked for any more.
+    pub(super) fn forget_excepted(&mut self) {
+        let Some(upstream) = &self.shared.upstream else {
+            return;
+        };
+        upstream.follow();
+        let is_asked_for = |name: &&Arc<str>| upstream.asks_for(name);
+        let excepted = self.upstream.names().filter(|name| !is_asked_for(name));
+        let excepted: Vec<_> = excepted.cloned().collect();
+        for name in &excepted {
+            self.upstream.forget(name);
+            self.publish(name);
+        }
+    }
+
     /// Gives up what has had its time.
     pub(super) fn expire(&mut self) {
         let names = self.upstream.expire(Instant::now());

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::content::{Catalog, Library, Lookup, Query, Settings, upstream};
 use crate::inventory::{self, Inventory};
-use crate::provisioning::Gate;
+use crate::provisioning;
 
 fn write(root: &Path, name: &str, content: &[u8]) {
     let path = root.join(name);
@@ -201,9 +201,9 @@ impl Site {
         };
         let library = Library::start(
             &settings,
-            &upstream::Settings::default(),
+            upstream::Settings::default(),
             inventory.unwrap(),
-            Gate::default(),
+            provisioning::Settings::default(),
             Arc::default(),
             Vec::new(),
         );

@@ -12,6 +12,10 @@ fn from(address: &str) -> IpAddr {
     address.parse().unwrap()
 }
 
+fn windows(window_minutes: u32) -> Windows {
+    Windows { window_minutes }
+}
+
 impl Site {
     fn library(&self) -> &Library {
         self.library.as_ref().unwrap()
@@ -160,8 +164,8 @@ const CONFIG: &str = "sep000000000001.cnf.xml";
 
 /// A site with windows, and one phone.
 fn windowed() -> Site {
-    let mut site = Site::new();
-    site.has_windows = true;
+    let site = Site::new();
+    site.windows.set(windows(1));
     site.import(&devices("SEP000000000001,7941,sccp,1001,hq,Desk\n"));
     site
 }
@@ -261,8 +265,32 @@ fn a_window_that_is_closed_by_command_is_closed_at_once() {
 #[test]
 fn without_windows_a_device_needs_none() {
     let mut site = windowed();
-    site.has_windows = false;
+    site.windows.set(windows(0));
     site.start();
     assert!(site.found(CONFIG).bytes.starts_with(b"<?xml"));
     assert_eq!(site.library().counts().windows_open, None);
+}
+
+#[test]
+fn windows_can_be_switched_on_and_off_while_the_daemon_runs() {
+    let mut site = windowed();
+    site.windows.set(windows(0));
+    site.start();
+    assert!(matches!(site.lookup(CONFIG), Lookup::Found(_)));
+    site.heard.clear();
+
+    site.windows.set(windows(1));
+    site.library().follow_settings();
+    site.until("it is shut", |site| {
+        matches!(site.lookup(CONFIG), Lookup::Absent)
+    });
+    assert!(site.told(CONFIG).is_some());
+    assert_eq!(site.library().counts().windows_open, Some(0));
+
+    site.windows.set(windows(0));
+    site.library().follow_settings();
+    site.until("it is open", |site| {
+        matches!(site.lookup(CONFIG), Lookup::Found(_))
+    });
+    assert!(matches!(site.told(CONFIG), Some(State::Published(_))));
 }

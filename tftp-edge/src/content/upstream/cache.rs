@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::outcome::Answer;
 use super::settings::Settings;
+use crate::live::Live;
 
 /// How long nobody is asked again for a name after no server has answered; and how long an old
 /// version is served until the next attempt.
@@ -63,11 +64,7 @@ pub(in crate::content) enum Missing {
 
 #[derive(Default)]
 pub(in crate::content) struct Cache {
-    lifetime: Duration,
-    negative_lifetime: Duration,
-    stale: Duration,
-    /// Bytes of all files.
-    limit: u64,
+    settings: Live<Settings>,
     known: HashMap<Arc<str>, Known>,
     /// When to look at which name next.
     due: BTreeSet<(Instant, Arc<str>)>,
@@ -76,12 +73,9 @@ pub(in crate::content) struct Cache {
 }
 
 impl Cache {
-    pub(in crate::content) fn new(settings: &Settings) -> Self {
+    pub(in crate::content) fn new(settings: impl Into<Live<Settings>>) -> Self {
         Self {
-            lifetime: settings.lifetime(),
-            negative_lifetime: settings.negative_lifetime(),
-            stale: settings.stale(),
-            limit: settings.memory_limit.0,
+            settings: settings.into(),
             known: HashMap::new(),
             due: BTreeSet::new(),
             bytes: 0,
@@ -101,7 +95,7 @@ impl Cache {
     pub(in crate::content) fn fits(&self, name: &str, len: u64) -> bool {
         let own = self.known.get(name).and_then(|known| known.copy.as_ref());
         let own_len = own.map_or(0, |copy| copy.bytes.len() as u64);
-        self.bytes - own_len + len <= self.limit
+        self.bytes - own_len + len <= self.settings.get().memory_limit.0
     }
 
     pub(in crate::content) const fn files(&self) -> u64 {
@@ -111,6 +105,11 @@ impl Cache {
     /// Names without a file.
     pub(in crate::content) fn missed(&self) -> u64 {
         self.known.len() as u64 - self.files
+    }
+
+    /// All names, with a file or without.
+    pub(in crate::content) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.known.keys()
     }
 
     /// Names of all files.
@@ -128,10 +127,11 @@ impl Cache {
         answer: Answer,
         now: Instant,
     ) {
+        let settings = self.settings.take();
         let mut known = self.take(name);
         let (is, lasts) = match answer {
             Answer::Content(bytes) => {
-                let fresh_until = now + self.lifetime;
+                let fresh_until = now + settings.lifetime();
                 let is_hot = known.copy.is_some_and(|copy| copy.is_hot);
                 known.copy = Some(Copy {
                     bytes,
@@ -139,16 +139,16 @@ impl Cache {
                     is_fresh: true,
                     is_hot,
                     fresh_until,
-                    gone_at: fresh_until + self.stale,
+                    gone_at: fresh_until + settings.stale(),
                 });
                 known.misses.clear();
                 return self.put(name, known);
             }
             Answer::Absent => {
                 known.copy = None;
-                (Missing::Absent, self.negative_lifetime)
+                (Missing::Absent, settings.negative_lifetime())
             }
-            Answer::Doubtful => (Missing::Doubtful, RETRY.min(self.negative_lifetime)),
+            Answer::Doubtful => (Missing::Doubtful, RETRY.min(settings.negative_lifetime())),
             Answer::Unknown => (Missing::Unknown, RETRY),
         };
         match &mut known.copy {

@@ -9,16 +9,16 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::settings::BudgetSettings;
+use super::Settings;
 use crate::budget::{Bucket, Rate};
+use crate::live::Live;
 use crate::recent::{Recent, source_of};
 
 /// Sources remembered.
 const SOURCES: usize = 8192;
 
 pub(super) struct Misses {
-    overall: Rate,
-    of_source: Rate,
+    settings: Live<Settings>,
     bucket: Mutex<Bucket>,
     buckets: Recent<Bucket>,
     /// Requests not asked on: all clients together had used up the budget, or one source.
@@ -27,11 +27,10 @@ pub(super) struct Misses {
 }
 
 impl Misses {
-    pub(super) fn new(settings: &BudgetSettings) -> Self {
-        let overall = settings.overall();
+    pub(super) fn new(settings: Live<Settings>) -> Self {
+        let overall = settings.get().budget.overall();
         Self {
-            overall,
-            of_source: settings.of_source(),
+            settings,
             bucket: Mutex::new(Bucket::full(overall, Instant::now())),
             buckets: Recent::new(SOURCES),
             over_overall: AtomicU64::new(0),
@@ -39,23 +38,31 @@ impl Misses {
         }
     }
 
+    /// Of all clients together, and of one source.
+    fn rates(&self) -> (Rate, Rate) {
+        let settings = self.settings.get();
+        (settings.budget.overall(), settings.budget.of_source())
+    }
+
     /// Whether [`Self::take`] would succeed.
     pub(super) fn has(&self, client: IpAddr, now: Instant) -> bool {
         // One lock after the other: `take` has both, the other way round.
-        let has_overall = self.bucket.lock().has(self.overall, now);
-        has_overall && self.with(client, now, |bucket| bucket.has(self.of_source, now))
+        let (overall, of_source) = self.rates();
+        let has_overall = self.bucket.lock().has(overall, now);
+        has_overall && self.with(client, now, |bucket| bucket.has(of_source, now))
     }
 
     pub(super) fn take(&self, client: IpAddr, now: Instant) -> bool {
+        let (overall, of_source) = self.rates();
         let over = self.with(client, now, |bucket| {
-            if !bucket.has(self.of_source, now) {
+            if !bucket.has(of_source, now) {
                 return Some(&self.over_source);
             }
             // A source pays nothing where all clients together have nothing left.
-            if !self.bucket.lock().take(self.overall, now) {
+            if !self.bucket.lock().take(overall, now) {
                 return Some(&self.over_overall);
             }
-            bucket.take(self.of_source, now);
+            bucket.take(of_source, now);
             None
         });
         if let Some(over) = over {
@@ -66,27 +73,36 @@ impl Misses {
 
     /// What was asked for was found.
     pub(super) fn give_back(&self, client: IpAddr, now: Instant) {
-        self.bucket.lock().give_back(self.overall, 1);
-        self.with(client, now, |bucket| bucket.give_back(self.of_source, 1));
+        let (overall, of_source) = self.rates();
+        self.bucket.lock().give_back(overall, 1);
+        self.with(client, now, |bucket| bucket.give_back(of_source, 1));
     }
 
     fn with<T>(&self, client: IpAddr, now: Instant, act: impl FnOnce(&mut Bucket) -> T) -> T {
-        let fresh = || Bucket::full(self.of_source, now);
+        let fresh = || Bucket::full(self.rates().1, now);
         self.buckets.with(source_of(client), fresh, act)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::BudgetSettings;
     use super::*;
 
+    fn settings(source_burst: u32) -> Settings {
+        Settings {
+            budget: BudgetSettings {
+                burst: 3,
+                per_second: 1,
+                source_burst,
+                source_per_second: 1,
+            },
+            ..Settings::default()
+        }
+    }
+
     fn misses() -> Misses {
-        Misses::new(&BudgetSettings {
-            burst: 3,
-            per_second: 1,
-            source_burst: 2,
-            source_per_second: 1,
-        })
+        Misses::new(settings(2).into())
     }
 
     fn client(last: u32) -> IpAddr {
@@ -102,6 +118,16 @@ mod tests {
         assert!(!misses.has(client(3), now) && !misses.take(client(3), now));
         assert_eq!(misses.over_source.load(Ordering::Relaxed), 1);
         assert_eq!(misses.over_overall.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_budget_may_change_at_any_time() {
+        let live = Live::new(settings(1));
+        let (misses, now) = (Misses::new(live.clone()), Instant::now());
+        assert!(misses.take(client(1), now) && !misses.take(client(1), now));
+        live.set(settings(2));
+        let later = now + std::time::Duration::from_secs(1);
+        assert!(misses.take(client(1), later));
     }
 
     #[test]

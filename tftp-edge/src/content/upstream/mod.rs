@@ -39,6 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -46,6 +47,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
 use crate::alarms::Alarms;
+use crate::live::Live;
 use crate::service::capabilities::{Role, settle};
 use health::Health;
 use misses::Misses;
@@ -76,7 +78,7 @@ pub(super) struct Order {
 
 /// What the packet threads, the curator and the fetches share.
 struct Shared {
-    settings: Settings,
+    settings: Live<Settings>,
     servers: Vec<Health>,
     misses: Misses,
     rooms: Rooms,
@@ -90,7 +92,7 @@ struct Shared {
 /// The upstream servers; ends when dropped.
 pub(super) struct Upstream {
     shared: Arc<Shared>,
-    names: Names,
+    names: ArcSwap<Names>,
     orders: Mutex<Option<UnboundedSender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -117,19 +119,20 @@ impl Upstream {
     /// None if there is nobody to ask. `done` hears the answer to every order, in any order, from
     /// a thread of its own.
     pub(super) fn start(
-        settings: &Settings,
+        live: Live<Settings>,
         alarms: &Arc<Alarms>,
         done: impl Fn(Order, Answer) + Clone + Send + Sync + 'static,
     ) -> io::Result<Option<Self>> {
+        let settings = &*live.take();
         if settings.servers.is_empty() {
             return Ok(None);
         }
         let health = |server: &Server| Health::new(*server, alarms.clone());
         let shared = Arc::new(Shared {
             servers: settings.servers.iter().map(health).collect(),
-            misses: Misses::new(&settings.budget),
+            misses: Misses::new(live.clone()),
             rooms: Rooms::new(settings.memory_limit.0),
-            settings: settings.clone(),
+            settings: live,
             queued: AtomicU64::new(0),
             running: AtomicU64::new(0),
             hits: AtomicU64::new(0),
@@ -153,7 +156,7 @@ impl Upstream {
         tracing::info!(event = "upstream.configured", ?servers, "upstream");
         Ok(Some(Self {
             shared,
-            names: Names::new(settings),
+            names: ArcSwap::from_pointee(Names::new(settings)),
             orders: Mutex::new(Some(orders)),
             thread: Mutex::new(Some(
                 thread::Builder::new().name("upstream".into()).spawn(work)?,
@@ -163,12 +166,18 @@ impl Upstream {
 
     /// An empty cache for what comes.
     pub(super) fn cache(&self) -> Cache {
-        Cache::new(&self.shared.settings)
+        Cache::new(self.shared.settings.clone())
+    }
+
+    /// Takes over the names of the settings as they are now.
+    pub(super) fn follow(&self) {
+        let names = Names::new(&self.shared.settings.get());
+        self.names.store(Arc::new(names));
     }
 
     /// Whether a normalised name is one to ask for.
     pub(super) fn asks_for(&self, name: &str) -> bool {
-        self.names.hold(name)
+        self.names.load().hold(name)
     }
 
     /// Whether any server may be asked now.
@@ -218,7 +227,7 @@ impl Upstream {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         Snapshot {
             servers: shared.servers.iter().map(|it| it.snapshot(now)).collect(),
-            bytes_limit: shared.settings.memory_limit.0,
+            bytes_limit: shared.settings.get().memory_limit.0,
             in_flight: read(&shared.running),
             hits: read(&shared.hits),
             stale_hits: read(&shared.stale),
@@ -257,7 +266,7 @@ async fn run(
     mut orders: UnboundedReceiver<Order>,
     done: impl Fn(Order, Answer) + Clone + Send + Sync + 'static,
 ) {
-    let permits = Arc::new(Semaphore::new(shared.settings.max_fetches));
+    let permits = Arc::new(Semaphore::new(shared.settings.get().max_fetches));
     loop {
         // Never closed.
         let Ok(permit) = permits.clone().acquire_owned().await else {
@@ -294,7 +303,8 @@ async fn ask_all(shared: Arc<Shared>, spelling: Arc<[u8]>) -> Answer {
         }
         let mut room = shared.rooms.open();
         let began = Instant::now();
-        let fetched = fetch(&shared.settings, health.server, &spelling, &mut room);
+        let settings = shared.settings.take();
+        let fetched = fetch(&settings, health.server, &spelling, &mut room);
         let outcome = timeout(pace::LONGEST, fetched)
             .await
             .unwrap_or(Err(Failure::Timeout));

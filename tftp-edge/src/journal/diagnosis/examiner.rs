@@ -16,7 +16,9 @@ use super::served::{Held, Served};
 use super::{Finding, diagnose};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::{DEFAULT_SITE, Device, DeviceName, Snapshot};
-use crate::journal::{Boot, Gap, Phone, Stage};
+use crate::journal::{self, Boot, Gap, Phone, Stage};
+use crate::live::Live;
+use crate::provisioning;
 use crate::register::Mode;
 use crate::register::storm::{Settings as StormSettings, Storm, Turn};
 
@@ -26,9 +28,10 @@ pub struct Surroundings {
     pub alarms: Arc<Alarms>,
     pub storm: Arc<Storm>,
     pub mode: Mode,
-    /// Configurations are there within windows only.
-    pub has_windows: bool,
-    pub floors: Floors,
+    /// Whether configurations are there within windows only.
+    pub provisioning: Live<provisioning::Settings>,
+    /// How long is too long.
+    pub journal: Live<journal::Settings>,
     /// When the daemon started, in Unix milliseconds.
     pub started_ms: u64,
 }
@@ -46,10 +49,10 @@ impl Default for Surroundings {
         Self {
             served: Arc::new(Nothing),
             alarms: Arc::default(),
-            storm: Arc::new(Storm::new(&StormSettings::default())),
+            storm: Arc::new(Storm::new(StormSettings::default())),
             mode: Mode::Off,
-            has_windows: false,
-            floors: Floors::from(&crate::journal::Settings::default()),
+            provisioning: Live::default(),
+            journal: Live::default(),
             started_ms: 0,
         }
     }
@@ -105,8 +108,8 @@ impl Examiner {
         }
     }
 
-    pub const fn floors(&self) -> &Floors {
-        &self.around.floors
+    pub fn floors(&self) -> Floors {
+        Floors::from(&**self.around.journal.get())
     }
 
     pub const fn started_ms(&self) -> u64 {
@@ -160,7 +163,7 @@ impl Examiner {
         let model = device.map(|device| device.model.as_str());
         let neighbours = self.neighbours.load();
         let not_rendered = device.and_then(|device| self.not_rendered(device));
-        let floors = self.around.floors;
+        let floors = self.floors();
         let case = Case {
             name,
             phone,
@@ -200,7 +203,8 @@ impl Examiner {
             return false;
         };
         let until = inventory.windows.get(&device.name).copied();
-        self.around.has_windows && until.unwrap_or_default() <= now_ms / 1000
+        let has_windows = self.around.provisioning.get().has_windows();
+        has_windows && until.unwrap_or_default() <= now_ms / 1000
     }
 
     /// What the alarm of its configuration says.

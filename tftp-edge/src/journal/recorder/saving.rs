@@ -51,7 +51,7 @@ impl Journal {
                 shard.bytes = shard.bytes.saturating_sub(before.bytes());
             }
         }
-        let limit = self.settings.memory_limit.0 as usize / SHARDS;
+        let limit = self.settings.get().memory_limit.0 as usize / SHARDS;
         for shard in &self.shards {
             let mut shard = shard.lock();
             if shard.bytes > limit {

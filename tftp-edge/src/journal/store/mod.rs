@@ -26,8 +26,9 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use self::writer::Writer;
-use super::Journal;
+use super::{Journal, Settings};
 use crate::alarms::Alarms;
+use crate::live::Live;
 use crate::turns::{Turn, Turns};
 
 /// How often it is looked whether there is something to write.
@@ -66,12 +67,12 @@ impl Store {
     /// Puts back what the file has, and goes on writing to it. Before anything is told.
     pub fn start(
         path: PathBuf,
-        keep: Duration,
+        settings: Live<Settings>,
         journal: Arc<Journal>,
         alarms: Arc<Alarms>,
     ) -> io::Result<Self> {
         let now = (Instant::now(), SystemTime::now());
-        let mut writer = Writer::restore(path, keep, journal, alarms, now);
+        let mut writer = Writer::restore(path, settings, journal, alarms, now);
         let seen = writer.seen();
         let turns = Turns::start("journal-store", TURN, move |turn| {
             let (now, wall) = (Instant::now(), SystemTime::now());

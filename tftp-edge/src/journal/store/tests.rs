@@ -13,8 +13,6 @@ use crate::journal::{Answer, Event, Fact, Gap, Happening, Outcome, Phone, Reques
 use crate::register::{Departure, Order, Refusal, Transport, front};
 use crate::storage::testing::SmallDisk;
 
-const KEEP: Duration = Duration::from_secs(30 * 86_400);
-
 fn device(number: u32) -> DeviceName {
     format!("SEP{number:012X}").parse().unwrap()
 }
@@ -59,7 +57,7 @@ impl Run {
         let (journal, alarms) = (Arc::<Journal>::default(), Arc::<Alarms>::default());
         let writer = Writer::restore(
             path.into(),
-            KEEP,
+            Live::default(),
             Arc::clone(&journal),
             Arc::clone(&alarms),
             began,
@@ -324,7 +322,7 @@ fn the_thread_writes_what_is_left_when_it_is_stopped() {
     let (journal, alarms) = (Arc::<Journal>::default(), Arc::<Alarms>::default());
     let store = Store::start(
         path.clone(),
-        KEEP,
+        Live::default(),
         Arc::clone(&journal),
         Arc::clone(&alarms),
     );
@@ -333,7 +331,7 @@ fn the_thread_writes_what_is_left_when_it_is_stopped() {
     journal.tell(&fetched(1, Outcome::Complete, SystemTime::now()));
     drop(store);
     let next = Arc::<Journal>::default();
-    let store = Store::start(path, KEEP, Arc::clone(&next), alarms).unwrap();
+    let store = Store::start(path, Live::default(), Arc::clone(&next), alarms).unwrap();
     assert!(next.phone(&device(1)).is_some());
     assert_eq!(store.snapshot().restored, 1);
 }

@@ -10,7 +10,8 @@ use super::Snapshot;
 use super::database::{Database, DatabaseError, Stored};
 use crate::alarms::{AlarmKind, Alarms};
 use crate::inventory::DeviceName;
-use crate::journal::{Gap, Journal, unix_ms};
+use crate::journal::{Gap, Journal, Settings, unix_ms};
+use crate::live::Live;
 use crate::storage::set_aside;
 
 /// The longest that a change waits for its transaction.
@@ -36,7 +37,7 @@ const SPARED_FOR: Duration = Duration::from_secs(86_400);
 
 pub(super) struct Writer {
     path: PathBuf,
-    keep: Duration,
+    settings: Live<Settings>,
     journal: Arc<Journal>,
     alarms: Arc<Alarms>,
     database: Option<Database>,
@@ -79,14 +80,14 @@ impl Writer {
     /// Opens the file and puts what is in it into the journal.
     pub(super) fn restore(
         path: PathBuf,
-        keep: Duration,
+        settings: Live<Settings>,
         journal: Arc<Journal>,
         alarms: Arc<Alarms>,
         now: (Instant, SystemTime),
     ) -> Self {
         let mut writer = Self {
             path,
-            keep,
+            settings,
             journal,
             alarms,
             database: None,
@@ -280,7 +281,8 @@ impl Writer {
     /// Deletes phones that were silent for too long. The file does not have each sign of life: what
     /// the journal knows better is written anew.
     fn expire(&mut self, now: (Instant, SystemTime)) {
-        let before_ms = unix_ms(now.1).saturating_sub(self.keep.as_millis() as u64);
+        let before_ms =
+            unix_ms(now.1).saturating_sub(self.settings.get().keep().as_millis() as u64);
         let Some(database) = &mut self.database else {
             return;
         };

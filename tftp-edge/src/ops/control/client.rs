@@ -10,6 +10,7 @@ use crate::inventory::DeviceName;
 use crate::journal::{self, Overview, Page, PhoneView};
 use crate::ops::exit::Exit;
 use crate::ops::log;
+use crate::ops::reload::Reloaded;
 use crate::ops::status::Status;
 use crate::provisioning::{Knockers, Knocking};
 use crate::register::export::{Event, Filter, HEARTBEAT, Row};
@@ -67,6 +68,16 @@ impl ClientError {
 pub fn status(socket: &Path) -> Result<Status, ClientError> {
     match ask(socket, Request::Status)? {
         Response::Status(status) => Ok(*status),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// Has the daemon behind `socket` read its configuration anew.
+pub fn reload(socket: &Path) -> Result<Reloaded, ClientError> {
+    match ask(socket, Request::Reload)? {
+        Response::Reloaded(reloaded) => Ok(reloaded),
         _ => Err(ClientError::Other {
             socket: socket.to_owned(),
         }),

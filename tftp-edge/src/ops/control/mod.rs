@@ -15,6 +15,8 @@
 //! {"request":"log","change":{"level":"debug"},"for_seconds":600}
 //!                                                           {"log":{…}}
 //! {"request":"overview"}                                    {"overview":{…}}
+//! {"request":"reload"}                                      {"reloaded":{"done":{…}}}, or
+//!                                                           {"reloaded":{"refused":"…"}}
 //! {"request":"phones","filter":{"site":"berlin","stuck":true}}   {"phones":{"total":2,"rows":[…]}}
 //! {"request":"phone","device":"SEP001122334455"}            {"phone":{…}}, or {"phone":null}
 //! {"request":"trace","target":"10.0.0.5","seconds":60}      what a trace tells, one thing a line, to
@@ -48,9 +50,10 @@ use tokio::time::timeout;
 pub use self::claim::{Claim, ClaimError};
 pub use self::client::{
     ClientError, follow, knocking, log, order, orders, overview, phone, phones, registrations,
-    status, trace,
+    reload, status, trace,
 };
 use super::log;
+use super::reload::Reloaded;
 use super::sources::Sources;
 use super::status::Status;
 use crate::clock::steady;
@@ -106,6 +109,8 @@ impl Settings {
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
     Status,
+    /// Read the configuration anew.
+    Reload,
     /// The devices that asked in vain.
     Knocking {
         who: Knockers,
@@ -155,6 +160,7 @@ pub enum Request {
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     Status(Box<Status>),
+    Reloaded(Reloaded),
     Knocking(Vec<Knocking>),
     /// One of many.
     Registration(Box<Row>),
@@ -292,6 +298,7 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
     // Reading the kernel's maps is a row of system calls, and the devices that asked are many.
     let answered = tokio::task::spawn_blocking(move || match request {
         Request::Status => Response::Status(Box::new(Status::new(&sources.read()))),
+        Request::Reload => Response::Reloaded((sources.reload)()),
         Request::Knocking { who } => Response::Knocking((sources.knocking)(who)),
         Request::Order(command) => Response::Ordered(sources.orders.command(&command, steady())),
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),

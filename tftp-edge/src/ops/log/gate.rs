@@ -62,8 +62,11 @@ const FOREIGN: &str = "log";
 impl Gate {
     fn may_log(&self, metadata: &Metadata<'_>) -> bool {
         let wanted = self.0.wanted.load();
-        wanted.level.takes(metadata)
-            || wanted.traced.is_some() && !metadata.is_span() && TracedSet::may_tell(metadata)
+        // There are no spans of ours; one that was begun in one style of the log could not be
+        // written in another.
+        !metadata.is_span()
+            && (wanted.level.takes(metadata)
+                || wanted.traced.is_some() && TracedSet::may_tell(metadata))
     }
 }
 

@@ -50,6 +50,7 @@ impl Keeper {
 /// The alarm is raised from here and not from where a line fails: raising it writes a line.
 fn look(log: &Log, alarms: &Alarms) {
     let sink = log.sink();
+    let sink = sink.get();
     sink.look();
     match sink.problem() {
         Some(problem) => alarms.raise(AlarmKind::Log, SUBJECT, problem),

@@ -9,11 +9,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Rules, Wanted};
+use super::layer::Layer;
 use super::level::Level;
 use super::limit;
 use super::sink::Sink;
 use super::traced::{DEVICES_MAX, Traced, TracedSet};
+use super::{LogError, Settings};
 use crate::inventory::DeviceName;
+use crate::live::{Live, Take};
 use crate::ops::status;
 
 /// The log of this process. Cheap to clone; all are the same.
@@ -23,8 +26,10 @@ pub struct Log(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rules: Arc<Rules>,
-    sink: Arc<Sink>,
-    configured: Level,
+    sink: Live<Sink>,
+    /// What lines look like.
+    layer: Layer,
+    settings: Live<Settings>,
     ends: Mutex<Ends>,
 }
 
@@ -72,31 +77,70 @@ pub enum NoChange {
 impl Default for Log {
     /// Of a process that does not log, as in tests.
     fn default() -> Self {
-        Self::new(Level::default(), Sink::Stderr(Default::default()))
+        Self::new(Settings::default(), Sink::Stderr(Default::default()))
     }
 }
 
 impl Log {
-    pub(super) fn new(level: Level, sink: Sink) -> Self {
+    pub(super) fn new(settings: Settings, sink: Sink) -> Self {
         Self(Arc::new(Shared {
-            rules: Arc::new(Rules::new(level.clone())),
-            sink: Arc::new(sink),
-            configured: level,
+            rules: Arc::new(Rules::new(settings.level.clone())),
+            sink: Live::new(sink),
+            layer: Layer::default(),
+            settings: Live::new(settings),
             ends: Mutex::default(),
         }))
+    }
+
+    pub(super) fn layer(&self) -> Layer {
+        self.0.layer.clone()
+    }
+
+    /// Gets ready for other settings: opens the file. A level that was asked for at run time stays
+    /// until it ends.
+    pub fn prepare(&self, settings: &Settings) -> Result<Take, LogError> {
+        let (log, settings) = (self.clone(), settings.clone());
+        let before = self.0.settings.take();
+        let sink = match settings.writes_as(&before) {
+            true => None,
+            false => Some(settings.sink()?),
+        };
+        let written = match settings.is_laid_out_as(&before) {
+            true => None,
+            false => Some(settings.layer(self)?),
+        };
+        Ok(Box::new(move || {
+            if let Some(sink) = sink {
+                log.0.sink.set(sink);
+            }
+            if let Some(layer) = written {
+                log.0.layer.set(layer);
+            }
+            let ends = log.0.ends.lock();
+            let is_as_configured = ends.level.is_none() && log.level() == before.level;
+            if is_as_configured && settings.level != before.level {
+                log.want(settings.level.clone(), log.traced());
+            }
+            log.0.settings.set(settings);
+            Vec::new()
+        }))
+    }
+
+    fn configured(&self) -> Level {
+        self.0.settings.get().level.clone()
     }
 
     pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules)
     }
 
-    pub(super) fn sink(&self) -> Arc<Sink> {
-        Arc::clone(&self.0.sink)
+    pub(super) fn sink(&self) -> Live<Sink> {
+        self.0.sink.clone()
     }
 
     /// Opens the file anew, if there is one.
     pub fn reopen(&self) {
-        self.0.sink.reopen();
+        self.0.sink.get().reopen();
     }
 
     /// Changes what is logged, for a while or for good.
@@ -112,7 +156,7 @@ impl Log {
         match change {
             Change::Level(level) => {
                 ends.level = end.filter(|_| level.is_some());
-                let level = level.unwrap_or_else(|| self.0.configured.clone());
+                let level = level.unwrap_or_else(|| self.configured());
                 tracing::info!(event = "log.level_changed", %level, "the level is changed");
                 self.want(level, self.traced());
             }
@@ -141,7 +185,7 @@ impl Log {
         };
         Now {
             level: wanted.level.clone(),
-            configured: self.0.configured.clone(),
+            configured: self.configured(),
             level_ends: left(ends.level),
             devices: wanted
                 .traced
@@ -157,8 +201,8 @@ impl Log {
         let mut ends = self.0.ends.lock();
         let is_over = |end: &Instant| now >= *end;
         if ends.level.take_if(|end| is_over(end)).is_some() {
-            self.want(self.0.configured.clone(), self.traced());
-            let level = &self.0.configured;
+            let level = self.configured();
+            self.want(level.clone(), self.traced());
             tracing::info!(event = "log.level_back", %level, "the level is that of the configuration again");
         }
         if ends.devices.take_if(|end| is_over(end)).is_some() {

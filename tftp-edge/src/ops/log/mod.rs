@@ -19,6 +19,7 @@ mod file;
 mod gate;
 mod journald;
 mod keeper;
+mod layer;
 mod level;
 mod limit;
 mod live;
@@ -36,7 +37,7 @@ use serde::Deserialize;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer as _, Registry, fmt};
 
 pub use self::keeper::Keeper;
 pub use self::level::{Level, LevelError};
@@ -45,6 +46,7 @@ pub use self::traced::{DEVICES_MAX, Traced};
 
 use self::file::LogFile;
 use self::gate::{Gate, Rules};
+use self::layer::Written;
 use self::sink::{Lines, Sink};
 use crate::ops::colour;
 use crate::ops::exit::Exit;
@@ -102,6 +104,42 @@ impl Settings {
         !self.file.as_os_str().is_empty()
     }
 
+    /// Whether lines go to the same place, within the same bounds.
+    fn writes_as(&self, other: &Self) -> bool {
+        let place = |it: &Self| (it.file.clone(), it.max_bytes, it.keep);
+        place(self) == place(other)
+    }
+
+    /// Whether lines look the same.
+    fn is_laid_out_as(&self, other: &Self) -> bool {
+        self.style() == other.style()
+    }
+
+    fn sink(&self) -> Result<Sink, LogError> {
+        if !self.has_file() {
+            return Ok(Sink::Stderr(Default::default()));
+        }
+        LogFile::open(&self.file, self.max_bytes, self.keep)
+            .map(Sink::File)
+            .map_err(|source| LogError::File {
+                file: self.file.clone(),
+                source,
+            })
+    }
+
+    /// What writes lines of the log in the style of the settings.
+    fn layer(&self, log: &Log) -> Result<Written, LogError> {
+        match self.style() {
+            Style::Journald => match journald::layer() {
+                Ok(layer) => Ok(layer.boxed()),
+                // Not asked for by name: what reads standard error gets it all the same.
+                Err(_) if self.format == Format::Auto => Ok(lines(Style::Json, log)),
+                Err(error) => Err(LogError::Journal(error)),
+            },
+            style => Ok(lines(style, log)),
+        }
+    }
+
     fn style(&self) -> Style {
         let is_terminal = !self.has_file() && io::stderr().is_terminal();
         match self.format {
@@ -157,6 +195,14 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The key of the settings that is at fault, with dots.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "log.file",
+            Self::Journal(_) => "log.format",
+        }
+    }
+
     pub fn exit(&self) -> Exit {
         match self {
             Self::File { source, .. } => Exit::of_io(source),
@@ -167,50 +213,34 @@ impl LogError {
 
 /// Begins to log as the settings say. Called once; a second call changes nothing.
 pub fn init(settings: &Settings) -> Result<Log, LogError> {
-    let sink = match settings.has_file() {
-        true => LogFile::open(&settings.file, settings.max_bytes, settings.keep)
-            .map(Sink::File)
-            .map_err(|source| LogError::File {
-                file: settings.file.clone(),
-                source,
-            })?,
-        false => Sink::Stderr(Default::default()),
-    };
-    let log = Log::new(settings.level.clone(), sink);
-    let layer = match settings.style() {
-        Style::Journald => match journald::layer() {
-            Ok(layer) => layer.boxed(),
-            // Not asked for by name: what reads standard error gets it all the same.
-            Err(_) if settings.format == Format::Auto => lines(Style::Json, &log),
-            Err(error) => return Err(LogError::Journal(error)),
-        },
-        style => lines(style, &log),
-    };
-    install(layer, &log);
+    let log = Log::new(settings.clone(), settings.sink()?);
+    log.layer().set(settings.layer(&log)?);
+    install(&log);
     Ok(log)
 }
 
 /// Begins to log for a command that is not the daemon: what it has to say is for whoever called it.
 pub fn init_for_command(settings: &Settings) {
-    let log = Log::new(settings.level.clone(), Sink::Stderr(Default::default()));
+    let log = Log::new(settings.clone(), Sink::Stderr(Default::default()));
     let colour = io::stderr().is_terminal() && colour::is_wanted();
-    install(lines(Style::Text { colour }, &log), &log);
+    log.layer().set(lines(Style::Text { colour }, &log));
+    install(&log);
 }
 
-fn install(layer: Box<dyn Layer<Registry> + Send + Sync>, log: &Log) {
+fn install(log: &Log) {
     // Takes what libraries write through the `log` crate, too. A subscriber that is there already
     // belongs to a test, and stays.
-    let _ = subscriber(layer, log.rules()).try_init();
+    let _ = subscriber(log.layer(), log.rules()).try_init();
 }
 
 fn subscriber(
-    layer: Box<dyn Layer<Registry> + Send + Sync>,
+    layer: impl tracing_subscriber::Layer<Registry> + Send + Sync,
     rules: Arc<Rules>,
 ) -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry().with(layer).with(Gate(rules))
 }
 
-fn lines(style: Style, log: &Log) -> Box<dyn Layer<Registry> + Send + Sync> {
+fn lines(style: Style, log: &Log) -> Written {
     let layer = fmt::layer().with_writer(Lines(log.sink()));
     match style {
         Style::Text { colour } => layer.with_ansi(colour).boxed(),

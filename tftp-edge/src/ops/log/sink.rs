@@ -1,12 +1,14 @@
 //! Where lines go: standard error, or a file.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::file::LogFile;
+use crate::live::Live;
 
 #[derive(Debug)]
 pub(super) enum Sink {
@@ -75,9 +77,9 @@ impl Stderr {
 }
 
 /// One line, which the layer above writes at once.
-pub(super) struct Line<'s>(&'s Sink);
+pub(super) struct Line(Arc<Sink>);
 
-impl Write for Line<'_> {
+impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.write(line);
         Ok(line.len())
@@ -90,12 +92,12 @@ impl Write for Line<'_> {
 
 /// Shared with who looks after it.
 #[derive(Clone)]
-pub(super) struct Lines(pub(super) std::sync::Arc<Sink>);
+pub(super) struct Lines(pub(super) Live<Sink>);
 
-impl<'s> MakeWriter<'s> for Lines {
-    type Writer = Line<'s>;
+impl MakeWriter<'_> for Lines {
+    type Writer = Line;
 
-    fn make_writer(&'s self) -> Line<'s> {
-        Line(&self.0)
+    fn make_writer(&self) -> Line {
+        Line(self.0.take())
     }
 }

@@ -39,10 +39,18 @@ impl Written {
     }
 }
 
+fn log_at(level: &str) -> Log {
+    let settings = Settings {
+        level: level.parse().unwrap(),
+        ..Settings::default()
+    };
+    Log::new(settings, Sink::Stderr(Default::default()))
+}
+
 /// Runs it with a log in JSON.
 fn logged(level: &str, run: impl FnOnce(&Log, &Written)) {
     let written = Written::default();
-    let log = Log::new(level.parse().unwrap(), Sink::Stderr(Default::default()));
+    let log = log_at(level);
     let layer = fmt::layer().json().flatten_event(true);
     let layer = layer.with_writer(written.clone()).boxed();
     let subscriber = subscriber(layer, log.rules());

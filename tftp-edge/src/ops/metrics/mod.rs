@@ -135,8 +135,9 @@ fn alarms(reading: &Reading) -> Family {
 
 fn process(reading: &Reading) -> Vec<Family> {
     let commit = option_env!("TFTP_EDGE_COMMIT").unwrap_or("unknown");
-    let configured = reading
-        .configured
+    let configuration = &reading.configuration;
+    let configured = configuration
+        .loaded
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     vec![
@@ -153,10 +154,26 @@ fn process(reading: &Reading) -> Vec<Family> {
             "1 when the content is complete and sockets are bound.",
         )
         .with(&[], f64::from(u8::from(reading.not_ready().is_empty()))),
+        Family::counter(
+            "config_reloads_total",
+            "Reloads of the configuration. After a failure the settings before stay in force.",
+        )
+        .with(&[("result", "success")], configuration.successes as f64)
+        .with(&[("result", "failure")], configuration.failures as f64),
         Family::gauge(
-            "config_loaded_timestamp_seconds",
-            "When the configuration in use was read, in Unix time. It is read at the start alone.",
+            "config_last_reload_successful",
+            "1 unless the last reload was refused.",
+        )
+        .with(&[], f64::from(u8::from(configuration.refused.is_none()))),
+        Family::gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was read, in Unix time: at the start, or with a reload.",
         )
         .with(&[], configured.as_secs_f64()),
+        Family::gauge(
+            "config_waiting_settings",
+            "Settings that were changed and take effect with a restart.",
+        )
+        .with(&[], configuration.waiting.len() as f64),
     ]
 }

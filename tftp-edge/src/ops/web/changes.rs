@@ -273,10 +273,11 @@ impl Web {
 
     /// Writes the inventory, which the daemon watches; returns the number that was given.
     fn take_in(&self, adoption: Adoption, origin: &Origin) -> Result<String, NotTakenIn> {
-        let minutes = self.provisioning.window_minutes;
-        let has_windows = self.provisioning.has_windows();
+        let provisioning = self.settings.provisioning.take();
+        let minutes = provisioning.window_minutes;
+        let has_windows = provisioning.has_windows();
         let until = has_windows.then(|| since_epoch().as_secs() + provisioning::seconds(minutes));
-        let mut inventory = Inventory::open(&self.inventory)?;
+        let mut inventory = Inventory::open(self.settings.inventory.clone())?;
         let adopted = provisioning::adopt(&mut inventory, &[adoption], until, origin)?;
         let device = adopted.into_iter().next().ok_or(NotTakenIn::Nothing)??;
         let numbers: Vec<_> = device.lines.iter().map(|it| it.number.as_str()).collect();

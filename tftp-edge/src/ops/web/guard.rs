@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Settings;
-use crate::access::Access;
+use crate::live::Live;
 use crate::ops::streamed::Peer;
 
 /// Nothing is allowed but what is named: no inline script or style, nothing from elsewhere.
@@ -43,23 +43,18 @@ const HEADERS: [(HeaderName, &str); 7] = [
 /// Who may ask, and by what names.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
-    allow: Access,
-    names: Vec<String>,
-    address: IpAddr,
+    settings: Live<Settings>,
 }
 
 impl Guard {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            allow: settings.allow.clone(),
-            names: settings.names.clone(),
-            address: settings.address.ip(),
-        }
+    pub(super) fn new(settings: impl Into<Live<Settings>>) -> Self {
+        let settings = settings.into();
+        Self { settings }
     }
 
     fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
-        client.is_loopback() || self.allow.allows(client)
+        client.is_loopback() || self.settings.get().allow.allows(client)
     }
 
     /// Whether a Host header names us. The port does not matter: a tunnel has its own.
@@ -75,13 +70,14 @@ impl Guard {
             true => name.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
             false => name.parse().ok().filter(IpAddr::is_ipv4),
         };
+        let settings = self.settings.get();
         match address {
             Some(address) => {
-                let any = self.address.is_unspecified();
-                address.is_loopback() || any || address == self.address
+                let own = settings.address.ip();
+                address.is_loopback() || own.is_unspecified() || address == own
             }
             None => {
-                let own = self.names.iter().map(String::as_str);
+                let own = settings.names.iter().map(String::as_str);
                 let mut own = own.chain(["localhost"]);
                 !is_bracketed && own.any(|own| own.eq_ignore_ascii_case(name))
             }
@@ -156,6 +152,7 @@ fn refusal(guard: &Guard, peer: &Peer, request: &Request) -> Option<(StatusCode,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Access;
 
     fn guard(address: &str) -> Guard {
         Guard::new(&Settings {
@@ -212,6 +209,20 @@ mod tests {
         ] {
             assert_eq!(guard.allows(client.parse().unwrap()), allowed, "{client}");
         }
+    }
+
+    #[test]
+    fn networks_and_names_may_change_at_any_time() {
+        let settings = Live::new(Settings::default());
+        let guard = Guard::new(settings.clone());
+        let client = "10.1.2.3".parse().unwrap();
+        assert!(!guard.allows(client) && !guard.is_ours("edge.example.net"));
+        settings.set(Settings {
+            names: vec!["edge.example.net".to_owned()],
+            allow: Access::from_nets(vec!["10.1.0.0/16".parse().unwrap()]),
+            ..Settings::default()
+        });
+        assert!(guard.allows(client) && guard.is_ours("edge.example.net"));
     }
 
     #[test]

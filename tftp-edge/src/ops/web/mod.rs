@@ -20,8 +20,9 @@
 //!                          "registration"; 404 if nobody knows it
 //! GET /api/unknown         {"total", "rows": [devices as `tftp-edge phones unknown --json`]}, at
 //!                          most 200 rows, the last to ask first
-//! GET /api/configuration   {"file", "sections": [{"name", "about", "keys": [{"key", "value",
-//!                          "default", "is_default", "about"}]}]}; passwords are left out
+//! GET /api/configuration   {"file", "files", "sections": [{"name", "about", "keys": [{"key",
+//!                          "value", "default", "is_default", "from", "effect", "about"}]}]};
+//!                          passwords are left out
 //! GET /api/firmware        as `tftp-edge firmware check --json`; null before the first check
 //!
 //! POST /login              password=
@@ -66,11 +67,12 @@ use super::bounded::Bounded;
 use super::exit::Exit;
 use super::sources::{Probe, Sources};
 use super::streamed::Peer;
-use crate::config::{Config, Shown};
+use crate::config::LiveConfig;
 use crate::firmware::Report;
 use crate::listen::ListenError;
+use crate::live::Take;
 use crate::register::Directory;
-use crate::{inventory, provisioning, service};
+use crate::service;
 
 /// A handful of people with a few pages open each, and a stream for each page.
 const CONNECTIONS: usize = 64;
@@ -112,22 +114,20 @@ struct Web {
     pages: Pages,
     sessions: Sessions,
     searches: Semaphore,
-    shown: Shown,
-    inventory: inventory::Settings,
-    provisioning: provisioning::Settings,
+    settings: LiveConfig,
 }
 
 /// Answers until it is dropped.
-#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    web: Arc<Web>,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Server {
     /// Must be called inside a tokio runtime.
-    pub async fn start(config: &Config, parts: Parts) -> Result<Self, WebError> {
-        let settings = &config.web;
+    pub async fn start(config: LiveConfig, parts: Parts) -> Result<Self, WebError> {
+        let settings = config.web.take();
         let password = settings.password()?;
         let address = settings.address;
         let failed = |source| ListenError::tcp(address, "web.address", "web.enabled", source);
@@ -146,23 +146,37 @@ impl Server {
             pages: Pages::new(),
             sessions: Sessions::new(password),
             searches: Semaphore::new(SEARCHES),
-            shown: Shown::clone(&config.shown),
-            inventory: config.inventory.clone(),
-            provisioning: config.provisioning,
+            settings: config,
             parts,
         });
-        let service = routes::router(Arc::clone(&web), settings)
-            .into_make_service_with_connect_info::<Peer>();
+        let service =
+            routes::router(Arc::clone(&web)).into_make_service_with_connect_info::<Peer>();
         let bounded = Bounded::new(listener, CONNECTIONS, LIFETIME);
         let serving = tokio::spawn(async move {
             // Returns only on a shutdown signal, and there is none: the task is aborted.
             let _ = axum::serve(bounded, service).await;
         });
-        let looking = tokio::spawn(async move { web.live.run().await });
+        let looking = {
+            let web = Arc::clone(&web);
+            tokio::spawn(async move { web.live.run().await })
+        };
         Ok(Self {
             address,
+            web,
             tasks: [serving, looking],
         })
+    }
+
+    /// Gets ready for other settings: reads the file of the password.
+    pub fn prepare(&self, settings: &Settings) -> Result<Take, PasswordError> {
+        let password = settings.password()?;
+        let web = Arc::clone(&self.web);
+        Ok(Box::new(move || {
+            let is_other = web.sessions.set_password(password);
+            let remark =
+                "web.password_file: another password; whoever was logged in is not any more";
+            is_other.then(|| remark.to_owned()).into_iter().collect()
+        }))
     }
 
     /// Where it listens, with the port the system chose if the settings said 0.

@@ -17,7 +17,7 @@ use super::live::{Frame, VIEWERS};
 use super::pages::{MENU, Page};
 use super::search::{Found, LIMIT, Query, detail, find};
 use super::session::Seen;
-use super::{Settings, Web, changes};
+use super::{Web, changes};
 use crate::inventory::DeviceName;
 use crate::journal::Stage;
 use crate::ops::streamed::{Peer, answer};
@@ -31,7 +31,8 @@ pub(super) const COOKIE: &str = "tftp-edge-session";
 
 pub(super) type Shared = State<Arc<Web>>;
 
-pub(super) fn router(web: Arc<Web>, settings: &Settings) -> Router {
+pub(super) fn router(web: Arc<Web>) -> Router {
+    let guarded = web.settings.web.clone();
     Router::new()
         .route("/", get(overview))
         .route("/phones", get(phones))
@@ -57,7 +58,7 @@ pub(super) fn router(web: Arc<Web>, settings: &Settings) -> Router {
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(FORM_MAX))
         .with_state(web)
-        .layer(from_fn_with_state(Guard::new(settings), guard))
+        .layer(from_fn_with_state(Guard::new(guarded), guard))
 }
 
 /// The token of a session, if the request brings one.
@@ -186,7 +187,7 @@ async fn files(State(web): Shared, headers: HeaderMap) -> Response {
 
 async fn configuration(State(web): Shared, headers: HeaderMap) -> Response {
     let log = web.parts.sources.log.now(Instant::now());
-    let own = json!({ "shown": web.shown, "log": log });
+    let own = json!({ "shown": &**web.settings.shown.get(), "log": log });
     let page = (Page::Configuration, "configuration.html", "Configuration");
     web.page(&headers, page, own).await
 }
@@ -307,7 +308,7 @@ async fn api_unknown(State(web): Shared) -> Response {
 }
 
 async fn api_configuration(State(web): Shared) -> Response {
-    json_of(&web.shown)
+    json_of(&**web.settings.shown.get())
 }
 
 async fn api_firmware(State(web): Shared) -> Response {

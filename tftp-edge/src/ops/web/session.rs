@@ -106,7 +106,7 @@ pub(super) struct Seen {
 
 /// All sessions. Time comes in.
 pub(super) struct Sessions {
-    password: Option<Password>,
+    password: Mutex<Option<Password>>,
     /// By the hash of the cookie's token.
     sessions: Mutex<HashMap<Hash, Session>>,
     of_source: Recent<Guesses>,
@@ -121,7 +121,7 @@ fn token() -> String {
 impl Sessions {
     pub(super) fn new(password: Option<Password>) -> Self {
         Self {
-            password,
+            password: Mutex::new(password),
             sessions: Mutex::default(),
             of_source: Recent::new(SOURCES),
             of_all: Mutex::default(),
@@ -130,7 +130,21 @@ impl Sessions {
 
     /// Whether anything can be changed at all.
     pub(super) fn can_begin(&self) -> bool {
-        self.password.is_some()
+        self.password.lock().is_some()
+    }
+
+    /// From now on this is the password. Whether it is another one: then all sessions end.
+    pub(super) fn set_password(&self, password: Option<Password>) -> bool {
+        let mut present = self.password.lock();
+        let is_other = match (&*present, &password) {
+            (Some(before), Some(after)) => before.0 != after.0,
+            (before, after) => before.is_some() || after.is_some(),
+        };
+        if is_other {
+            self.sessions.lock().clear();
+        }
+        *present = password;
+        is_other
     }
 
     /// Begins a session; returns the token of its cookie.
@@ -140,7 +154,8 @@ impl Sessions {
         source: IpAddr,
         now: Instant,
     ) -> Result<String, LoginError> {
-        let password = self.password.as_ref().ok_or(LoginError::NoPassword)?;
+        let password = self.password.lock().clone();
+        let password = password.ok_or(LoginError::NoPassword)?;
         let source = source_of(source);
         let of_source = |it: &mut Guesses| it.has_room(GUESSES, now);
         let has_room = self.of_source.with(source, Guesses::default, of_source);
@@ -240,6 +255,19 @@ mod tests {
 
     fn source(last: u8) -> IpAddr {
         [10, 0, 0, last].into()
+    }
+
+    #[test]
+    fn another_password_ends_all_sessions_and_the_same_none() {
+        let (sessions, now) = (sessions(), Instant::now());
+        let token = sessions.begin(RIGHT, source(1), now).unwrap();
+        assert!(!sessions.set_password(Some(Password::new(RIGHT))));
+        assert!(sessions.has(&token, now));
+        assert!(sessions.set_password(Some(Password::new("another one"))));
+        assert!(!sessions.has(&token, now));
+        assert!(sessions.begin(RIGHT, source(1), now).is_err());
+        assert!(sessions.begin("another one", source(1), now).is_ok());
+        assert!(sessions.set_password(None) && !sessions.can_begin());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use self::site::{MARKUP, PASSWORD, body, header, knocking, site, site_with_password, status};
 use super::*;
+use crate::config::Config;
 use crate::inventory::Inventory;
 
 const PAGES: [&str; 8] = [
@@ -314,14 +315,20 @@ async fn a_port_in_use_and_a_bad_password_file_are_named_with_their_key() {
     };
     let mut config = Config::default();
     config.web.address = site.server.address();
-    let error = Server::start(&config, parts()).await.unwrap_err();
+    let error = Server::start(LiveConfig::from(&config), parts())
+        .await
+        .err()
+        .unwrap();
     let pid = format!("(pid {})", std::process::id());
     for part in [&*pid, "web.address", "web.enabled = false"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     assert_eq!(error.exit(), Exit::Unavailable);
     config.web.password_file = "/nowhere/password".into();
-    let error = Server::start(&config, parts()).await.unwrap_err();
+    let error = Server::start(LiveConfig::from(&config), parts())
+        .await
+        .err()
+        .unwrap();
     assert!(
         error.to_string().starts_with("web.password_file: /nowhere"),
         "{error}"

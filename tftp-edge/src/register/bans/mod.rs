@@ -28,6 +28,7 @@ use list::{Ban, List};
 pub use settings::Settings;
 
 use crate::alarms::{AlarmKind, Alarms};
+use crate::live::Live;
 use crate::recent::{Recent, source_of};
 
 /// What a source did.
@@ -57,7 +58,7 @@ pub type Trust = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// Who is shut out, and who is about to be.
 pub struct Bans {
-    settings: Settings,
+    settings: Live<Settings>,
     accounts: Recent<Account>,
     list: Mutex<List>,
     /// Sources in the list: without any there is nothing to lock.
@@ -98,15 +99,17 @@ pub struct Snapshot {
 
 impl Default for Bans {
     fn default() -> Self {
-        Self::new(&Settings::default(), Box::new(|_| false))
+        Self::new(Settings::default(), Box::new(|_| false))
     }
 }
 
 impl Bans {
-    pub fn new(settings: &Settings, trust: Trust) -> Self {
-        let most = settings.sources as usize;
+    /// For as many sources as the settings have at the start.
+    pub fn new(settings: impl Into<Live<Settings>>, trust: Trust) -> Self {
+        let settings = settings.into();
+        let most = settings.get().sources as usize;
         Self {
-            settings: settings.clone(),
+            settings,
             accounts: Recent::new(most),
             list: Mutex::new(List::new(most)),
             listed: AtomicU64::default(),
@@ -131,7 +134,7 @@ impl Bans {
             Offence::Guess => self.guessed(source, "", has_proved, now),
             Offence::Garbage => self.count(source, has_proved, now, |account| {
                 account.garbage += 1;
-                (account.garbage >= self.settings.garbage).then_some(Offence::Garbage)
+                (account.garbage >= self.settings.get().garbage).then_some(Offence::Garbage)
             }),
         }
     }
@@ -139,7 +142,7 @@ impl Bans {
     /// A line or device was tried in vain.
     pub fn guessed(&self, source: IpAddr, name: &str, has_proved: bool, now: Instant) {
         let name = self.hasher.hash_one(name) as u32;
-        let most = self.settings.guesses as usize;
+        let most = self.settings.get().guesses as usize;
         self.count(source, has_proved, now, |account| {
             if !account.guesses.contains(&name) {
                 account.guesses.push(name);
@@ -155,14 +158,14 @@ impl Bans {
         now: Instant,
         note: impl FnOnce(&mut Account) -> Option<Offence>,
     ) {
-        if !self.settings.enabled {
+        if !self.settings.get().enabled {
             return;
         }
         if !has_proved {
             self.unproved.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let window = self.settings.window();
+        let window = self.settings.get().window();
         let is_over = |since: Instant| now.saturating_duration_since(since) >= window;
         let key = source_of(source);
         let too_much = self.accounts.with(key, Account::default, |account| {
@@ -186,7 +189,7 @@ impl Bans {
         let ban = Ban {
             offence,
             since: now,
-            until: now + self.settings.ban(),
+            until: now + self.settings.get().ban(),
             is_spared,
             refused: 0,
         };
@@ -233,7 +236,7 @@ impl Bans {
             false => format!(
                 "{did}; shut out from registration for {} s: look for the program behind it, or \
                  name its network in the subnets of its site",
-                self.settings.ban_s
+                self.settings.get().ban_s
             ),
         }
     }
@@ -242,7 +245,7 @@ impl Bans {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Snapshot {
             banned: self.list.lock().told(now),
-            limit: self.settings.sources.into(),
+            limit: self.settings.get().sources.into(),
             bans: std::array::from_fn(|at| read(&self.banned[at])),
             spared: read(&self.spared),
             unproved: read(&self.unproved),
@@ -277,6 +280,31 @@ mod tests {
             Bans::new(&settings, Box::new(|ip| ip == SITE)),
             Instant::now(),
         )
+    }
+
+    #[test]
+    fn what_is_too_much_may_change_at_any_time() {
+        let of = |enabled, guesses, garbage| Settings {
+            enabled,
+            guesses,
+            garbage,
+            ban_s: 10,
+            ..Settings::default()
+        };
+        let settings = Live::new(of(false, 1, 1));
+        let bans = Bans::new(settings.clone(), Box::new(|_| false));
+        let now = Instant::now();
+        guess(&bans, SCANNER, &["a", "b"], now);
+        assert!(!bans.is_banned(SCANNER, now));
+        settings.set(of(true, 3, 1));
+        guess(&bans, SCANNER, &["a", "b"], now);
+        assert!(!bans.is_banned(SCANNER, now));
+        settings.set(of(true, 2, 1));
+        guess(&bans, SCANNER, &["a"], now);
+        assert!(bans.is_banned(SCANNER, now));
+        assert!(!bans.is_banned(SCANNER, now + Duration::from_secs(11)));
+        bans.offended(SITE, Offence::Garbage, true, now);
+        assert!(bans.is_banned(SITE, now));
     }
 
     fn guess(bans: &Bans, source: IpAddr, names: &[&str], now: Instant) {

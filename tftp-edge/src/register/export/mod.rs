@@ -48,6 +48,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Directory, SHARDS, Table};
 use crate::access::Access;
 use crate::inventory::DeviceName;
+use crate::live::Live;
 pub use feed::{Event, Feed, HEARTBEAT};
 pub use filter::{Filter, FilterError};
 pub use row::{Line, Row};
@@ -60,7 +61,7 @@ pub const FOLLOWERS: usize = 16;
 pub struct Export {
     table: Arc<Table>,
     directory: Arc<Directory>,
-    allow: Access,
+    allow: Live<Access>,
     followers: Arc<Semaphore>,
 }
 
@@ -73,11 +74,15 @@ impl Default for Export {
 }
 
 impl Export {
-    pub fn new(table: Arc<Table>, directory: Arc<Directory>, allow: Access) -> Self {
+    pub fn new(
+        table: Arc<Table>,
+        directory: Arc<Directory>,
+        allow: impl Into<Live<Access>>,
+    ) -> Self {
         Self {
             table,
             directory,
-            allow,
+            allow: allow.into(),
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
         }
     }
@@ -85,7 +90,7 @@ impl Export {
     /// Whether an address may read over HTTP: this host, and those that the settings name.
     pub fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
-        client.is_loopback() || self.allow.allows(client)
+        client.is_loopback() || self.allow.get().allows(client)
     }
 
     /// A part of the table, none behind the last one. There are [`SHARDS`]: nobody has to hold all

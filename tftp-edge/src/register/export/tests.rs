@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::inventory::{Contents, DeviceName, Protocol, Site, Snapshot, parse_csv};
+use crate::live::Live;
 use crate::register::{Binding, ConnectionId, Departure, Edit, Registration, Transport};
 
 fn device(number: u32) -> DeviceName {
@@ -355,8 +356,10 @@ fn this_host_reads_and_others_only_if_they_are_named() {
     assert!(export.allows("127.0.0.1".parse().unwrap()));
     assert!(export.allows("::1".parse().unwrap()));
     assert!(!export.allows("10.0.0.1".parse().unwrap()));
-    let nets = Access::from_nets(vec!["10.0.0.0/24".parse().unwrap()]);
-    let open = Export::new(Arc::default(), Arc::default(), nets);
+    let allow = Live::new(Access::from_nets(Vec::new()));
+    let open = Export::new(Arc::default(), Arc::default(), allow.clone());
+    assert!(!open.allows("10.0.0.1".parse().unwrap()));
+    allow.set(Access::from_nets(vec!["10.0.0.0/24".parse().unwrap()]));
     assert!(open.allows("::ffff:10.0.0.1".parse().unwrap()));
     assert!(!open.allows("10.0.1.1".parse().unwrap()));
 }

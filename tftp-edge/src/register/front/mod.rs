@@ -22,6 +22,7 @@ pub use settings::Settings;
 
 use super::storm::{self, Budget, Capacity, Meter, Sight, Watch};
 use crate::journal::Journal;
+use crate::live::Live;
 use crate::misses::Rate;
 use crate::register;
 
@@ -55,11 +56,14 @@ pub struct Front {
     /// To tell what a connection that was held back was for.
     sip_ports: Vec<u16>,
     journal: Arc<Journal>,
+    storm: Live<storm::Settings>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
+    /// Those that it goes by.
+    settings: Arc<storm::Settings>,
     totals: Totals,
     arrivals: Meter,
     answers: Meter,
@@ -84,11 +88,13 @@ pub struct Snapshot {
 
 impl Front {
     pub fn new(settings: &register::Settings, now: Instant) -> Self {
-        let storm = &settings.storm;
+        let live = Live::from(&settings.storm);
+        let storm = &*live.take();
         Self {
             sip_ports: settings.sip.listen.iter().map(SocketAddr::port).collect(),
             journal: Arc::default(),
             inner: Mutex::new(Inner {
+                settings: live.take(),
                 totals: Totals::default(),
                 arrivals: Meter::new(now),
                 answers: Meter::new(now),
@@ -97,7 +103,14 @@ impl Front {
                 budget: Budget::new(storm.kernel_percent),
                 phones: Phones::new(settings.front.max_phones as usize),
             }),
+            storm: live,
         }
+    }
+
+    /// Goes by settings that may change while it runs.
+    pub fn following(mut self, storm: Live<storm::Settings>) -> Self {
+        self.storm = storm;
+        self
     }
 
     /// Has the journal told what is seen of each phone.
@@ -115,6 +128,7 @@ impl Front {
     /// is to let in, if that has changed: none lets in all.
     pub fn tick(&self, totals: Totals, now: Instant) -> Option<Option<Rate>> {
         let mut inner = self.inner.lock();
+        inner.follow(&self.storm);
         let before = std::mem::replace(&mut inner.totals, totals);
         inner.count(before, totals, now);
         let unanswered = inner.unanswered(now);
@@ -183,6 +197,16 @@ impl Front {
 }
 
 impl Inner {
+    fn follow(&mut self, live: &Live<storm::Settings>) {
+        let settings = live.take();
+        if !Arc::ptr_eq(&settings, &self.settings) {
+            self.capacity.follow(&settings);
+            self.watch.follow(&settings);
+            self.budget.follow_percent(settings.kernel_percent);
+            self.settings = settings;
+        }
+    }
+
     fn count(&mut self, before: Totals, now_totals: Totals, now: Instant) {
         // A kernel program that was loaded anew counts from zero.
         let more = |of: fn(&Totals) -> u64| {

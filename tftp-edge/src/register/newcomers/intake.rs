@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Offer, Shared};
 use crate::inventory::{Inventory, Origin};
+use crate::live::Live;
 use crate::provisioning::{self, AdoptError, Adoption, adopt};
 use crate::register::Refusal;
 use crate::service::pulse::LONGEST_WAIT;
@@ -19,7 +20,7 @@ const BATCH: usize = 500;
 
 pub(super) struct Intake {
     pub(super) inventory: Inventory,
-    pub(super) provisioning: provisioning::Settings,
+    pub(super) provisioning: Live<provisioning::Settings>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -47,10 +48,12 @@ impl Intake {
     }
 
     fn take_in(&mut self, batch: &[Adoption]) {
-        let window = self.provisioning.has_windows().then(|| {
+        let settings = self.provisioning.get();
+        let window = settings.has_windows().then(|| {
             let now = provisioning::since_epoch().as_secs();
-            now + provisioning::seconds(self.provisioning.window_minutes)
+            now + provisioning::seconds(settings.window_minutes)
         });
+        drop(settings);
         let origin = Origin::of_process("auto-registration");
         let adopted = adopt(&mut self.inventory, batch, window, &origin);
         let now = Instant::now();

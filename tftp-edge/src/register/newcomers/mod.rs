@@ -25,6 +25,7 @@ use self::answers::Answers;
 use self::intake::Intake;
 use super::{Directory, Refusal};
 use crate::inventory::{DeviceName, Inventory, Model, ModelKind, Protocol, Snapshot as Known};
+use crate::live::Live;
 use crate::provisioning::{self, Adoption, Told};
 
 /// Newcomers that wait to be written. Of more, each has to ask again.
@@ -91,13 +92,13 @@ impl Newcomers {
     pub fn start(
         directory: Arc<Directory>,
         inventory: Inventory,
-        provisioning: provisioning::Settings,
+        provisioning: impl Into<Live<provisioning::Settings>>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (queue, incoming) = mpsc::sync_channel(QUEUE);
         let intake = Intake {
             inventory,
-            provisioning,
+            provisioning: provisioning.into(),
             shared: Arc::clone(&shared),
         };
         let work = move || intake.run(&incoming);

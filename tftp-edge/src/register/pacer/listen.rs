@@ -130,7 +130,7 @@ impl Orders {
     }
 
     fn follow_change(&self, to: &Registration, snapshot: &Snapshot, now: SystemTime) {
-        if !self.settings.on_change {
+        if !self.settings.get().on_change {
             return;
         }
         // Removed ones are the business of `follow_removal`.

@@ -14,6 +14,7 @@ use super::{BOOT, Command, Ordered, Settings, Which};
 use crate::clock::steady;
 use crate::inventory::{DEFAULT_SITE, DeviceName};
 use crate::journal::{Event, Fact, Journal};
+use crate::live::Live;
 use crate::register::{Departure, Directory, Dispatch, Edit, NotSent, Order, Registration, Table};
 use crate::service::pulse::LONGEST_WAIT;
 use crate::service::{self, Beat, Role};
@@ -57,7 +58,7 @@ pub struct Progress {
 /// Takes orders, from changes of the content and by hand. They go out once [`Orders::start`] was
 /// called.
 pub struct Orders {
-    pub(super) settings: Settings,
+    pub(super) settings: Live<Settings>,
     pub(super) table: Arc<Table>,
     pub(super) directory: Arc<Directory>,
     journal: Arc<Journal>,
@@ -87,20 +88,25 @@ impl Default for Orders {
 }
 
 impl Orders {
-    pub fn new(settings: Settings, table: Arc<Table>, directory: Arc<Directory>) -> Self {
+    pub fn new(
+        settings: impl Into<Live<Settings>>,
+        table: Arc<Table>,
+        directory: Arc<Directory>,
+    ) -> Self {
+        let settings = settings.into();
         Self {
-            settings,
             table,
             directory,
             journal: Arc::default(),
             heard: Mutex::default(),
             state: Mutex::new(State {
-                queue: Queue::new(&settings),
+                queue: Queue::new(&settings.get()),
                 seen: Snapshot::default(),
                 is_stopped: false,
                 is_woken: false,
             }),
             woken: Condvar::new(),
+            settings,
         }
     }
 
@@ -256,7 +262,11 @@ impl Orders {
     /// Sends what is due, and says until when there is nothing more to do.
     pub(super) fn turn(&self, servers: &dyn Dispatch, now: Instant) -> Next {
         loop {
-            let next = self.state.lock().queue.next(now);
+            let next = {
+                let mut state = self.state.lock();
+                state.queue.follow(&self.settings.get());
+                state.queue.next(now)
+            };
             let Next::Due(device, waiting) = next else {
                 return next;
             };

@@ -104,6 +104,12 @@ impl Queue {
         }
     }
 
+    /// From now on at this pace.
+    pub(super) fn follow(&mut self, settings: &Settings) {
+        self.pace = pace(settings.per_second);
+        self.site_pace = pace(settings.site_per_second);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

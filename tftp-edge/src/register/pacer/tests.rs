@@ -219,7 +219,10 @@ fn nothing_is_told_before_every_listener_has_the_change() {
 #[test]
 fn phones_can_be_left_alone_by_the_settings() {
     let mut edge = Edge::new();
-    edge.orders.settings.on_change = false;
+    edge.orders.settings.set(Settings {
+        on_change: false,
+        ..Settings::default()
+    });
     edge.publish(&ALL);
     assert!(edge.sent().is_empty());
 }

@@ -7,6 +7,7 @@ use super::Settings;
 use super::connections::Connections;
 use super::counters::Counters;
 use crate::clock::Reading;
+use crate::live::Live;
 use crate::register::Desk;
 
 /// One moment on all clocks: deadlines of a session are of the first, what people read is of the
@@ -30,16 +31,16 @@ impl Moment {
 }
 
 pub struct Registrar {
-    pub(super) settings: Settings,
+    pub(super) settings: Live<Settings>,
     pub(super) desk: Arc<Desk>,
     pub(super) counters: Counters,
     pub(super) connections: Connections,
 }
 
 impl Registrar {
-    pub fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
+    pub fn new(settings: impl Into<Live<Settings>>, desk: Arc<Desk>) -> Self {
         Self {
-            settings: settings.clone(),
+            settings: settings.into(),
             desk,
             counters: Counters::default(),
             connections: Connections::default(),

@@ -32,7 +32,7 @@ pub(super) fn desk(contents: Contents) -> Desk {
     directory.update(Arc::new(Snapshot::new(contents, &Site::default())));
     let journal = Arc::<Journal>::default();
     Desk {
-        access: Arc::new(Access::default()),
+        access: Access::default().into(),
         alarms: Arc::default(),
         bans: Arc::default(),
         directory: Arc::new(directory),
@@ -40,7 +40,7 @@ pub(super) fn desk(contents: Contents) -> Desk {
         table: Arc::new(Table::default().telling(Arc::clone(&journal))),
         journal,
         newcomers: Arc::default(),
-        storm: Arc::new(Storm::new(&Default::default())),
+        storm: Arc::new(Storm::new(crate::register::storm::Settings::default())),
     }
 }
 

@@ -18,6 +18,7 @@ use super::orders::Orders;
 use super::registrar::Registrar;
 use crate::clock::Reading;
 use crate::inventory::DeviceName;
+use crate::live::Live;
 use crate::register::bans::Offence;
 use crate::register::{ConnectionId, Desk, Order, Refusal, Registration, Transport};
 
@@ -102,8 +103,9 @@ pub(super) struct Exchange<'a, 'm> {
 }
 
 impl Core {
-    pub fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
-        let digest = Digest::new(settings.digest.parameters(), Instant::now());
+    pub fn new(settings: impl Into<Live<Settings>>, desk: Arc<Desk>) -> Self {
+        let settings = settings.into();
+        let digest = Digest::new(settings.get().digest.parameters(), Instant::now());
         Self {
             desk,
             tally: Tally::default(),
@@ -146,7 +148,7 @@ impl Core {
         out: &mut Vec<Outgoing>,
     ) -> Received {
         let source = incoming.source.ip();
-        if !self.desk.access.allows(source) {
+        if !self.desk.access.get().allows(source) {
             self.tally.refusal(Refusal::Denied);
             return Received::Done;
         }

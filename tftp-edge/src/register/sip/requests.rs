@@ -51,7 +51,7 @@ impl Core {
         );
         let answer = match exchange.request.method {
             Method::Register => self.checked(exchange, |it| {
-                if self.registrar.trying {
+                if self.registrar.settings.get().trying {
                     let bytes = exchange.reply.begin(100, "Trying").finish();
                     out.push(answer_to(exchange.incoming, exchange.reply, bytes));
                 }

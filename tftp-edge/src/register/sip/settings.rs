@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::digest::{Algorithm, Parameters};
-use super::server::{TcpSettings, TlsSettings, UdpSettings};
+use super::server::{TcpSettings, TlsSettings, UdpSettings, load};
+use crate::tls::TlsError;
 
 /// How phones register over SIP.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -132,6 +133,13 @@ impl Settings {
         self.tls.validate(&self.listen)?;
         self.digest.validate()?;
         self.expires.validate()
+    }
+}
+
+impl Settings {
+    /// Whether the certificate can be used, where TLS is wanted.
+    pub(crate) fn try_certificate(&self) -> Result<(), TlsError> {
+        load(self).map(|_| ())
     }
 }
 

@@ -73,10 +73,16 @@ pub struct Admission {
     expired: Instant,
 }
 
+/// How many places there may be, and for how many milliseconds they are kept.
+fn places_of(settings: &Settings) -> (usize, u64) {
+    let grace_ms = u64::from(settings.grace_s) * 1000;
+    (settings.max_waiting as usize, grace_ms)
+}
+
 impl Admission {
     pub fn new(settings: &Settings, now: Instant) -> Self {
         let capacity = Capacity::new(settings, now);
-        let grace_ms = u64::from(settings.grace_s) * 1000;
+        let (most, grace_ms) = places_of(settings);
         Self {
             settings: settings.clone(),
             started: now,
@@ -84,13 +90,21 @@ impl Admission {
             planned: capacity.rate(),
             capacity,
             admitted: Admitted::default(),
-            places: Places::new(settings.max_waiting as usize, grace_ms),
+            places: Places::new(most, grace_ms),
             arrivals: Meter::new(now),
             unplaced: Meter::new(now),
             missed: 0,
             replanned: 0,
             expired: now,
         }
+    }
+
+    /// From now on by these settings.
+    pub fn follow(&mut self, settings: &Settings) {
+        let (most, grace_ms) = places_of(settings);
+        self.places.follow(most, grace_ms);
+        self.capacity.follow(settings);
+        self.settings = settings.clone();
     }
 
     /// A phone that is not registered asks.

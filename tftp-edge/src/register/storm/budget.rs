@@ -26,6 +26,11 @@ impl Budget {
         }
     }
 
+    /// From now on by another percentage.
+    pub fn follow_percent(&mut self, percent: u32) {
+        self.packets = f64::from(percent) / 100.0;
+    }
+
     /// In this state so many registrations a second can be. What the kernel program is to be told,
     /// if it is another than before: none lets in all.
     pub fn follow(&mut self, state: State, rate: f64) -> Option<Option<Rate>> {

@@ -72,12 +72,8 @@ pub struct Capacity {
 
 impl Capacity {
     pub fn new(settings: &Settings, now: Instant) -> Self {
-        let max = match settings.max_registrations_per_second {
-            0 => f64::INFINITY,
-            max => f64::from(max),
-        };
         Self {
-            max,
+            max: most_per_second(settings),
             most_in_progress: f64::from(settings.max_in_progress),
             learnt: None,
             is_probing: true,
@@ -88,6 +84,12 @@ impl Capacity {
             reviewed: now,
             busy: None,
         }
+    }
+
+    /// From now on by these settings. What was learnt stays.
+    pub fn follow(&mut self, settings: &Settings) {
+        self.max = most_per_second(settings);
+        self.most_in_progress = f64::from(settings.max_in_progress);
     }
 
     /// Registrations a second; infinite while no limit is known.
@@ -170,6 +172,13 @@ impl Capacity {
             let step = if self.is_probing { PROBE_FAST } else { PROBE };
             self.learnt = Some(learnt.max(drained) * step);
         }
+    }
+}
+
+fn most_per_second(settings: &Settings) -> f64 {
+    match settings.max_registrations_per_second {
+        0 => f64::INFINITY,
+        max => f64::from(max),
     }
 }
 

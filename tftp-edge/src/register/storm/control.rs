@@ -1,5 +1,6 @@
 //! What all threads share of it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,13 @@ use super::budget::Budget;
 use super::watch::{Sight, Watch};
 use super::{Applicant, Decision, Settings, Snapshot, Tally, Told, Turn};
 use crate::inventory::{DeviceName, Protocol};
+use crate::live::Live;
 use crate::misses::Rate;
 
 /// Watches arrivals and departures of the queue, and decides.
 #[derive(Debug)]
 pub struct Storm {
-    settings: Settings,
+    settings: Live<Settings>,
     /// Refreshes need no lock.
     refreshes: [AtomicU64; Protocol::ALL.len()],
     inner: Mutex<Inner>,
@@ -23,6 +25,8 @@ pub struct Storm {
 
 #[derive(Debug)]
 struct Inner {
+    /// Those that it goes by.
+    settings: Arc<Settings>,
     admission: Admission,
     watch: Watch,
     tallies: [Tally; Protocol::ALL.len()],
@@ -30,20 +34,23 @@ struct Inner {
 }
 
 impl Storm {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: impl Into<Live<Settings>>) -> Self {
         Self::starting(settings, Instant::now())
     }
 
-    pub(super) fn starting(settings: &Settings, now: Instant) -> Self {
+    pub(super) fn starting(settings: impl Into<Live<Settings>>, now: Instant) -> Self {
+        let live = settings.into();
+        let settings = live.take();
         Self {
-            settings: settings.clone(),
             refreshes: Default::default(),
             inner: Mutex::new(Inner {
-                admission: Admission::new(settings, now),
-                watch: Watch::new(settings, now),
+                admission: Admission::new(&settings, now),
+                watch: Watch::new(&settings, now),
                 tallies: Default::default(),
                 budget: Budget::new(settings.kernel_percent),
+                settings,
             }),
+            settings: live,
         }
     }
 
@@ -52,7 +59,7 @@ impl Storm {
     pub fn ask(&self, applicant: &Applicant<'_>, now: Instant) -> Decision {
         let protocol = applicant.protocol;
         let age = now.saturating_duration_since(applicant.arrived);
-        let is_stale = age > self.settings.stale_after(protocol);
+        let is_stale = age > self.settings.get().stale_after(protocol);
         if applicant.is_refresh && !is_stale {
             self.refreshes[protocol as usize].fetch_add(1, Ordering::Relaxed);
             return Decision::Admit;
@@ -91,7 +98,7 @@ impl Storm {
         let tally = &mut tallies[protocol as usize];
         admission.capacity.aged(age);
         tally.aged(age);
-        let is_late = age > self.settings.stale_after(protocol);
+        let is_late = age > self.settings.get().stale_after(protocol);
         if is_late {
             tally.count(Told::Stale);
         }
@@ -108,7 +115,7 @@ impl Storm {
             admission, tallies, ..
         } = &mut *inner;
         let tally = &mut tallies[protocol as usize];
-        if age > self.settings.stale_after(protocol) {
+        if age > self.settings.get().stale_after(protocol) {
             tally.count(Told::Stale);
             return Decision::Stale;
         }
@@ -128,6 +135,7 @@ impl Storm {
     /// changed: none lets in all.
     pub fn tick(&self, now: Instant) -> Option<Option<Rate>> {
         let mut inner = self.inner.lock();
+        inner.follow(&self.settings);
         let Inner {
             admission,
             watch,
@@ -170,6 +178,7 @@ impl Storm {
             watch,
             tallies,
             budget,
+            ..
         } = &mut *inner;
         let mut tallies = tallies.clone();
         for (tally, refreshes) in tallies.iter_mut().zip(&self.refreshes) {
@@ -194,5 +203,90 @@ impl Storm {
             kernel_budget: budget.per_second(),
             tallies,
         }
+    }
+}
+
+impl Inner {
+    /// What it has learnt and whom it has told something stays.
+    fn follow(&mut self, live: &Live<Settings>) {
+        let settings = live.take();
+        if !Arc::ptr_eq(&settings, &self.settings) {
+            self.admission.follow(&settings);
+            self.watch.follow(&settings);
+            self.budget.follow_percent(settings.kernel_percent);
+            self.settings = settings;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(storm: &Storm, number: u32, now: Instant) -> Decision {
+        let device = format!("SEP{number:012X}").parse().unwrap();
+        let applicant = Applicant {
+            device: &device,
+            protocol: Protocol::Sip,
+            is_refresh: false,
+            arrived: now,
+        };
+        storm.ask(&applicant, now)
+    }
+
+    #[test]
+    fn other_settings_hold_from_the_next_tick_on_and_nobody_loses_a_place() {
+        let now = Instant::now();
+        let settings = Live::new(Settings::default());
+        let storm = Storm::starting(settings.clone(), now);
+        assert_eq!(wait(&storm, 0, now), Decision::Admit);
+        settings.set(Settings {
+            max_registrations_per_second: 1,
+            max_waiting: 2,
+            min_wait_sip_s: 7,
+            begin_waiting: 1,
+            begin_after_ms: 0,
+            kernel_percent: 10_000,
+            ..Settings::default()
+        });
+        let told_first = storm.tick(now);
+        let waits: Vec<_> = (1..=6).map(|it| wait(&storm, it, now)).collect();
+        let told =
+            |decision: &Decision| matches!(decision, Decision::Wait(wait) if wait.as_secs() >= 7);
+        assert!(waits.iter().filter(|it| told(it)).count() >= 4, "{waits:?}");
+        let snapshot = storm.snapshot(now);
+        assert_eq!((snapshot.waiting, snapshot.waiting_limit), (2, 2));
+        assert_eq!(snapshot.capacity_per_second, Some(1.0));
+        let budget = storm.tick(now).or(told_first).flatten().unwrap();
+        assert_eq!(budget.burst_ns / budget.interval_ns, 100);
+        assert!(storm.snapshot(now).state.is_storm());
+
+        settings.set(Settings::default());
+        storm.tick(now);
+        let snapshot = storm.snapshot(now);
+        assert_eq!((snapshot.waiting, snapshot.waiting_limit), (2, 100_000));
+        assert_eq!(snapshot.capacity_per_second, None);
+        assert_eq!(wait(&storm, 100, now), Decision::Admit);
+    }
+
+    #[test]
+    fn what_is_stale_is_asked_of_the_settings_at_once() {
+        let now = Instant::now();
+        let settings = Live::new(Settings::default());
+        let storm = Storm::starting(settings.clone(), now);
+        let later = now + Duration::from_secs(1);
+        let device = "SEP000000000001".parse().unwrap();
+        let applicant = Applicant {
+            device: &device,
+            protocol: Protocol::Sip,
+            is_refresh: true,
+            arrived: now,
+        };
+        assert_eq!(storm.ask(&applicant, later), Decision::Admit);
+        settings.set(Settings {
+            stale_sip_ms: 500,
+            ..Settings::default()
+        });
+        assert_eq!(storm.ask(&applicant, later), Decision::Stale);
     }
 }

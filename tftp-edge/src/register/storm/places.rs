@@ -42,6 +42,11 @@ impl Places {
         }
     }
 
+    /// From now on there may be so many. Those that there are keep theirs.
+    pub fn follow(&mut self, most: usize, grace_ms: u64) {
+        (self.most, self.grace_ms) = (most, grace_ms);
+    }
+
     pub fn len(&self) -> usize {
         self.devices.len()
     }

@@ -82,6 +82,13 @@ impl Watch {
         }
     }
 
+    /// From now on by these settings.
+    pub fn follow(&mut self, settings: &Settings) {
+        self.begin_waiting = settings.begin_waiting as usize;
+        self.begin_after = settings.begin_after();
+        self.calm_after = settings.calm_after();
+    }
+
     pub const fn state(&self) -> State {
         self.state
     }

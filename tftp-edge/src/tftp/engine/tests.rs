@@ -67,15 +67,14 @@ impl Bench {
     fn new(settings: Settings) -> Self {
         let catalog = Arc::new(OneFile(Mutex::default()));
         let shared = Shared {
-            policy: settings.resend_policy(),
-            access: Arc::default(),
+            access: Live::default(),
             catalog: catalog.clone(),
             counters: Arc::default(),
             sources: Arc::new(Sources::new(&settings.budget)),
             misses: Arc::new(Misses::new(&settings.budget, None)),
             journal: Arc::default(),
             running: AtomicUsize::new(0),
-            settings,
+            settings: settings.into(),
         };
         let sockets = TransferSockets {
             v4: vec![SocketId(1)],
@@ -335,6 +334,31 @@ fn one_source_has_so_many_transfers_even_when_it_is_known() {
     bench.wait(61_000 * MS);
     (bench.client.ip, bench.client.port) = (one.into(), 2000);
     assert_eq!(bench.request(RRQ).len(), 1);
+}
+
+#[test]
+fn limits_may_change_while_the_daemon_runs() {
+    let mut bench = Bench::new(Settings::default());
+    let ask = |bench: &mut Bench| {
+        bench.client.port += 1;
+        let answers = bench.request(b"\0\x01f\0octet\0blksize\x001024\0windowsize\x008\0");
+        answers.concat()
+    };
+    let holds = |packet: &[u8], option: &[u8]| packet.windows(option.len()).any(|it| it == option);
+    let oack = ask(&mut bench);
+    assert!(holds(&oack, b"windowsize\x008\0") && holds(&oack, b"blksize\x001024\0"));
+    bench.engine.shared.settings.set(Settings {
+        windowsize: 4,
+        max_blksize: 512,
+        ..Settings::default()
+    });
+    let oack = ask(&mut bench);
+    assert!(holds(&oack, b"windowsize\x004\0") && holds(&oack, b"blksize\x00512\0"));
+    bench.engine.shared.settings.set(Settings {
+        max_transfers: 1,
+        ..Settings::default()
+    });
+    assert!(ask(&mut bench).is_empty());
 }
 
 #[test]

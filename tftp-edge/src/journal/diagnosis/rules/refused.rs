@@ -120,7 +120,7 @@ fn advice(refusal: Refusal, case: &Case<'_>) -> String {
         Refusal::WrongModel => {
             format!("say what it is with `tftp-edge phones edit {name} model=…`, or exchange it")
         }
-        Refusal::Denied => "put its network into access.allow and restart the daemon".into(),
+        Refusal::Denied => "put its network into access.allow and reload the daemon".into(),
         Refusal::Banned => {
             "`tftp-edge status` tells until when, and for what; several wrong passwords do it \
              (register.bans)"

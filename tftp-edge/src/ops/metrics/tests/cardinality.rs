@@ -63,7 +63,7 @@ fn a_hundred_thousand_phones_add_no_series() {
     let before = series(Sources::default());
 
     let table = Table::new(PHONES as usize, Arc::new(NoGuard), Arc::clone(&alarms));
-    let (storm, bans) = (Storm::new(&storm::Settings::default()), Bans::default());
+    let (storm, bans) = (Storm::new(storm::Settings::default()), Bans::default());
     let (instant, now) = (Instant::now(), SystemTime::now());
     for number in 0..PHONES {
         let registration = registration(number, now);

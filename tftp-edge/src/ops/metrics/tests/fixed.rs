@@ -14,6 +14,7 @@ use crate::kernel::{
     BoundedMap, Fill, GateStatus, InterfaceStatus, Ladder, Mode, Registrations, Snapshot, Wanted,
 };
 use crate::misses::Rate;
+use crate::ops::reload;
 use crate::ops::sources::{Content, Devices, Sockets, Sources};
 use crate::register;
 use crate::register::bans::Offence;
@@ -122,7 +123,12 @@ fn snapshot() -> Snapshot {
 pub(super) fn fixed() -> Sources {
     let counters = socket_counters();
     Sources {
-        configured: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
+        configuration: Arc::new(|| reload::Snapshot {
+            loaded: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
+            successes: 3,
+            failures: 1,
+            ..reload::Snapshot::default()
+        }),
         socket: Arc::new(move || counters.tally()),
         kernel: Arc::new(snapshot),
         sockets: Arc::new(|| Sockets {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::access::Access;
+use crate::config::Config;
 use crate::inventory::{ImportMode, Inventory, Unchecked, parse_csv};
 use crate::journal::{Board, Event, Fact, Happening, Journal};
 use crate::provisioning::Knocking;
@@ -66,7 +67,9 @@ pub(super) async fn site(change: impl FnOnce(&mut Config)) -> Site {
         directory,
         firmware: Arc::new(|| None),
     };
-    let server = Server::start(&config, parts).await.unwrap();
+    let server = Server::start(LiveConfig::from(&config), parts)
+        .await
+        .unwrap();
     Site {
         server,
         folder,

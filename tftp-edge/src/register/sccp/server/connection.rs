@@ -204,7 +204,7 @@ impl Link {
     }
 
     fn patience(&self) -> Duration {
-        self.registrar.settings.write_timeout()
+        self.registrar.settings.get().write_timeout()
     }
 
     /// Has the session do something, and sends what it says.

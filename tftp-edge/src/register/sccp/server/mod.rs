@@ -19,6 +19,7 @@ use super::registrar::Registrar;
 use super::session::HIGH_WATER;
 use super::settings::Settings;
 use crate::listen::{self, ListenError};
+use crate::live::Live;
 use crate::ops::exit::Exit;
 use crate::places::{Full, Place, Places, connections_allowed};
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration};
@@ -66,11 +67,13 @@ struct Shared {
 impl Server {
     /// Opens the sockets. An address that does not exist yet is no error: it is tried again every
     /// second.
-    pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
+    pub fn start(settings: impl Into<Live<Settings>>, desk: Arc<Desk>) -> Result<Self, StartError> {
+        let live = settings.into();
+        let settings = &*live.take();
         let connections =
             connections_allowed(settings.max_connections, "register.sccp.max_connections");
         let shared = Arc::new(Shared {
-            registrar: Arc::new(Registrar::new(settings, desk)),
+            registrar: Arc::new(Registrar::new(live, desk)),
             places: Places::new(connections, settings.max_connections_per_source),
             options: listen::Options {
                 dscp: settings.dscp,
@@ -121,6 +124,16 @@ impl Server {
         };
         self.listeners.push(listener);
         Ok(())
+    }
+
+    /// Takes over what does not follow the settings by itself.
+    pub fn follow(&self) {
+        let settings = self.shared.registrar.settings.get();
+        self.shared.places.follow(
+            settings.max_connections,
+            settings.max_connections_per_source,
+            "register.sccp.max_connections",
+        );
     }
 
     /// The addresses connections are taken on; those still waited for are not among them.
@@ -175,6 +188,8 @@ impl Shared {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         match self.place(peer) {
             Ok(place) => {
+                let unread_after = self.registrar.settings.get().lost_after();
+                listen::renew(&stream, self.options.unread_after, unread_after);
                 let registrar = Arc::clone(&self.registrar);
                 if let Some(connection) = Connection::new(registrar, stream, peer, place) {
                     tokio::spawn(connection.serve());
@@ -186,7 +201,7 @@ impl Shared {
 
     fn place(&self, peer: SocketAddr) -> Result<Place, Rejection> {
         let desk = &self.registrar.desk;
-        if !desk.access.allows(peer.ip()) {
+        if !desk.access.get().allows(peer.ip()) {
             return Err(Rejection::Denied);
         }
         if desk.bans.is_banned(peer.ip(), Instant::now()) {

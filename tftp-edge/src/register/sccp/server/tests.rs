@@ -222,7 +222,7 @@ fn a_source_that_is_shut_out_is_not_listened_to() {
         ..bans::Settings::default()
     };
     desk.bans = Arc::new(Bans::new(&bans, Box::new(|_| false)));
-    let server = Server::start(&settings(), Arc::new(desk)).unwrap();
+    let server = Server::start(settings(), Arc::new(desk)).unwrap();
     for stranger in ["SEPFFFFFFFFFFFF", "SEPFFFFFFFFFFFE"] {
         let mut phone = connect(&server);
         phone.write_all(&register(stranger, TYPE_7941, 17)).unwrap();

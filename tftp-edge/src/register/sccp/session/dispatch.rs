@@ -60,7 +60,7 @@ impl Session {
             }
             Request::Register(register) => {
                 let gate = self.gate(turn);
-                let min_version = turn.registrar.settings.min_version;
+                let min_version = turn.registrar.settings.get().min_version;
                 let application = gate
                     .check_source(turn.now)
                     .and_then(|()| Application::read(register, min_version));
@@ -157,7 +157,7 @@ impl Session {
         let now = turn.now.instant;
         let until = match &self.state {
             State::Waiting(waiting) if waiting.what_for == WhatFor::Turn => waiting.until,
-            _ => now + seconds(turn.registrar.settings.hold_s),
+            _ => now + seconds(turn.registrar.settings.get().hold_s),
         };
         if now + wait > until {
             return self.refuse(Refusal::Storm, Some(wait), turn);
@@ -196,7 +196,7 @@ impl Session {
             Err(refusal) => (refusal, None),
         };
         turn.registrar.counters.refused(refusal);
-        let at_least = turn.registrar.settings.token_wait_min_s;
+        let at_least = turn.registrar.settings.get().token_wait_min_s;
         let wait_s = gate::wait_s(wait.unwrap_or(TOKEN_WAIT)).max(at_least);
         self.tell_refused(refusal, Some(wait_s), turn);
         Err(wait_s)

@@ -97,7 +97,7 @@ impl Gate<'_> {
         if desk.bans.is_banned(self.peer.ip(), now.instant) {
             return Err(Refusal::Banned);
         }
-        match desk.access.allows(self.peer.ip()) {
+        match desk.access.get().allows(self.peer.ip()) {
             true => Ok(()),
             false => Err(Refusal::Denied),
         }
@@ -116,7 +116,7 @@ impl Gate<'_> {
         {
             return Verdict::Refuse(
                 Refusal::Duplicate,
-                Some(self.registrar.settings.lost_after()),
+                Some(self.registrar.settings.get().lost_after()),
             );
         }
         if self.token_of == Some(application.device) {

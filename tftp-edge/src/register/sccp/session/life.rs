@@ -125,7 +125,7 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let (registrar, now) = (turn.registrar, turn.now);
-        let settings = &registrar.settings;
+        let settings = &registrar.settings.take();
         let was_registered = matches!(self.state, State::Registered(_));
         let keepalive_s = grant(settings.keepalive_s);
         let registration = Registration {
@@ -209,7 +209,7 @@ impl Session {
             registered.order(Order::Reset, turn);
             return self.end(Ending::Removed, turn);
         }
-        let expires = expires(&turn.registrar.settings, now);
+        let expires = expires(&turn.registrar.settings.get(), now);
         let own = Some(self.connection);
         if desk.table.touch(&registered.device, own, expires) {
             self.tell_alive(turn);
@@ -252,7 +252,7 @@ impl Session {
     /// The phone is not registered any more; nothing if none was.
     pub(super) fn leave(&mut self, why: Departure, turn: &mut Turn<'_>) {
         let registrar = turn.registrar;
-        let until = turn.now.instant + seconds(registrar.settings.register_timeout_s);
+        let until = turn.now.instant + seconds(registrar.settings.get().register_timeout_s);
         let State::Registered(registered) =
             std::mem::replace(&mut self.state, State::New { until })
         else {

@@ -144,7 +144,7 @@ impl Session {
             partial_since: None,
             is_held_up: false,
             state: State::New {
-                until: now + seconds(registrar.settings.register_timeout_s),
+                until: now + seconds(registrar.settings.get().register_timeout_s),
             },
             throttle: Throttle::new(now),
             token: None,
@@ -259,7 +259,7 @@ impl Session {
 
     /// The moment by which a message must be whole.
     fn partial_deadline(&self, registrar: &Registrar) -> Option<Instant> {
-        let patience = seconds(registrar.settings.message_timeout_s);
+        let patience = seconds(registrar.settings.get().message_timeout_s);
         self.partial_since.map(|since| since + patience)
     }
 

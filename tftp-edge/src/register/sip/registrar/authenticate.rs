@@ -25,7 +25,8 @@ impl Core {
 
     /// Whether it has to prove who it is.
     pub(super) fn needs_digest(&self, who: &Who) -> bool {
-        match (self.registrar.require, &who.known) {
+        let require = self.registrar.settings.get().digest.require;
+        match (require, &who.known) {
             (RequireDigest::Never, _) => false,
             (RequireDigest::LinesWithSecret, Ok(known)) => known.has_secret(),
             (RequireDigest::LinesWithSecret, Err(_)) | (RequireDigest::Always, _) => true,

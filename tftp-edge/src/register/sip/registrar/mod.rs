@@ -26,8 +26,8 @@ use self::ways::Ways;
 pub use self::who::{Known, Who};
 use super::Settings;
 use super::digest::Digest;
-use super::settings::{ExpiresSettings, RequireDigest};
 use crate::inventory::DeviceName;
+use crate::live::Live;
 use crate::register::{ConnectionId, Departure, Desk, Edit};
 
 /// Between two lines of the log about the same kind of trouble.
@@ -38,27 +38,23 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub struct Registrar {
     pub digest: Digest,
     pub ways: Ways,
-    require: RequireDigest,
-    expires: ExpiresSettings,
-    pub trying: bool,
+    pub(super) settings: Live<Settings>,
     /// When it was last said that a line has no password.
     said_no_secret: Mutex<Option<Instant>>,
 }
 
 impl Registrar {
-    pub fn new(settings: &Settings, digest: Digest) -> Self {
+    pub fn new(settings: Live<Settings>, digest: Digest) -> Self {
         Self {
             digest,
             ways: Ways::default(),
-            require: settings.digest.require,
-            expires: settings.expires.clone(),
-            trying: settings.trying,
+            settings,
             said_no_secret: Mutex::default(),
         }
     }
 
     pub fn min_expires_s(&self) -> u32 {
-        self.expires.min_s
+        self.settings.get().expires.min_s
     }
 
     /// Phones that registered over this connection have left, unless they have come back over

@@ -144,7 +144,11 @@ impl Core {
         let request = exchange.request;
         let seed = self.hasher.hash_one((request.call_id, request.cseq.number));
         let granted = wish.contacts().iter().map(|contact| {
-            let seconds = match grant(&self.registrar.expires, contact.expires, seed) {
+            let seconds = match grant(
+                &self.registrar.settings.get().expires,
+                contact.expires,
+                seed,
+            ) {
                 Grant::Remove => 0,
                 Grant::Seconds(seconds) => seconds,
                 Grant::TooBrief => return Err(No::TooBrief),

@@ -12,6 +12,7 @@ use super::counters::{Bad, Counters, End};
 use super::ports::Ports;
 use super::registry::Registry;
 use super::room::Room;
+use crate::live::Live;
 use crate::register::bans::Offence;
 use crate::register::sip::message::Method;
 use crate::register::sip::stream::FirstLine;
@@ -25,7 +26,7 @@ const TRANSACTIONS: usize = 65_536;
 
 /// See the module.
 pub(super) struct Hub {
-    pub(super) settings: Settings,
+    pub(super) settings: Live<Settings>,
     pub(super) core: Core,
     pub(super) desk: Arc<Desk>,
     pub(super) counters: Counters,
@@ -47,11 +48,12 @@ enum Kind {
 }
 
 impl Hub {
-    pub(super) fn new(settings: &Settings, desk: Arc<Desk>) -> Self {
-        let memory = usize::try_from(settings.tcp.memory_limit.0).unwrap_or(usize::MAX);
+    pub(super) fn new(settings: Live<Settings>, desk: Arc<Desk>) -> Self {
+        let memory = settings.get().tcp.memory_limit.0;
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         Self {
-            settings: settings.clone(),
-            core: Core::new(settings, Arc::clone(&desk)),
+            core: Core::new(settings.clone(), Arc::clone(&desk)),
+            settings,
             desk,
             counters: Counters::default(),
             registry: Registry::default(),
@@ -64,7 +66,7 @@ impl Hub {
 
     /// Why nothing is taken from a source, if that is so.
     pub(super) fn shut_out(&self, source: IpAddr, now: Instant) -> Option<Bad> {
-        if !self.desk.access.allows(source) {
+        if !self.desk.access.get().allows(source) {
             Some(Bad::Denied)
         } else if self.desk.bans.is_banned(source, now) {
             Some(Bad::Banned)
@@ -216,7 +218,7 @@ impl Hub {
 
     /// Ends connections that are too slow or too still.
     pub(super) fn sweep(&self, now: Instant) {
-        let tcp = &self.settings.tcp;
+        let tcp = &self.settings.get().tcp;
         let (idle, message) = (tcp.idle_timeout(), tcp.message_timeout());
         let write = tcp.write_timeout();
         self.registry.each(|link| {

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use super::connection::serve;
 use super::counters::{Bad, End};
 use super::hub::Hub;
 use super::link::Link;
 use crate::listen;
+use crate::live::Live;
 use crate::places::{Full, Place, Places};
 use crate::register::Transport;
+use crate::tls::Tls;
 
 /// A connection may be silent for so long before the system asks whether the phone is still there:
 /// those that lost their power say no goodbye.
@@ -29,6 +30,8 @@ const SEND_BUFFER: usize = 64 << 10;
 pub(super) struct Listeners {
     hub: Arc<Hub>,
     places: Arc<Places>,
+    /// As the listeners were opened with it.
+    unread_after: Duration,
     bound: Mutex<Vec<(Transport, SocketAddr)>>,
 }
 
@@ -36,17 +39,28 @@ pub(super) struct Listeners {
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) transport: Transport,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Live<Tls>>,
 }
 
 impl Listeners {
     pub(super) fn new(hub: Arc<Hub>, connections: usize) -> Arc<Self> {
-        let of_source = hub.settings.tcp.max_connections_per_source;
+        let of_source = hub.settings.get().tcp.max_connections_per_source;
         Arc::new(Self {
+            unread_after: hub.settings.get().tcp.write_timeout(),
             hub,
             places: Places::new(connections, of_source),
             bound: Mutex::default(),
         })
+    }
+
+    /// Takes over what does not follow the settings by itself.
+    pub(super) fn follow(&self) {
+        let settings = self.hub.settings.get();
+        self.places.follow(
+            settings.tcp.max_connections,
+            settings.tcp.max_connections_per_source,
+            "register.sip.tcp.max_connections",
+        );
     }
 
     pub(super) fn connections_limit(&self) -> usize {
@@ -66,10 +80,10 @@ impl Listeners {
         endpoint: &Endpoint,
         address: SocketAddr,
     ) -> io::Result<TcpListener> {
-        let settings = &self.hub.settings;
+        let settings = self.hub.settings.get();
         let options = listen::Options {
             dscp: settings.dscp,
-            unread_after: settings.tcp.write_timeout(),
+            unread_after: self.unread_after,
             send_buffer: SEND_BUFFER,
             keepalive: Some(SYSTEM_KEEPALIVE),
         };
@@ -102,6 +116,8 @@ impl Listeners {
         }
         match self.places.take(peer.ip()) {
             Ok(place) => {
+                let unread_after = hub.settings.get().tcp.write_timeout();
+                listen::renew(&stream, self.unread_after, unread_after);
                 let hub = Arc::clone(hub);
                 tokio::spawn(handle(hub, stream, peer, endpoint.clone(), place));
             }
@@ -125,8 +141,9 @@ async fn handle(
     let Endpoint { transport, tls } = endpoint;
     let end = match tls {
         None => register(&hub, transport, (peer, local), stream).await,
-        Some(acceptor) => {
-            let limit = hub.settings.tcp.message_timeout();
+        Some(tls) => {
+            let acceptor = tls.get().acceptor();
+            let limit = hub.settings.get().tcp.message_timeout();
             // Boxed: a session has some kilobytes, and most connections have none.
             match tokio::time::timeout(limit, Box::pin(acceptor.accept(stream))).await {
                 Ok(Ok(session)) => {

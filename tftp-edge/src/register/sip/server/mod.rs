@@ -26,10 +26,12 @@ mod udp;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -41,10 +43,11 @@ pub use start::StartError;
 use udp::{Sockets, Stop, Worker};
 
 use super::Settings;
+use crate::live::{Live, Take};
 use crate::places::connections_allowed;
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration, Transport};
 use crate::service::{self, Role};
-use crate::tls::{Tls, TlsFiles};
+use crate::tls::{Tls, TlsError, TlsFiles};
 use crate::udp::socket::may_come_later;
 
 /// How often the certificate's time is looked at.
@@ -57,7 +60,11 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Server {
     hub: Arc<Hub>,
     listeners: Arc<Listeners>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The certificate, where there is TLS.
+    tls: Option<Live<Tls>>,
+    /// Listeners were opened for it. Not for one that had expired at the start.
+    has_tls: AtomicBool,
     workers: Vec<Running>,
     runtime: Option<Runtime>,
 }
@@ -70,19 +77,13 @@ struct Running {
 impl Server {
     /// Opens the sockets. An address that does not exist yet is no error: it is tried again every
     /// second. A certificate that has expired leaves TLS off, everything else on, and an alarm.
-    pub fn start(settings: &Settings, desk: Arc<Desk>) -> Result<Self, StartError> {
+    pub fn start(settings: impl Into<Live<Settings>>, desk: Arc<Desk>) -> Result<Self, StartError> {
+        let live = settings.into();
+        let settings = &*live.take();
         for &address in &settings.listen {
             start::check_free(address, settings)?;
         }
-        let tls = match settings.tls.enabled {
-            true => Some(Tls::load(&TlsFiles {
-                section: "register.sip.tls",
-                certificate: &settings.tls.certificate,
-                key: &settings.tls.key,
-                instead: "cannot register over TLS",
-            })?),
-            false => None,
-        };
+        let tls = load(settings)?.map(Live::new);
         let wanted = settings.tcp.max_connections;
         let key = "register.sip.tcp.max_connections";
         let connections = connections_allowed(wanted, key);
@@ -93,12 +94,14 @@ impl Server {
             .build()
             .map_err(StartError::Threads)?;
         service::enter_runtime(&runtime, "sip-tcp", Role::Packets);
-        let hub = Arc::new(Hub::new(settings, desk));
+        let hub = Arc::new(Hub::new(live, desk));
         let listeners = Listeners::new(Arc::clone(&hub), connections);
         let mut server = Self {
             hub,
             listeners,
-            tasks: Vec::new(),
+            tasks: Mutex::default(),
+            tls,
+            has_tls: AtomicBool::new(false),
             workers: Vec::new(),
             runtime: Some(runtime),
         };
@@ -110,9 +113,8 @@ impl Server {
             false => settings.listen.clone(),
         };
         server.open_tcp(Transport::Tcp, None, &plain)?;
-        if let Some(tls) = tls {
-            server.open_tls(tls)?;
-        }
+        server.open_tls()?;
+        server.watch_certificate();
         server.spawn_housekeeping();
         Ok(server)
     }
@@ -131,7 +133,8 @@ impl Server {
             let thread = it.thread.as_ref();
             thread.is_none_or(thread::JoinHandle::is_finished)
         });
-        let tasks = self.tasks.iter().filter(|it| it.is_finished());
+        let tasks = self.tasks.lock();
+        let tasks = tasks.iter().filter(|it| it.is_finished());
         let transactions = hub.transactions.lock();
         Snapshot {
             bound: Transport::ALL.map(|transport| self.local_addrs(transport)),
@@ -147,8 +150,9 @@ impl Server {
     }
 
     fn open_udp(&mut self) -> Result<(), StartError> {
-        let mut listen = self.hub.settings.listen.clone();
-        for number in 0..self.hub.settings.udp.worker_count() {
+        let settings = self.hub.settings.take();
+        let mut listen = settings.listen.clone();
+        for number in 0..settings.udp.worker_count() {
             let sockets = Sockets::open(&listen, &self.hub)
                 .map_err(|(address, error)| StartError::of(Transport::Udp, address, error))?;
             if number == 0 {
@@ -196,10 +200,42 @@ impl Server {
         }
     }
 
+    /// Gets ready for other settings: reads the files of the certificate. Connections that there are
+    /// go on as they began.
+    pub fn prepare(self: &Arc<Self>, settings: &Settings) -> Result<Take, TlsError> {
+        let tls = load(settings)?;
+        let server = Arc::clone(self);
+        Ok(Box::new(move || {
+            server.listeners.follow();
+            match (&server.tls, tls) {
+                (Some(live), Some(tls)) => server.exchange(live, tls),
+                _ => Vec::new(),
+            }
+        }))
+    }
+
+    fn exchange(&self, live: &Live<Tls>, tls: Tls) -> Vec<String> {
+        let before = live.take();
+        let is_same = tls.is_as(&before);
+        live.set(tls);
+        if is_same {
+            return Vec::new();
+        }
+        let alarms = &self.hub.desk.alarms;
+        before.untell(alarms);
+        live.get().tell(alarms);
+        let mut remarks = vec!["register.sip.tls: another certificate".to_owned()];
+        if let Err(error) = self.open_tls() {
+            tracing::error!(event = "sip.tls_not_opened", %error, "SIP over TLS stays off until a restart");
+            remarks.push(format!("SIP over TLS stays off until a restart: {error}"));
+        }
+        remarks
+    }
+
     fn open_tcp(
-        &mut self,
+        &self,
         transport: Transport,
-        tls: Option<&Tls>,
+        tls: Option<&Live<Tls>>,
         listen: &[SocketAddr],
     ) -> Result<(), StartError> {
         let runtime = self.runtime.as_ref().expect("taken when dropped");
@@ -207,7 +243,7 @@ impl Server {
         for &address in listen {
             let endpoint = Endpoint {
                 transport,
-                tls: tls.map(Tls::acceptor),
+                tls: tls.cloned(),
             };
             let listeners = Arc::clone(&self.listeners);
             let task = match listeners.listen(&endpoint, address) {
@@ -217,28 +253,40 @@ impl Server {
                 }
                 Err(error) => return Err(StartError::of(transport, address, error)),
             };
-            self.tasks.push(task);
+            self.tasks.lock().push(task);
         }
         Ok(())
     }
 
-    fn open_tls(&mut self, tls: Tls) -> Result<(), StartError> {
-        // Time has passed, and nobody did anything wrong today: the rest of the daemon must start.
-        if tls.expires_by(SystemTime::now()).is_none() {
-            let listen = self.hub.settings.tls.listen.clone();
-            self.open_tcp(Transport::Tls, Some(&tls), &listen)?;
+    /// Opens the listeners of TLS if they are not open, and there is a certificate that phones take.
+    /// Time has passed, and nobody did anything wrong today: the rest of the daemon must start with
+    /// one that has expired.
+    fn open_tls(&self) -> Result<(), StartError> {
+        let Some(tls) = &self.tls else {
+            return Ok(());
+        };
+        let has_expired = tls.get().expires_by(SystemTime::now()).is_some();
+        if has_expired || self.has_tls.swap(true, Ordering::Relaxed) {
+            return Ok(());
         }
+        let listen = self.hub.settings.get().tls.listen.clone();
+        self.open_tcp(Transport::Tls, Some(tls), &listen)
+    }
+
+    fn watch_certificate(&self) {
+        let Some(tls) = self.tls.clone() else {
+            return;
+        };
         let alarms = Arc::clone(&self.hub.desk.alarms);
         self.spawn(async move {
             loop {
-                tls.tell(&alarms);
+                tls.get().tell(&alarms);
                 tokio::time::sleep(CERTIFICATE_INTERVAL).await;
             }
         });
-        Ok(())
     }
 
-    fn spawn_housekeeping(&mut self) {
+    fn spawn_housekeeping(&self) {
         let hub = Arc::clone(&self.hub);
         self.spawn(async move {
             loop {
@@ -258,10 +306,24 @@ impl Server {
         });
     }
 
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = self.runtime.as_ref().expect("taken when dropped");
-        self.tasks.push(runtime.spawn(task));
+        self.tasks.lock().push(runtime.spawn(task));
     }
+}
+
+/// The certificate of the settings, where they want TLS.
+pub(super) fn load(settings: &Settings) -> Result<Option<Tls>, TlsError> {
+    if !settings.tls.enabled {
+        return Ok(None);
+    }
+    Tls::load(&TlsFiles {
+        section: "register.sip.tls",
+        certificate: &settings.tls.certificate,
+        key: &settings.tls.key,
+        instead: "cannot register over TLS",
+    })
+    .map(Some)
 }
 
 impl Dispatch for Server {

@@ -40,14 +40,14 @@ fn directory() -> Directory {
 
 fn desk() -> Arc<Desk> {
     Arc::new(Desk {
-        access: Arc::default(),
+        access: crate::live::Live::default(),
         alarms: Arc::default(),
         bans: Arc::new(Bans::default()),
         directory: Arc::new(directory()),
         guard: Arc::new(NoGuard),
         journal: Arc::default(),
         newcomers: Arc::new(Newcomers::default()),
-        storm: Arc::new(Storm::new(&Default::default())),
+        storm: Arc::new(Storm::new(crate::register::storm::Settings::default())),
         table: Arc::new(Table::default()),
     })
 }

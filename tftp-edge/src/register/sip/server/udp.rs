@@ -59,7 +59,7 @@ impl Sockets {
     pub(super) fn open(listen: &[SocketAddr], hub: &Hub) -> Result<Self, (SocketAddr, io::Error)> {
         let mut sockets = Self::default();
         for &address in listen {
-            match socket::listeners(address, options(&hub.settings)) {
+            match socket::listeners(address, options(&hub.settings.get())) {
                 Ok(listeners) => {
                     let mut listeners = listeners.into_iter();
                     let added = listeners.try_for_each(|socket| sockets.add(socket, hub));
@@ -249,7 +249,7 @@ impl Worker {
     fn retry_pending(&mut self) {
         self.retry_at = Instant::now() + RETRY;
         for address in std::mem::take(&mut self.sockets.pending) {
-            let opened = socket::listen(address, options(&self.hub.settings));
+            let opened = socket::listen(address, options(&self.hub.settings.get()));
             let added = opened.and_then(|socket| {
                 watch(&self.epoll, &socket, self.sockets.open.len())?;
                 self.sockets.add(socket, &self.hub)

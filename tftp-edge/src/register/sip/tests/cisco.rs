@@ -230,4 +230,12 @@ fn trying_is_said_first_where_the_settings_say_so() {
     let (_, out) = edge.receive(&phone, phone.register().as_bytes());
     let codes: Vec<_> = out.into_iter().map(|it| Answered::new(it).code).collect();
     assert_eq!(codes, [100, 401]);
+
+    let mut other = (**edge.core.registrar.settings.get()).clone();
+    other.trying = false;
+    other.digest.require = RequireDigest::Never;
+    edge.core.registrar.settings.set(other);
+    let (_, out) = edge.receive(&phone, phone.register().as_bytes());
+    let codes: Vec<_> = out.into_iter().map(|it| Answered::new(it).code).collect();
+    assert_eq!(codes, [200], "as the settings are now");
 }

@@ -17,7 +17,7 @@ impl Edge {
         let edge = Edge::new();
         let desk = Arc::new(desk);
         Self {
-            core: Core::new(&Settings::default(), Arc::clone(&desk)),
+            core: Core::new(Settings::default(), Arc::clone(&desk)),
             desk,
             now: Instant::now(),
             ..edge
@@ -210,7 +210,7 @@ fn no_number_is_given_away_for_a_datagram_whose_address_is_not_proved() {
     let real = unknown(1000).registers(&edge);
     assert_eq!(real.code, 503, "{}", real.text);
     // When its thread has ended, what was queued is written.
-    edge.core = Core::new(&Settings::default(), Edge::new().desk);
+    edge.core = Core::new(Settings::default(), Edge::new().desk);
     edge.desk = Edge::new().desk;
     let devices = open(folder.path()).snapshot().unwrap().devices;
     assert_eq!(devices.len(), 1, "{devices:?}");

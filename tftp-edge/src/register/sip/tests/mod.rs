@@ -95,14 +95,14 @@ impl Edge {
         let directory = Directory::default();
         directory.update(Arc::new(Snapshot::new(contents, &Site::default())));
         let mut desk = Desk {
-            access: Arc::new(Access::default()),
+            access: Access::default().into(),
             alarms: Arc::new(Alarms::default()),
             bans: Arc::default(),
             directory: Arc::new(directory),
             guard: Arc::new(NoGuard),
             journal: Arc::default(),
             newcomers: Arc::default(),
-            storm: Arc::new(Storm::new(&Default::default())),
+            storm: Arc::new(Storm::new(crate::register::storm::Settings::default())),
             table: Arc::new(Table::default()),
         };
         let table = Table::default().telling(Arc::clone(&desk.journal));

@@ -113,7 +113,7 @@ fn other_schemes_are_refused() {
 fn a_pbx_gets_what_is_not_the_registrars() {
     let edge = Edge::new();
     let edge = Edge {
-        core: Core::new(&Settings::default(), edge.desk.clone()).relaying(true),
+        core: Core::new(Settings::default(), edge.desk.clone()).relaying(true),
         ..edge
     };
     let phone = udp();

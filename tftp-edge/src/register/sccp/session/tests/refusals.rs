@@ -24,7 +24,7 @@ fn an_address_that_is_not_on_the_list_is_refused() {
     let mut lab = Lab::new();
     let allowed: IpNet = "10.9.0.0/16".parse().unwrap();
     let desk = std::sync::Arc::get_mut(&mut lab.registrar.desk).unwrap();
-    desk.access = std::sync::Arc::new(Access::from_nets(vec![allowed]));
+    desk.access = Access::from_nets(vec![allowed]).into();
     let message = register(PHONE, TYPE_7941, 17);
     let text = refused(&lab, PEER, &message, Refusal::Denied);
     assert_eq!(text, "Address not allowed");

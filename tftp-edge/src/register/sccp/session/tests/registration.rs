@@ -263,9 +263,20 @@ fn keepalives_move_the_end_of_the_registration_and_tell_nobody() {
         assert_eq!(there.expires, lab.now.steady + Duration::from_secs(90));
         lab.registrar.desk.table.sweep(lab.now.steady);
     }
+    let mut other = (**lab.registrar.settings.get()).clone();
+    other.keepalive_s = 60;
+    lab.registrar.settings.set(other);
+    lab.pass(Duration::from_secs(20));
+    lab.send(&mut phone, &message(0x0000, &[]));
+    let expires = lab.in_table().unwrap().expires;
+    assert_eq!(
+        expires,
+        lab.now.wall + Duration::from_secs(180),
+        "as the settings are now"
+    );
     assert!(changes.try_recv().is_err());
     let events = lab.registrar.desk.table.counts();
-    assert_eq!(events.events(Protocol::Sccp, Event::Refresh), 60);
+    assert_eq!(events.events(Protocol::Sccp, Event::Refresh), 61);
 }
 
 #[test]
