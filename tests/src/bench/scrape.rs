@@ -136,7 +136,7 @@ fn write_registrations(edge: &Edge<'_>, phones: u32) -> Result<()> {
     let alarms = Arc::default();
     let table = Phones::new(phones as usize, Arc::new(NoGuard), Arc::clone(&alarms));
     let desk = Desk {
-        access: Arc::default(),
+        access: tftp_edge::live::Live::default(),
         alarms,
         bans: Arc::default(),
         directory: Arc::default(),
