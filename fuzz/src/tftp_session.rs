@@ -1,7 +1,7 @@
 //! Whole transfers to a client that knows RFC 1350, 2347 and 7440 and nothing of the server, over
 //! a line that loses, doubles and reorders what the input says.
 //!
-//! Two servers are driven: the daemon's [`Transfer`] on its sockets, and the rules of the kernel
+//! Two servers are driven: the daemon's transfer on its sockets, and the rules of the kernel
 //! program over memory. The model knows the file and counts packets. It asks that
 //!
 //! - every DATA carries the bytes of its block, and no block comes that is beyond what the client

@@ -187,7 +187,7 @@ impl<'c> Client<'c> {
                 }
                 self.last = vec![0, 4, *high, *low];
                 // In the middle of a window it waits for more.
-                let is_due = self.is_done || self.have % self.window == 0;
+                let is_due = self.is_done || self.have.is_multiple_of(self.window);
                 is_due.then(|| self.last.clone())
             }
             other => panic!("the server sent {other:?}"),

@@ -20,21 +20,17 @@ pub struct Request {
     pub options: Options,
 }
 
-/// One word, folded to lower case: its last eight bytes, the four before them, and its length. No
-/// word we know has more than twelve.
+/// One word, folded to lower case: its length, and a sum in which every letter counts by its place.
+/// Words of up to seven letters have each a sum of their own. Of longer ones, another with the sum of
+/// one we know would have to be made up for it, and asks for nothing that the right word does not.
 #[derive(Clone, Copy, Debug)]
 struct Word {
-    tail: u64,
-    head: u32,
+    sum: u64,
     len: u32,
 }
 
 impl Word {
-    const EMPTY: Self = Self {
-        tail: 0,
-        head: 0,
-        len: 0,
-    };
+    const EMPTY: Self = Self { sum: 0, len: 0 };
 
     #[inline(always)]
     fn mode(self) -> Option<Mode> {
@@ -51,8 +47,11 @@ impl Word {
 
     #[inline(always)]
     const fn push(&mut self, byte: u8) {
-        self.head = self.head << 8 | (self.tail >> 56) as u32;
-        self.tail = self.tail << 8 | byte.to_ascii_lowercase() as u64;
+        // More than there are bytes, so that no letter makes up for the one before it.
+        self.sum = self
+            .sum
+            .wrapping_mul(257)
+            .wrapping_add(byte.to_ascii_lowercase() as u64);
         self.len += 1;
     }
 
@@ -69,7 +68,7 @@ impl Word {
 
     #[inline(always)]
     fn is(self, other: Self) -> bool {
-        self.tail == other.tail && self.head == other.head && self.len == other.len
+        self.sum == other.sum && self.len == other.len
     }
 }
 

@@ -3,7 +3,7 @@
 //! A nonce holds its own time and a code over it that only this process can make, bound to the
 //! address it was given to: so whoever sends one back has proved its address, and nothing is kept
 //! for those who never do. What is kept, and bounded, is which nonces were *used* and how often
-//! ([`Replays`]), since a nonce serves for more than one request.
+//! (`Replays`), since a nonce serves for more than one request.
 //!
 //! Old Cisco stacks know MD5 alone, and it is not known of all of them what they make of a challenge
 //! with another algorithm: some take the first challenge, some may read all of them as one. So MD5
