@@ -33,7 +33,7 @@ pub fn local_addresses() -> io::Result<HashSet<IpAddr>> {
 /// The name of an interface; `None` if there is none with that index.
 pub fn name_of(ifindex: u32) -> Option<String> {
     let name = nix::net::if_::if_indextoname(ifindex).ok()?;
-    name.into_string().ok()
+    name.into_string().ok().filter(|name| !name.is_empty())
 }
 
 /// Commands of `linux/ethtool.h`.

@@ -76,7 +76,7 @@ impl Monitor {
         match request(Some(index), &mut self.buffer) {
             Ok(fresh) => self.links.update(fresh),
             Err(error) => {
-                tracing::debug!(%error, index, "an interface could not be read");
+                tracing::debug!(%error, "an interface could not be read");
             }
         }
     }

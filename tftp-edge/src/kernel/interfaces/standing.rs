@@ -124,9 +124,8 @@ impl Interfaces {
             };
             let strips_tags = |name: &str| host::strips_tags(name).unwrap_or(false);
             let plan = Plan::new(links, link, self.ladder, &strips_tags);
-            if let Some(since) = standing.absent_since.take() {
-                let seconds = now.saturating_duration_since(since).as_secs();
-                tracing::info!(event = "kernel.interface_back", interface = %standing.name, seconds, "an interface is there");
+            if standing.absent_since.take().is_some() {
+                tracing::info!(event = "kernel.interface_back", interface = %standing.name, "an interface is there");
                 standing.attempted = None;
             }
             let ground = Ground::of(&plan, links, &ours);
