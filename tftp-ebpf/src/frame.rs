@@ -8,7 +8,8 @@ use core::ptr::NonNull;
 use crate::abi::registration::{Encounter, ServiceKey};
 use crate::abi::trace::MIRROR_MAX;
 use crate::abi::{
-    Address, Event, FileEntry, Interface, Policy, Slab, Source, StageCounter, Transfer, TransferKey,
+    Address, Event, FileEntry, Interface, Lease, Policy, Slab, Source, StageCounter, Transfer,
+    TransferKey,
 };
 use crate::checksum::Sum;
 use crate::classify::{Class, Decision};
@@ -114,8 +115,7 @@ pub trait Maps {
     fn took(&self, rung: Rung, began: u64);
 
     fn policy(&self) -> Option<&Policy>;
-    /// When the daemon's lease is over, by the same clock.
-    fn served_until(&self) -> u64;
+    fn lease(&self) -> Option<&Lease>;
     fn interface(&self, ifindex: u32) -> Option<&Interface>;
     /// Whether the address is one of this host's: a bridge or router sees others pass.
     fn is_local(&self, address: &Address) -> bool;

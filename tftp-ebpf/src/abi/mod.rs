@@ -115,6 +115,14 @@ pub struct Lease {
     pub events_lost: u64,
 }
 
+impl Lease {
+    /// 1 until it is over, then 0. Times are far less than half of all numbers apart.
+    #[inline(always)]
+    pub const fn left(&self, now_ns: u64) -> u64 {
+        now_ns.wrapping_sub(self.until_ns) >> 63
+    }
+}
+
 /// The place of a port, in network order, in [`Policy::registration_ports`]: several ports may share
 /// one, so a bit that is set means that it is worth a closer look.
 #[inline(always)]

@@ -12,7 +12,7 @@ mod request;
 mod tests;
 mod write;
 
-use crate::abi::{Event, Policy, Transfer, TransferKey, is_link_local};
+use crate::abi::{Event, Lease, Policy, Transfer, TransferKey, is_link_local};
 use crate::classify;
 use crate::frame::{Frame, Maps, REQUEST_MAX, Scratch};
 use crate::packet::Packet;
@@ -33,8 +33,11 @@ fn route<F: Frame, M: Maps>(frame: &mut F, maps: &M) -> Result<Reason, Reason> {
     // SAFETY: the scratch memory is this CPU's own, and the program is not re-entered on it.
     let scratch = unsafe { scratch.as_mut() };
     let policy = maps.policy().ok_or(Reason::NotReady)?;
+    // Looked up here, before the ways through the parser part: the verifier walks what is behind
+    // them once for each.
+    let lease = maps.lease().ok_or(Reason::NotReady)?;
     let reason = match scratch.packet.parse(frame) {
-        Ok(()) => match transfer(frame, maps, policy, scratch) {
+        Ok(()) => match transfer(frame, maps, policy, lease, scratch) {
             Err(Reason::NotOurs) => Reason::NotOurs,
             outcome => return outcome,
         },
@@ -49,6 +52,7 @@ fn transfer<F: Frame, M: Maps>(
     frame: &mut F,
     maps: &M,
     policy: &Policy,
+    lease: &Lease,
     scratch: &mut Scratch,
 ) -> Result<Reason, Reason> {
     let port = u16::from_be_bytes(scratch.packet.udp().destination_port());
@@ -56,12 +60,14 @@ fn transfer<F: Frame, M: Maps>(
     if !is_request && port.wrapping_sub(policy.tid_first) >= policy.tid_count {
         return Err(Reason::NotOurs);
     }
-    if policy.enabled == 0 {
-        return Err(Reason::NotReady);
-    }
     let now = maps.now();
-    if now >= maps.served_until() {
-        return Err(Reason::LeaseOver);
+    // One branch for both: the verifier walks what is behind each once more for every way here.
+    if u64::from(policy.enabled) & lease.left(now) == 0 {
+        return Err(if policy.enabled == 0 {
+            Reason::NotReady
+        } else {
+            Reason::LeaseOver
+        });
     }
     let outcome = if is_request {
         request::handle(frame, maps, policy, scratch, now)

@@ -163,8 +163,8 @@ impl Maps for KernelMaps {
     }
 
     #[inline(always)]
-    fn served_until(&self) -> u64 {
-        LEASE.get(0).map_or(0, |lease| lease.until_ns)
+    fn lease(&self) -> Option<&Lease> {
+        LEASE.get(0)
     }
 
     #[inline(always)]

@@ -139,7 +139,7 @@ pub fn classify_as<F: Frame, M: RegistrationMaps>(
         && class.draws(scratch.packet.protocol == ip::UDP)
         && registration.burst_ns != 0
         // Who comes in when is the daemon's to say, while there is one.
-        && now < maps.served_until();
+        && maps.lease().is_some_and(|lease| lease.left(now) != 0);
     let decision = if is_newcomer {
         admit(maps, registration, &scratch.packet, now)
     } else {

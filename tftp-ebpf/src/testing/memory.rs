@@ -9,7 +9,7 @@ use super::site::{IFINDEX, Site};
 use crate::abi::registration::{Encounter, Gate, Registration, Sample, Sampling, ServiceKey};
 use crate::abi::trace::{MIRROR_MAX, Mirrored, Slots};
 use crate::abi::{
-    Address, Budget, Event, FileEntry, Interface, Policy, SLAB_BYTES, SLAB_STRIDE, Slab,
+    Address, Budget, Event, FileEntry, Interface, Lease, Policy, SLAB_BYTES, SLAB_STRIDE, Slab,
     StageCounter, Transfer, TransferKey,
 };
 use crate::checksum::Sum;
@@ -146,7 +146,7 @@ pub struct MemoryMaps {
     pub now_ns: Cell<u64>,
     site: Site,
     policy: Policy,
-    served_until: u64,
+    lease: Lease,
     interface: Option<Interface>,
     files: HashMap<NameKey, FileEntry>,
     slabs: Vec<Box<Slab>>,
@@ -230,7 +230,10 @@ impl MemoryMaps {
             mirrors: RefCell::default(),
             classified: RefCell::default(),
             policy: site.policy,
-            served_until: u64::MAX,
+            lease: Lease {
+                until_ns: u64::MAX / 2,
+                ..Lease::default()
+            },
             interface: site.interfaces.get(&IFINDEX).copied(),
             site,
         }
@@ -240,7 +243,7 @@ impl MemoryMaps {
     pub fn set_up(&mut self, case: &Case, now_ns: u64) {
         let before = &case.before;
         self.policy = before.policy(&self.site);
-        self.served_until = before.lease(now_ns).until_ns;
+        self.lease = before.lease(now_ns);
         self.interface = before.interface(&self.site);
         let budget = before.budget(&self.site, now_ns);
         *self.budgets.get_mut() = budget
@@ -299,8 +302,8 @@ impl Maps for MemoryMaps {
         Some(&self.policy)
     }
 
-    fn served_until(&self) -> u64 {
-        self.served_until
+    fn lease(&self) -> Option<&Lease> {
+        Some(&self.lease)
     }
 
     fn interface(&self, ifindex: u32) -> Option<&Interface> {

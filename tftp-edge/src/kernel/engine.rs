@@ -1,33 +1,32 @@
 //! The kernel side at work: what the rest of the daemon tells it and asks it.
 
-use std::os::fd::{AsFd as _, RawFd};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap as BpfHashMap, MapData};
 use parking_lot::Mutex;
-use tftp_ebpf::abi::registration::{ClassCounts, Sampling};
-use tftp_ebpf::abi::{BANK_BYTES, CounterBlock, FileEntry, Policy, Transfer, TransferKey};
+use tftp_ebpf::abi::{BANK_BYTES, FileEntry, Policy, Transfer, TransferKey};
 use tftp_ebpf::name::NameKey;
-use tftp_ebpf::stage::Stage;
 
 use super::adoption;
 use super::attach::Attachment;
 use super::budgets::Budgets;
 use super::clients::Clients;
+use super::counts::Counts;
 use super::directory::{Directory, Files};
 use super::error::Error;
-use super::events::{self, Events, LostCounter};
-use super::fill::{BoundedMap, Fill, Walked};
+use super::events::{self, Events};
+use super::fill::{BoundedMap, Fill};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::interfaces::{Interfaces, Monitor};
 use super::lease::Tenure;
 use super::mirror::{Attached, Mirrors};
 use super::neighbourhood::{Neighbourhood, Statuses};
-use super::object::{Counters, KernelBanks, Sizes, memory_of};
+use super::object::{Counters, KernelBanks, Sizes};
 use super::pins::Pinning;
 use super::policy::{self, policy};
 use super::prepare;
@@ -47,7 +46,7 @@ use crate::journal::Journal;
 use crate::live::Live;
 use crate::misses::Ledger;
 use crate::register::{self, Guard, Watch};
-use crate::stats::{self, Tally};
+use crate::stats;
 use crate::tftp::{self, resend};
 
 /// Longer than any chain of a hash map's buckets will be.
@@ -79,7 +78,7 @@ pub(super) struct Engine {
     resend: Live<resend::Policy>,
     /// Names there may be.
     max_names: u64,
-    counters: ReadCounters,
+    counters: Counts,
     gate: Arc<Gate>,
     mirrors: Arc<Mirrors>,
     watchers: Watchers,
@@ -99,16 +98,6 @@ pub(super) struct Engine {
     keep: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-struct ReadCounters {
-    blocks: PerCpuArray<MapData, CounterBlock>,
-    latency: PerCpuArray<MapData, tftp_ebpf::abi::LatencyHistogram>,
-    events_lost: LostCounter,
-    classes: PerCpuArray<MapData, ClassCounts>,
-    sampling: PerCpuArray<MapData, Sampling>,
-    descriptors: Vec<RawFd>,
-    walked: Walked,
 }
 
 impl Engine {
@@ -282,7 +271,7 @@ impl Engine {
             clients,
             resend,
             max_names: settings.max_names.into(),
-            counters: ReadCounters {
+            counters: Counts {
                 blocks,
                 latency,
                 events_lost,
@@ -437,21 +426,16 @@ impl Engine {
                 banks.map_bytes(),
             )
         };
-        let map_bytes: u64 = self
-            .counters
-            .descriptors
-            .iter()
-            .map(|&descriptor| memory_of(descriptor))
-            .sum();
+        let map_bytes = self.counters.map_bytes();
         Snapshot {
             interfaces: self.interfaces(),
             wanted: self.wanted,
             problem: self.problem().map(str::to_owned),
             pins: self.pinning.status(),
-            xdp: self.tally(0),
-            tc: self.tally(1),
+            xdp: self.counters.tally(0),
+            tc: self.counters.tally(1),
             sweeper: self.sweeper_stats.tally(),
-            latency_ns: [self.latency(0), self.latency(1)],
+            latency_ns: [self.counters.latency(0), self.counters.latency(1)],
             names: counts.names,
             files: counts.files,
             content_bytes: counts.content_bytes,
@@ -495,61 +479,7 @@ impl Engine {
 
     /// What was seen of registrations, alone: it is asked for several times a second.
     pub(super) fn registrations(&self) -> Registrations {
-        let packets = [0, 1].map(|rung| {
-            let mut sum = ClassCounts::ZERO;
-            if let Ok(counts) = self.counters.classes.get(&rung, 0) {
-                counts.iter().for_each(|counts| sum.add(counts));
-            }
-            sum
-        });
-        let sampling = self.counters.sampling.get(&0, 0);
-        let sum = |of: fn(&Sampling) -> u64| {
-            let sampling = sampling.as_ref();
-            sampling.map_or(0, |each| each.iter().map(of).sum())
-        };
-        Registrations {
-            packets,
-            gate: self.gate.status(),
-            samples_skipped: sum(|it| it.skipped),
-            samples_lost: sum(|it| it.lost),
-        }
-    }
-
-    fn tally(&self, rung: u32) -> Tally {
-        let mut tally = Tally::default();
-        let Ok(blocks) = self.counters.blocks.get(&rung, 0) else {
-            return tally;
-        };
-        for block in blocks.iter() {
-            for (sum, count) in tally.reasons.iter_mut().zip(&block.reasons) {
-                *sum += count;
-            }
-            for stage in 0..Stage::COUNT {
-                for (sum, count) in tally.stages[stage].iter_mut().zip(&block.stages[stage]) {
-                    *sum += count;
-                }
-                for (sum, count) in tally.transfer_us[stage]
-                    .iter_mut()
-                    .zip(&block.transfer_us[stage])
-                {
-                    *sum += count;
-                }
-                tally.transfer_us_sum[stage] += block.transfer_us_sum[stage];
-            }
-        }
-        tally
-    }
-
-    fn latency(&self, rung: u32) -> [u64; stats::LOG2_BUCKETS] {
-        let mut sum = [0; stats::LOG2_BUCKETS];
-        if let Ok(histograms) = self.counters.latency.get(&rung, 0) {
-            for histogram in histograms.iter() {
-                for (sum, count) in sum.iter_mut().zip(histogram) {
-                    *sum += count;
-                }
-            }
-        }
-        sum
+        self.counters.registrations(self.gate.status())
     }
 }
 

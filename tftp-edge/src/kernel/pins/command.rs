@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::claim::{Claim, ClaimError};
-use super::names_in;
 use super::removal::{self, Removed};
+use super::versions_in;
 use crate::ops::exit::Exit;
 
 /// What `tftp-edge detach` is given.
@@ -59,7 +59,7 @@ pub fn detach(path: &Path, force: bool, out: &mut dyn Write) -> Result<(), Detac
         claim => Some(claim?),
     };
     let mut removed = Removed::default();
-    for name in names_in(path) {
+    for name in versions_in(path) {
         removal::remove(&path.join(name), &mut removed);
     }
     for (interface, rung) in &removed.links {

@@ -112,10 +112,9 @@ impl Pins {
     fn survey(claim: Claim, interfaces: &[String]) -> Option<Self> {
         let root = claim.directory()?.to_owned();
         let own = format!("v{ABI_VERSION}");
-        for name in names_in(&root) {
+        for name in versions_in(&root) {
             if name != own {
-                let why = "of another version, or none of ours";
-                removal::take_off(&root.join(name), why);
+                removal::take_off(&root.join(name), "of another version");
             }
         }
         let pins = Self {
@@ -235,9 +234,31 @@ fn names_in(directory: &Path) -> Vec<String> {
     names
 }
 
+/// The directories of all versions. What else is there is somebody else's: the path may be one that
+/// others pin under, too.
+fn versions_in(root: &Path) -> Vec<String> {
+    let is_version = |name: &String| {
+        let number = name.strip_prefix('v');
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let mut names = names_in(root);
+    names.retain(is_version);
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_have_beside_the_versions_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["v4", "v12", "vlan", "v", "xdp", "v4x", "tftp-edge"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(versions_in(folder.path()), ["v12", "v4"]);
+        assert!(versions_in(&folder.path().join("nowhere")).is_empty());
+    }
 
     #[test]
     fn the_name_of_a_links_pin_has_no_dot_and_tells_the_interface() {
