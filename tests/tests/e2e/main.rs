@@ -27,6 +27,7 @@ mod absence;
 mod classify;
 mod clients;
 mod dhcp;
+mod faults;
 mod flood;
 mod front;
 mod hostile;

@@ -74,6 +74,9 @@ fn explained(error: StoreError, path: &Path) -> StoreError {
                 return error;
             };
             let fault = Fault::of_sqlite(cause, path);
+            if fault == Fault::Damaged {
+                return damaged(path, cause);
+            }
             (fault, fault.told(path, cause))
         }
         StoreError::Create { source, .. } => {
@@ -82,9 +85,6 @@ fn explained(error: StoreError, path: &Path) -> StoreError {
         }
         _ => return error,
     };
-    if fault == Fault::Damaged {
-        return damaged(path, &error);
-    }
     let path = path.into();
     match fault {
         Fault::Other => error,

@@ -114,7 +114,7 @@ impl Interfaces {
                 // Also if another has its index already.
                 standing.ground = None;
             }
-            for device in standing.to_look_at(now) {
+            for device in standing.due(now) {
                 self.monitor.refresh(device);
             }
             let links = self.monitor.links();
@@ -217,7 +217,7 @@ impl Standing {
 
     /// Devices that have refused, and may be free now: no message tells that a program of another was
     /// taken off by its link.
-    fn to_look_at(&mut self, now: Instant) -> Vec<u32> {
+    fn due(&mut self, now: Instant) -> Vec<u32> {
         let is_time = |at: Instant| now.saturating_duration_since(at) >= LOOK_LEAST;
         let Some(ground) = &self.ground else {
             return Vec::new();
