@@ -38,6 +38,11 @@ pub fn run(input: &[u8]) {
             );
             assert!(!fault.what.is_empty());
         }
-        Err(ConfigError::Read { .. }) => panic!("nothing is read from a disk"),
+        Err(
+            ConfigError::Read { .. }
+            | ConfigError::Folder { .. }
+            | ConfigError::TooMany { .. }
+            | ConfigError::NoFile(_),
+        ) => panic!("nothing is read from a disk"),
     }
 }

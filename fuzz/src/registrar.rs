@@ -8,7 +8,7 @@ use tftp_edge::inventory::{
     Change, Contents, Device, Edit, Record, RowErrors, Site, Snapshot, Table,
 };
 use tftp_edge::journal::Journal;
-use tftp_edge::register::storm::Storm;
+use tftp_edge::register::storm::{self, Storm};
 use tftp_edge::register::{self, Desk, Directory, NoGuard};
 
 const PHONES: &str = "name,model,protocol,lines,secret\n\
@@ -55,7 +55,7 @@ pub(crate) fn desk() -> Arc<Desk> {
     directory.update(Arc::clone(snapshot));
     let journal = Arc::<Journal>::default();
     Arc::new(Desk {
-        access: Arc::new(Access::default()),
+        access: Access::default().into(),
         alarms: Arc::default(),
         bans: Arc::default(),
         directory: Arc::new(directory),
@@ -63,6 +63,6 @@ pub(crate) fn desk() -> Arc<Desk> {
         table: Arc::new(register::Table::default().telling(Arc::clone(&journal))),
         journal,
         newcomers: Arc::default(),
-        storm: Arc::new(Storm::new(&Default::default())),
+        storm: Arc::new(Storm::new(storm::Settings::default())),
     })
 }

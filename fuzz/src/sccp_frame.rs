@@ -124,7 +124,7 @@ struct Heard {
 }
 
 fn check_session(stream: &[u8], cuts: &[usize]) {
-    let registrar = || Registrar::new(&Settings::default(), desk());
+    let registrar = || Registrar::new(Settings::default(), desk());
     let one = registrar();
     let whole = within(stream, 4, SESSION_BYTES, || converse(&one, stream, &[]));
     if !cuts.is_empty() {

@@ -57,9 +57,9 @@ fn check_read(header: &[u8]) {
         return;
     }
     let written = write(&read, read.response);
-    let again = Credentials::parse(&written)
-        .ok()
-        .expect("what is written is read");
+    let Ok(again) = Credentials::parse(&written) else {
+        panic!("what is written is read");
+    };
     assert!(again == read, "{}", String::from_utf8_lossy(&written));
 }
 

@@ -100,7 +100,7 @@ fn check_params(params: tftp_edge::register::sip::message::Params<'_>) {
 /// A registrar's answers to a datagram, from an address that may be forged.
 fn check_answers(bytes: &[u8]) {
     let now = Instant::now();
-    let core = Core::new(&Settings::default(), desk());
+    let core = Core::new(Settings::default(), desk());
     let source = SocketAddr::from(([10, 0, 0, 9], 49_152));
     let incoming = Incoming {
         bytes,
