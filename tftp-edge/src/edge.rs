@@ -13,7 +13,7 @@ mod start;
 
 pub use error::StartError;
 pub use parts::Parts;
-use reload::Reloads;
+use reload::{Phase, Reloads};
 use signals::Signals;
 use start::start;
 
@@ -41,6 +41,10 @@ pub fn run(config: &Config, log: &Log) -> Result<(), StartError> {
         .block_on(async { Signals::new() })
         .map_err(StartError::Signals)?;
     let (parts, reloader) = start(config, log, &runtime, &attendant)?;
+    reloader.watch(|phase| match phase {
+        Phase::Begun => service::notify::reloading(),
+        Phase::Ended => service::notify::reloaded(),
+    });
     let reloads = Reloads::start(reloader, &runtime);
     service::capabilities::settle(Role::Main);
     tracing::info!(

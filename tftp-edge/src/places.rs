@@ -15,7 +15,8 @@ use crate::recent::source_of;
 #[derive(Debug)]
 pub struct Places {
     connections: AtomicUsize,
-    /// The most that there were descriptors for so far.
+    /// The most that descriptors were asked for so far, and that there were.
+    asked: AtomicUsize,
     granted: AtomicUsize,
     per_source: AtomicUsize,
     held: Mutex<Held>,
@@ -45,10 +46,17 @@ pub enum Full {
 }
 
 impl Places {
-    pub fn new(connections: usize, per_source: usize) -> Arc<Self> {
+    /// As many as are wanted, as far as the system has descriptors for them. `key` is the setting
+    /// that wants them.
+    pub(crate) fn open(wanted: usize, per_source: usize, key: &'static str) -> Arc<Self> {
+        Self::granted(wanted, connections_allowed(wanted, key), per_source)
+    }
+
+    fn granted(asked: usize, granted: usize, per_source: usize) -> Arc<Self> {
         Arc::new(Self {
-            connections: connections.into(),
-            granted: connections.into(),
+            connections: granted.into(),
+            asked: asked.into(),
+            granted: granted.into(),
             per_source: per_source.into(),
             held: Mutex::default(),
         })
@@ -61,13 +69,15 @@ impl Places {
     /// From now on there may be so many, as far as the system has descriptors for them. Those that
     /// there are stay. `key` is the setting that wants them. To be called by one thread at a time.
     pub(crate) fn follow(&self, wanted: usize, per_source: usize, key: &'static str) {
-        let granted = self.granted.load(Ordering::Relaxed);
-        let allowed = match wanted.checked_sub(granted) {
-            None | Some(0) => wanted,
-            Some(more) => granted + connections_allowed(more, key),
-        };
-        self.granted.store(granted.max(allowed), Ordering::Relaxed);
-        self.connections.store(allowed, Ordering::Relaxed);
+        let asked = self.asked.load(Ordering::Relaxed);
+        let mut granted = self.granted.load(Ordering::Relaxed);
+        if wanted > asked {
+            granted += connections_allowed(wanted - asked, key);
+            self.asked.store(wanted, Ordering::Relaxed);
+            self.granted.store(granted, Ordering::Relaxed);
+        }
+        self.connections
+            .store(wanted.min(granted), Ordering::Relaxed);
         self.per_source.store(per_source, Ordering::Relaxed);
     }
 
@@ -106,7 +116,7 @@ impl Drop for Place {
 /// As many connections as are wanted, if the system has descriptors for them. The soft limit on open
 /// files is the account: each server adds to it what it wants, so that what was there before stays
 /// with the rest of the daemon. `key` is the setting that wants them.
-pub(crate) fn connections_allowed(wanted: usize, key: &'static str) -> usize {
+fn connections_allowed(wanted: usize, key: &'static str) -> usize {
     /// Descriptors that servers wanted and did not get: what one is told to raise the limit to is
     /// enough for those before it, too.
     static MISSING: AtomicU64 = AtomicU64::new(0);
@@ -146,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_place_that_is_given_back_can_be_taken_again() {
-        let places = Places::new(2, 2);
+        let places = Places::granted(2, 2, 2);
         let first = places.take(ip("10.0.0.1")).unwrap();
         let _second = places.take(ip("10.0.0.2")).unwrap();
         let full = places.take(ip("10.0.0.3")).unwrap_err();
@@ -157,7 +167,7 @@ mod tests {
 
     #[test]
     fn one_source_cannot_take_all_places() {
-        let places = Places::new(10, 2);
+        let places = Places::granted(10, 10, 2);
         let _held = [(); 2].map(|()| places.take(ip("10.0.0.1")).unwrap());
         // The same address, as an IPv6 socket would name it.
         let over = places.take(ip("::ffff:10.0.0.1")).unwrap_err();
@@ -166,8 +176,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_system_did_not_grant_is_not_asked_for_with_each_reload() {
+        let places = Places::granted(10, 4, 10);
+        places.follow(10, 10, "http.max_connections");
+        assert_eq!(places.limit(), 4);
+        places.follow(3, 10, "http.max_connections");
+        assert_eq!(places.limit(), 3);
+        places.follow(10, 10, "http.max_connections");
+        assert_eq!(places.limit(), 4);
+    }
+
+    #[test]
     fn limits_may_change_and_nobody_loses_a_place() {
-        let places = Places::new(2, 2);
+        let places = Places::granted(2, 2, 2);
         let held = [(); 2].map(|()| places.take(ip("10.0.0.1")).unwrap());
         places.follow(1, 1, "http.max_connections");
         assert_eq!(places.take(ip("10.0.0.2")).unwrap_err(), Full::All);
@@ -181,7 +202,7 @@ mod tests {
 
     #[test]
     fn sources_without_connections_take_no_memory() {
-        let places = Places::new(10, 10);
+        let places = Places::granted(10, 10, 10);
         for last in 0..100 {
             drop(places.take(IpAddr::from([10, 0, 0, last])).unwrap());
         }

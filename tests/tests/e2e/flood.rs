@@ -13,15 +13,15 @@ use tftp_edge_tests::phones::{Progress, Registering};
 use tftp_edge_tests::rig::{Rig, ensure_all_registered, run};
 use tftp_edge_tests::site::Site;
 
-const PHONES: usize = 400;
+const PHONES: usize = 1000;
 
 /// What a sender sends in a second, so that a build that is not optimised is not all there is on a
 /// small machine. `tftp-edge-lab bench --only k` sends as many as it can.
 const PER_SECOND: u64 = 4_000;
 
 /// At least so many packets come while the phones boot, and so many connections.
-const PACKETS: u64 = 4_000;
-const CONNECTIONS: u64 = 50;
+const PACKETS: u64 = 2_500;
+const CONNECTIONS: u64 = 20;
 
 /// What the phones themselves, buffers and the journal may take.
 const MORE_BYTES: f64 = 96e6;

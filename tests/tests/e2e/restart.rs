@@ -16,7 +16,7 @@ use tftp_edge::config::Config;
 use tftp_edge::ops::control;
 use tftp_edge_tests::client::{Outcome, Retry};
 use tftp_edge_tests::demo::{Edge, Mode};
-use tftp_edge_tests::lab::{BpfFs, Process, SERVER_IF, attached_to, identities};
+use tftp_edge_tests::lab::{BpfFs, Process, SERVER_IF, identities};
 use tftp_edge_tests::phones::{PhoneSpec, Progress};
 use tftp_edge_tests::rig::{
     OVER_V4, Rig, content, daemon_under_test, ensure_all_booted, run, wait_for,
@@ -136,7 +136,7 @@ fn what_is_left_in_the_kernel_serves_on_until_it_is_taken_off() {
 
             // Ended in order, the daemon leaves nothing.
             end(rig, Signal::SIGTERM)?;
-            ensure!(attached_to(&rig.lab.server, SERVER_IF)?.trim().is_empty());
+            ensure!(attached(rig)?.is_empty(), "{}", attached(rig)?);
             ensure!(fs::read_dir(&pinned.path)?.next().is_none());
             Ok(())
         });

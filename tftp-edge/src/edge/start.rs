@@ -375,6 +375,7 @@ fn follow_kernel(kernel: &Arc<Kernel>, config: &Config) -> Result<Take, Refused>
     let kernel = Arc::clone(kernel);
     Ok(Box::new(move || {
         kernel.follow(&tftp);
+        kernel.climb_again();
         let Err(error) = kernel.allow(&access) else {
             return Vec::new();
         };

@@ -26,7 +26,7 @@ use crate::listen::{self, ListenError};
 use crate::live::{Live, Take};
 use crate::misses::Misses;
 use crate::ops::exit::Exit;
-use crate::places::{Full, Place, Places, connections_allowed};
+use crate::places::{Full, Place, Places};
 use crate::service::{self, Role};
 use crate::tftp::sources::Sources;
 use crate::tls::{Tls, TlsError, TlsFiles};
@@ -140,7 +140,6 @@ impl Server {
         let settings = &*live.take();
         settings.validate()?;
         let tls = load(settings)?.map(Live::new);
-        let connections = connections_allowed(settings.max_connections, "http.max_connections");
         let shared = Arc::new(Shared {
             site: Arc::new(Site {
                 settings: live,
@@ -152,7 +151,11 @@ impl Server {
                 tags: Tags::default(),
                 lanes: Default::default(),
             }),
-            places: Places::new(connections, settings.max_connections_per_source),
+            places: Places::open(
+                settings.max_connections,
+                settings.max_connections_per_source,
+                "http.max_connections",
+            ),
             turning_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             dscp: parts.dscp,
             unread_after: settings.write_timeout(),

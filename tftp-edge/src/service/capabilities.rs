@@ -395,8 +395,15 @@ mod tests {
     fn the_report_has_every_thread() {
         let name = || "reported".to_owned();
         let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name(name());
-        let thread = thread.spawn(move || ended.recv()).unwrap();
+        // A thread gives itself its name.
+        let work = move || {
+            begin.send(()).unwrap();
+            ended.recv()
+        };
+        let thread = thread.spawn(work).unwrap();
+        begun.recv().unwrap();
         let report = report();
         let threads: Vec<_> = report.threads.values().flatten().collect();
         assert!(threads.contains(&&name()), "{threads:?}");

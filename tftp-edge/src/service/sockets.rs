@@ -266,10 +266,11 @@ mod tests {
         let udp = UdpSocket::bind(any()).unwrap();
         let address = udp.local_addr().unwrap();
         assert_eq!(examine(&udp.into()), What::Listens(Place::Udp(address)));
-        let tcp = TcpListener::bind(any()).unwrap();
-        let address = tcp.local_addr().unwrap();
+        let tcp = Socket::from(TcpListener::bind(any()).unwrap());
+        let address = tcp.local_addr().unwrap().as_socket().unwrap();
         let client = TcpStream::connect(address).unwrap();
-        assert_eq!(examine(&tcp.into()), What::Listens(Place::Tcp(address)));
+        assert_eq!(examine(&tcp), What::Listens(Place::Tcp(address)));
+        // Open still: a connection that was reset has no other end.
         assert_eq!(examine(&client.into()), What::Connection);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");

@@ -11,7 +11,7 @@ struct Group {
     codes: &'static [Exit],
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group {
         commands: &["run"],
         codes: &[
@@ -41,6 +41,21 @@ const GROUPS: [Group; 7] = [
         ],
     },
     Group {
+        commands: &["reload"],
+        codes: &[
+            Exit::Ok,
+            Exit::Usage,
+            Exit::NoInput,
+            Exit::Unavailable,
+            Exit::Software,
+            Exit::Os,
+            Exit::Io,
+            Exit::Temporary,
+            Exit::NoPermission,
+            Exit::Config,
+        ],
+    },
+    Group {
         commands: &["why", "firmware", "files"],
         codes: &[
             Exit::Ok,
@@ -52,6 +67,7 @@ const GROUPS: [Group; 7] = [
             Exit::Software,
             Exit::Os,
             Exit::Io,
+            Exit::Temporary,
             Exit::NoPermission,
             Exit::Config,
         ],
@@ -67,6 +83,7 @@ const GROUPS: [Group; 7] = [
             Exit::Software,
             Exit::Os,
             Exit::Io,
+            Exit::Temporary,
             Exit::NoPermission,
             Exit::Config,
         ],
@@ -80,6 +97,7 @@ const GROUPS: [Group; 7] = [
             Exit::NoInput,
             Exit::Os,
             Exit::Io,
+            Exit::Temporary,
             Exit::NoPermission,
             Exit::Config,
         ],
@@ -98,7 +116,7 @@ const GROUPS: [Group; 7] = [
         ],
     },
     Group {
-        commands: &["check"],
+        commands: &["check", "config"],
         codes: &[
             Exit::Ok,
             Exit::Usage,

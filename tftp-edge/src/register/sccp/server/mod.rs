@@ -21,7 +21,7 @@ use super::settings::Settings;
 use crate::listen::{self, ListenError};
 use crate::live::Live;
 use crate::ops::exit::Exit;
-use crate::places::{Full, Place, Places, connections_allowed};
+use crate::places::{Full, Place, Places};
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration};
 use crate::service::{self, Role};
 use crate::tftp::socket::may_come_later;
@@ -70,11 +70,13 @@ impl Server {
     pub fn start(settings: impl Into<Live<Settings>>, desk: Arc<Desk>) -> Result<Self, StartError> {
         let live = settings.into();
         let settings = &*live.take();
-        let connections =
-            connections_allowed(settings.max_connections, "register.sccp.max_connections");
         let shared = Arc::new(Shared {
             registrar: Arc::new(Registrar::new(live, desk)),
-            places: Places::new(connections, settings.max_connections_per_source),
+            places: Places::open(
+                settings.max_connections,
+                settings.max_connections_per_source,
+                "register.sccp.max_connections",
+            ),
             options: listen::Options {
                 dscp: settings.dscp,
                 unread_after: settings.lost_after(),

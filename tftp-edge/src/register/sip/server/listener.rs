@@ -42,13 +42,20 @@ pub(super) struct Endpoint {
     pub(super) tls: Option<Live<Tls>>,
 }
 
+/// The setting that wants places for connections.
+const CONNECTIONS_KEY: &str = "register.sip.tcp.max_connections";
+
 impl Listeners {
-    pub(super) fn new(hub: Arc<Hub>, connections: usize) -> Arc<Self> {
-        let of_source = hub.settings.get().tcp.max_connections_per_source;
+    pub(super) fn new(hub: Arc<Hub>) -> Arc<Self> {
+        let settings = hub.settings.take();
         Arc::new(Self {
-            unread_after: hub.settings.get().tcp.write_timeout(),
+            unread_after: settings.tcp.write_timeout(),
             hub,
-            places: Places::new(connections, of_source),
+            places: Places::open(
+                settings.tcp.max_connections,
+                settings.tcp.max_connections_per_source,
+                CONNECTIONS_KEY,
+            ),
             bound: Mutex::default(),
         })
     }
@@ -59,7 +66,7 @@ impl Listeners {
         self.places.follow(
             settings.tcp.max_connections,
             settings.tcp.max_connections_per_source,
-            "register.sip.tcp.max_connections",
+            CONNECTIONS_KEY,
         );
     }
 

@@ -44,7 +44,6 @@ use udp::{Sockets, Stop, Worker};
 
 use super::Settings;
 use crate::live::{Live, Take};
-use crate::places::connections_allowed;
 use crate::register::{Desk, Dispatch, NotSent, Order, Registration, Transport};
 use crate::service::{self, Role};
 use crate::tls::{Tls, TlsError, TlsFiles};
@@ -84,9 +83,6 @@ impl Server {
             start::check_free(address, settings)?;
         }
         let tls = load(settings)?.map(Live::new);
-        let wanted = settings.tcp.max_connections;
-        let key = "register.sip.tcp.max_connections";
-        let connections = connections_allowed(wanted, key);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("sip-tcp")
             .on_thread_start(|| service::capabilities::settle(Role::Packets))
@@ -95,7 +91,7 @@ impl Server {
             .map_err(StartError::Threads)?;
         service::enter_runtime(&runtime, "sip-tcp", Role::Packets);
         let hub = Arc::new(Hub::new(live, desk));
-        let listeners = Listeners::new(Arc::clone(&hub), connections);
+        let listeners = Listeners::new(Arc::clone(&hub));
         let mut server = Self {
             hub,
             listeners,
