@@ -90,6 +90,7 @@ impl Server for Kernel {
             }
         }
         self.now_ns += 1_000_000;
+        self.maps.borrow_mut().renew_lease(self.now_ns);
         let outcome = host::run(
             &self.maps.borrow(),
             MemoryFrame::<0>::new(packet.frame()),

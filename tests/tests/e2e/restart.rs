@@ -35,8 +35,10 @@ impl Pinned {
         let bpffs = BpfFs::mount()?;
         let path = bpffs.path().join("edge");
         rig.edge.pin_under(&path)?;
-        let _bpffs = bpffs;
-        Ok(Self { _bpffs, path })
+        Ok(Self {
+            _bpffs: bpffs,
+            path,
+        })
     }
 
     /// The directory of this version.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 
-use super::cases::Case;
+use super::cases::{Before, Case};
 use super::site::{IFINDEX, Site};
 use crate::abi::registration::{Encounter, Gate, Registration, Sample, Sampling, ServiceKey};
 use crate::abi::trace::{MIRROR_MAX, Mirrored, Slots};
@@ -237,6 +237,11 @@ impl MemoryMaps {
             interface: site.interfaces.get(&IFINDEX).copied(),
             site,
         }
+    }
+
+    /// A daemon is there, and says so.
+    pub fn renew_lease(&mut self, now_ns: u64) {
+        self.lease = Before::default().lease(now_ns);
     }
 
     /// Puts the maps into the state that a case begins with.

@@ -32,6 +32,12 @@ pub(super) fn load(
     pins.create().map_err(|error| error.to_string())?;
     let loaded = Object::load_with(settings, sizes, Some(&pins.maps()));
     let mut object = loaded.map_err(|error| error.to_string())?;
+    let before = object.policy.get(&0, 0);
+    let before = before.map_err(|error| error.to_string())?;
+    let ports = settings.tid_ports;
+    if (before.tid_first, before.tid_count) != (ports.first, ports.count()) {
+        return Err("kernel.tid_ports is another: transfers that run have the ports before".into());
+    }
     let banks = object.banks.adopt(pins.banks());
     banks.map_err(|error| error.to_string())?;
     Ok(object)
@@ -81,6 +87,7 @@ pub(super) fn take_over(
     sys::for_each(transfers, &mut batch, |key, transfer| {
         reading.insert((transfer.position, u64::from(transfer.length)));
         running.push((*key, transfer.position, transfer.length));
+        directory.reserve_id(transfer.file_id);
     })
     .map_err(|error| Error::map("TRANSFERS", "read", error))?;
     let lost = directory.adopt_transfers(&reading);

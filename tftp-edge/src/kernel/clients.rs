@@ -19,7 +19,7 @@ pub(super) struct Clients {
 }
 
 struct Inner {
-    /// Its descriptor must stay open: see `object::load_traced`.
+    /// Its descriptor must stay open: see `programs::load_traced`.
     map: LpmTrie<MapData, Address, u32>,
     nets: Vec<IpNet>,
 }

@@ -20,7 +20,7 @@ use super::directory::{Directory, Files};
 use super::error::Error;
 use super::events::{self, Events};
 use super::fill::{BoundedMap, Fill};
-use super::follower::Follower;
+use super::follower::{Blocks, Follower};
 use super::gate::Gate;
 use super::interfaces::{Interfaces, Monitor};
 use super::lease::Tenure;
@@ -76,6 +76,7 @@ pub(super) struct Engine {
     clients: Clients,
     /// When the sweeper sends again.
     resend: Live<resend::Policy>,
+    block_sizes: Live<Blocks>,
     /// Names there may be.
     max_names: u64,
     counters: Counts,
@@ -161,7 +162,7 @@ impl Engine {
             );
         }
         if !settings.keep_privileges {
-            directory.take_all_banks()?;
+            directory.take_all_banks();
         }
         let reservation = match silent {
             Some(_) => None,
@@ -179,7 +180,8 @@ impl Engine {
             .collect();
         let now = Instant::now();
         interfaces.settle(&mut object.ebpf, &mut attachments, false, now)?;
-        let mut follower = Follower::new(tftp);
+        let block_sizes = Live::new(Blocks::from(tftp));
+        let mut follower = Follower::new(tftp, block_sizes.clone());
         if is_adopted {
             follower.adopt(&object.locals);
         }
@@ -270,6 +272,7 @@ impl Engine {
             wanted: Wanted::new(settings),
             clients,
             resend,
+            block_sizes,
             max_names: settings.max_names.into(),
             counters: Counts {
                 blocks,
@@ -351,6 +354,7 @@ impl Engine {
     /// From now on transfers go by these settings, and budgets.
     pub(super) fn follow(&self, tftp: &tftp::Settings) {
         self.resend.set(tftp.resend_policy());
+        self.block_sizes.set(Blocks::from(tftp));
         self.set_policy(|policy| policy::follow(policy, tftp));
     }
 
@@ -388,7 +392,8 @@ impl Engine {
         let Some(thread) = self.thread.lock().take() else {
             return;
         };
-        if thread.join().is_err() {
+        let ended = thread.join();
+        if ended.is_err() {
             tracing::error!(
                 event = "kernel.worker_panicked",
                 "the thread of the kernel side had panicked"
@@ -397,7 +402,8 @@ impl Engine {
         let Some(pins) = &self.pinning.pins else {
             return;
         };
-        if self.keep.load(Ordering::Relaxed) {
+        // A panic has taken the programs off.
+        if ended.is_ok() && self.keep.load(Ordering::Relaxed) {
             tracing::info!(event = "kernel.kept", folder = %pins.path().display(), "the kernel goes on serving until the next daemon comes");
         } else {
             pins.end();

@@ -10,6 +10,7 @@ use tftp_ebpf::verdict::Rung;
 use tftp_ebpf::wire::tftp::PORT;
 
 use super::host;
+use crate::live::Live;
 use crate::tftp;
 
 /// The listen addresses that the kernel program can stand in for.
@@ -37,24 +38,41 @@ pub struct Entry {
     pub classifies: Rung,
 }
 
+/// How large a block may be. It may change at any time; what is granted after a second goes by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    largest: u16,
+    mtu_clamp: bool,
+}
+
+impl From<&tftp::Settings> for Blocks {
+    fn from(tftp: &tftp::Settings) -> Self {
+        Self {
+            largest: tftp.max_blksize,
+            mtu_clamp: tftp.mtu_clamp,
+        }
+    }
+}
+
 /// Keeps `INTERFACES` and `LOCALS` as the host has them.
 pub struct Follower {
     /// Addresses the daemon takes requests on, at the port that requests are sent to. Elsewhere on
     /// this host another server may listen.
     listen: Vec<IpAddr>,
-    max_blksize: u16,
-    mtu_clamp: bool,
+    blocks: Live<Blocks>,
+    /// What the entries were made with.
+    followed: Blocks,
     /// What stands in the map; nothing is known of what a daemon before has written.
     known_interfaces: Option<HashMap<u32, Option<Entry>>>,
     known_locals: HashSet<Address>,
 }
 
 impl Follower {
-    pub fn new(tftp: &tftp::Settings) -> Self {
+    pub fn new(tftp: &tftp::Settings, blocks: Live<Blocks>) -> Self {
         Self {
             listen: served(tftp).collect(),
-            max_blksize: tftp.max_blksize,
-            mtu_clamp: tftp.mtu_clamp,
+            followed: **blocks.get(),
+            blocks,
             known_interfaces: None,
             known_locals: HashSet::new(),
         }
@@ -86,6 +104,10 @@ impl Follower {
             let keys = interfaces.keys().filter_map(Result::ok);
             keys.map(|ifindex| (ifindex, None)).collect()
         });
+        let blocks = **self.blocks.get();
+        if std::mem::replace(&mut self.followed, blocks) != blocks {
+            known.values_mut().for_each(|entry| *entry = None);
+        }
         // Before the others: there may be no room for both.
         known.retain(|ifindex, _| {
             let is_there = entries.contains_key(ifindex);
@@ -141,11 +163,11 @@ impl Follower {
 
     /// The largest block that fits the MTU behind `overhead` bytes of headers.
     fn blksize(&self, mtu: u32, overhead: u32) -> u16 {
-        if !self.mtu_clamp {
-            return self.max_blksize;
+        if !self.followed.mtu_clamp {
+            return self.followed.largest;
         }
         let room = u16::try_from(mtu.saturating_sub(overhead)).unwrap_or(u16::MAX);
-        room.min(self.max_blksize)
+        room.min(self.followed.largest)
     }
 }
 

@@ -121,7 +121,7 @@ impl Object {
     }
 
     /// The same, with the maps that a daemon before has pinned in a directory. Whoever calls has
-    /// made sure that they [fit](Self::shapes).
+    /// made sure that they fit: see `Self::shapes`.
     pub fn load_with(
         settings: &Settings,
         sizes: Sizes,

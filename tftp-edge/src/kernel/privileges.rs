@@ -272,6 +272,14 @@ pub fn refused(call: Call, error: &(dyn std::error::Error + 'static)) -> String 
         next = cause.source();
     }
     let surroundings = Surroundings::read();
+    // What the verifier says is of use, unless it misses a capability. So is an error that is none of
+    // rights: the filters that are always on in the unit have no part in it.
+    let has_verified = text
+        .split_once("Verifier output:")
+        .is_some_and(|(_, told)| !told.trim().is_empty());
+    if surroundings.missing(call).is_none() && (has_verified || !is_refusal(error)) {
+        return text;
+    }
     let findings = surroundings.findings(call);
     if findings.is_empty() {
         // Not a matter of rights: busy, no memory, a mistake of ours.

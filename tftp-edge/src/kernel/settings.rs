@@ -108,6 +108,11 @@ impl Settings {
             let problem = format!("is {}; give 5 to 86400 seconds", self.serve_alone_s);
             return Err(("serve_alone_s", problem));
         }
+        let is_repeated = |at: usize| self.interfaces[..at].contains(&self.interfaces[at]);
+        if let Some(at) = (0..self.interfaces.len()).find(|at| is_repeated(*at)) {
+            let problem = format!("has {} twice; name it once", self.interfaces[at]);
+            return Err(("interfaces", problem));
+        }
         if self.interfaces.is_empty() && matches!(self.mode, Ladder::Xdp | Ladder::Tc) {
             let problem = "is empty; list the interfaces the phones are behind";
             return Err(("interfaces", problem.to_owned()));

@@ -62,7 +62,10 @@ impl<B: Banks> Slabs<B> {
     pub fn take_all(&mut self) -> Result<(), B::Error> {
         self.keeps_all = true;
         while self.banks.count() < self.max_banks {
-            self.banks.add()?;
+            if let Err(error) = self.banks.add() {
+                self.exhausted = true;
+                return Err(error);
+            }
             self.allocator.grow(BANK_SPACE);
         }
         Ok(())

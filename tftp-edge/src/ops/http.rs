@@ -211,6 +211,7 @@ mod tests {
                 idle_ms: 12_345,
                 is_stuck,
                 has_panicked: false,
+                waits_for_disks: false,
             };
             loops.iter().map(status).collect()
         });

@@ -2,7 +2,7 @@
 //! service manager what it found.
 //!
 //! `READY=1` is said when `/readyz` would say so for the first time. A daemon that waits for an
-//! address to come is up all the same, and is not to be killed for it: after [`WAITS_FOR_READY`] it
+//! address to come is up all the same, and is not to be killed for it: after `WAITS_FOR_READY` it
 //! says so with a status line that names what is missing. `WATCHDOG=1` is said at half the time the
 //! service manager gives us, and only while every loop goes round: one that is stuck for longer than
 //! its round may take has the service manager restart the daemon.
@@ -126,7 +126,7 @@ impl Attendant {
             words.push(Word::Status(line));
         }
         if let Some(watchdog) = self.watchdog
-            && loops.iter().all(LoopStatus::is_alive)
+            && !loops.iter().any(LoopStatus::is_lost)
             && since(self.alive_told).is_none_or(|it| it >= watchdog / 2)
         {
             self.alive_told = Some(now);
@@ -268,6 +268,7 @@ mod tests {
             idle_ms: 0,
             is_stuck,
             has_panicked: false,
+            waits_for_disks: false,
         }
     }
 

@@ -63,7 +63,7 @@ const WRITES_BY_DESCRIPTOR: (u32, u32) = (5, 19);
 const LONGEST_FOR_PACKETS: Duration = Duration::from_secs(10);
 /// Twice the longest that a loop waits.
 const SHORTEST_FOR_PACKETS: Duration = Duration::from_secs(2);
-const FOR_FILES: Duration = Duration::from_secs(60);
+pub(super) const FOR_FILES: Duration = Duration::from_secs(60);
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
 

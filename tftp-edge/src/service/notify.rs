@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+/// The service manager was told that the daemon ends.
+static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// `READY=1` has been said.
 static HAS_BEEN_READY: AtomicBool = AtomicBool::new(false);
 
@@ -27,6 +29,11 @@ pub fn say(words: &[Word]) {
     if words.is_empty() {
         return;
     }
+    // What comes while the parts end is no news any more.
+    if HAS_ENDED.load(Ordering::Relaxed) {
+        return;
+    }
+    HAS_ENDED.fetch_or(words.contains(&Word::Stopping), Ordering::Relaxed);
     if words.contains(&Word::Ready) {
         HAS_BEEN_READY.store(true, Ordering::Relaxed);
     }

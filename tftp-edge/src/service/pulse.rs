@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::FOR_FILES;
+
 /// The longest that a loop waits for something to do.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -58,11 +60,20 @@ pub struct LoopStatus {
     /// It has taken longer than a round may.
     pub is_stuck: bool,
     pub has_panicked: bool,
+    /// It waits for disks, which may take their time while phones are served from memory: that it is
+    /// stuck is told, and no reason to start the daemon anew, which would need the disk at once.
+    #[serde(default)]
+    pub waits_for_disks: bool,
 }
 
 impl LoopStatus {
     pub fn is_alive(&self) -> bool {
         !self.is_stuck && !self.has_panicked
+    }
+
+    /// Whether the service manager is to start the daemon anew because of it.
+    pub fn is_lost(&self) -> bool {
+        self.has_panicked || self.is_stuck && !self.waits_for_disks
     }
 
     /// What is wrong with it, for people.
@@ -115,6 +126,8 @@ impl Pulse {
                 idle_ms: u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
                 is_stuck: idle > seen.of.patience,
                 has_panicked: seen.of.end.load(Ordering::Relaxed) == PANICKED,
+                // Nobody else has so much patience.
+                waits_for_disks: seen.of.patience >= FOR_FILES,
             }
         };
         loops.iter_mut().map(look).collect()

@@ -37,6 +37,11 @@ impl Ids {
     /// who had it may be on their way.
     pub(super) fn adopt(&mut self, id: u32, text: &Arc<str>) {
         self.names.insert(id, Arc::clone(text));
+        self.reserve(id);
+    }
+
+    /// As [`Ids::adopt`], of a name that is not known any more.
+    pub(super) fn reserve(&mut self, id: u32) {
         self.next = self.next.max(id.saturating_add(1));
     }
 

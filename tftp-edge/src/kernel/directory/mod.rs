@@ -154,8 +154,15 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     }
 
     /// As [`Slabs::take_all`].
-    pub fn take_all_banks(&mut self) -> Result<(), Error> {
-        self.slabs.take_all()
+    pub fn take_all_banks(&mut self) {
+        if let Err(error) = self.slabs.take_all() {
+            self.warn_memory(&error);
+        }
+    }
+
+    /// So many ids were given by a daemon before: a transfer that runs has one of them.
+    pub fn reserve_id(&mut self, id: u32) {
+        self.ids.reserve(id);
     }
 
     pub fn counts(&self) -> Counts {
@@ -315,16 +322,21 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
         }
     }
 
+    fn warn_memory(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.warned_memory, true) {
+            tracing::warn!(
+                event = "kernel.no_memory", %error,
+                "the kernel has no memory for more content: what does not fit is served by \
+                 the daemon until there is some; lower kernel.memory_limit or free memory"
+            );
+        }
+    }
+
     /// Room, if there is any; a bank that is refused only means that there is none.
     fn find_room(&mut self, len: u64) -> Option<Extent> {
-        self.slabs.allocate(len).unwrap_or_else(|error| {
-            if !std::mem::replace(&mut self.warned_memory, true) {
-                tracing::warn!(
-                    event = "kernel.no_memory", %error,
-                    "the kernel has no memory for more content: what does not fit is served by \
-                     the daemon until there is some; lower kernel.memory_limit or free memory"
-                );
-            }
+        let found = self.slabs.allocate(len);
+        found.unwrap_or_else(|error| {
+            self.warn_memory(&error);
             None
         })
     }

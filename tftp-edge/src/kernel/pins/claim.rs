@@ -52,9 +52,9 @@ impl Claim {
         }
     }
 
-    /// Locks a directory, if there is one.
+    /// Locks a directory, if there is one where something can be pinned.
     pub(super) fn lock_if_there(path: &Path) -> Result<Self, ClaimError> {
-        match path.exists() {
+        match is_in_bpf_file_system(path) {
             true => Self::lock(path),
             false => Ok(Self::default()),
         }
@@ -105,12 +105,16 @@ impl Claim {
     }
 }
 
+/// Nothing is removed anywhere else. `false` also for what is not there.
+pub(super) fn is_in_bpf_file_system(path: &Path) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
+}
+
 /// Makes the directory, if that is possible; else says what to do.
 fn create(path: &Path) -> Result<(), String> {
     let place = path.ancestors().find(|place| place.exists());
     let place = place.unwrap_or(Path::new("/"));
-    let is_bpf = statfs(place).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC);
-    if !is_bpf {
+    if !is_in_bpf_file_system(place) {
         return Err(format!(
             "kernel.pin_path {} is in no BPF file system; `mount -t bpf bpf /sys/fs/bpf`, or set \
              it to \"\" to do without",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::claim::{Claim, ClaimError};
+use super::claim::{Claim, ClaimError, is_in_bpf_file_system};
 use super::removal::{self, Removed};
 use super::versions_in;
 use crate::ops::exit::Exit;
@@ -29,6 +29,12 @@ pub enum DetachError {
     Taken(#[from] ClaimError),
     #[error("these pins could not be removed: {}", .0.join("; "))]
     Left(Vec<String>),
+    #[error(
+        "{} is in no BPF file system: nothing is pinned there, and nothing was removed; name the \
+         kernel.pin_path of the daemon",
+        .0.display()
+    )]
+    NotBpf(PathBuf),
     #[error("kernel.pin_path {} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("cannot write the result: {0}")]
@@ -40,6 +46,7 @@ impl DetachError {
         match self {
             Self::Taken(_) => Exit::Unavailable,
             Self::Left(_) => Exit::Os,
+            Self::NotBpf(_) => Exit::NoInput,
             Self::Unreadable { source, .. } => Exit::of_io(source),
             Self::Output(_) => Exit::Io,
         }
@@ -53,6 +60,9 @@ pub fn detach(path: &Path, force: bool, out: &mut dyn Write) -> Result<(), Detac
     {
         let path = path.to_owned();
         return Err(DetachError::Unreadable { path, source });
+    }
+    if path.exists() && !is_in_bpf_file_system(path) {
+        return Err(DetachError::NotBpf(path.to_owned()));
     }
     let _claim = match Claim::lock_if_there(path) {
         Err(_) if force => None,

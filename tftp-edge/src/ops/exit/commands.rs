@@ -22,6 +22,7 @@ const GROUPS: [Group; 8] = [
             Exit::Unavailable,
             Exit::Os,
             Exit::Io,
+            Exit::Temporary,
             Exit::NoPermission,
             Exit::Config,
         ],
