@@ -56,9 +56,10 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
             let report = boot(&lab, &site, &phones)?;
             let flooded = flood.map(end).transpose()?.unwrap_or_default();
             ensure!(
-                report.registration.at_end() == report.phones,
+                // All have left again, so that the next boot begins as this one did.
+                report.registration.phones() == report.phones,
                 "{} of {} phones registered {how}: {:#?}",
-                report.registration.at_end(),
+                report.registration.phones(),
                 report.phones,
                 report.failures
             );
