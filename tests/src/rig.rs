@@ -18,7 +18,7 @@ use crate::lab::{
 };
 use crate::phones::{Family, Fleet, FleetOptions, PhoneSpec, Progress, Registering, Report};
 use crate::server::Place;
-use crate::site::{self, Site};
+use crate::site::Site;
 
 /// Names the daemon under test.
 const DAEMON_VARIABLE: &str = "TFTP_EDGE_DAEMON";
@@ -239,14 +239,7 @@ impl<'lab> Rig<'lab> {
     /// Makes a site the daemon's: files, inventory, and what every phone must be given, byte for
     /// byte.
     pub fn host(&self, site: &mut Site) -> Result<()> {
-        let csv = self.file("phones.csv");
-        site.write(&self.edge.root(), &csv)?;
-        self.edge.import(&csv)?;
-        self.edge.set(&site::settings(SERVER_V4.into()))?;
-        for (device, content) in self.edge.rendered()? {
-            site.oracle.set_rendered(&device, content);
-        }
-        Ok(())
+        self.edge.host(site, &self.file("phones.csv"))
     }
 
     /// Boots phones; `change` has the last word on how.

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::alarms::{AlarmKind, Alarms};
+use crate::live::Live;
 
 /// How long before its end a certificate is told of.
 const NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -93,12 +94,24 @@ impl Tls {
     }
 
     /// Whether it has the same certificate as another one.
-    pub(crate) fn is_as(&self, other: &Self) -> bool {
+    fn is_as(&self, other: &Self) -> bool {
         self.certificate == other.certificate && self.path == other.path
     }
 
+    /// Puts this one in the place of the one in use, with its alarm; whether it is another.
+    pub(crate) fn take_place(self, live: &Live<Self>, alarms: &Alarms) -> bool {
+        let before = live.take();
+        let is_another = !self.is_as(&before);
+        live.set(self);
+        if is_another {
+            before.untell(alarms);
+            live.get().tell(alarms);
+        }
+        is_another
+    }
+
     /// Clears its alarm: it is not in use any more.
-    pub(crate) fn untell(&self, alarms: &Alarms) {
+    fn untell(&self, alarms: &Alarms) {
         alarms.clear(AlarmKind::Certificate, &self.path.to_string_lossy());
     }
 

@@ -14,7 +14,7 @@ use crate::flood::{Flood, FloodOptions, Flooded, open_every_port, ports};
 use crate::lab::{CLIENT_IF, Lab, LabOptions, LabPrograms, SERVER_V4, interrupted};
 use crate::phones::{Fleet, FleetOptions, PhoneSpec, Progress, Registering, Report};
 use crate::server::Place;
-use crate::site::{self, Site};
+use crate::site::Site;
 
 /// What a boot may be slower under the flood. Generator, phones and daemon share the processors: half
 /// of them are the generator's.
@@ -83,12 +83,7 @@ pub fn measure(options: &BenchOptions, say: &mut impl FnMut(&str)) -> Result<Tab
 fn host(edge: &Edge<'_>, folder: &Path, phones: usize) -> Result<Site> {
     let mut site = Site::without_upgrades(phones);
     let csv = folder.join("phones.csv");
-    site.write(&edge.root(), &csv)?;
-    edge.import(&csv)?;
-    edge.set(&site::settings(SERVER_V4.into()))?;
-    for (device, content) in edge.rendered()? {
-        site.oracle.set_rendered(&device, content);
-    }
+    edge.host(&mut site, &csv)?;
     fs::remove_file(csv)?;
     Ok(site)
 }

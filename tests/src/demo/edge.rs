@@ -17,6 +17,7 @@ use super::Metrics;
 use super::metrics::page;
 use crate::lab::{Process, SERVER_IF};
 use crate::server::{Place, Server};
+use crate::site::{self, Site};
 
 /// The daemon's rung, as `[kernel] mode` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -216,6 +217,18 @@ listen = {sip}
         command
             .output()
             .with_context(|| format!("running {}", self.binary.display()))
+    }
+
+    /// Makes a site the one that is served, and lets it know what its phones must get. `csv` is where
+    /// its list of phones is written.
+    pub fn host(&self, site: &mut Site, csv: &Path) -> Result<()> {
+        site.write(&self.root(), csv)?;
+        self.import(csv)?;
+        self.set(&site::settings(self.place.address().into()))?;
+        for (device, content) in self.rendered()? {
+            site.oracle.set_rendered(&device, content);
+        }
+        Ok(())
     }
 
     pub fn import(&self, csv: &Path) -> Result<()> {

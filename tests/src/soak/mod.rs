@@ -27,7 +27,7 @@ use crate::phones::{
     Family, Fleet, FleetOptions, PhoneSpec, Progress, Registering, try_open_files,
 };
 use crate::server::Place;
-use crate::site::{self, Site};
+use crate::site::Site;
 
 /// In a hundred transfers, over HTTP, and by the daemon's own TFTP sockets; the kernel program has the
 /// others.
@@ -163,13 +163,7 @@ impl<'lab> Bath<'lab> {
         let edge = Edge::new(&options.daemon, folder, place, Mode::Tc, 20_000)?;
         edge.register("")?;
         let mut site = Site::without_upgrades(options.phones);
-        let csv = folder.join("phones.csv");
-        site.write(&edge.root(), &csv)?;
-        edge.import(&csv)?;
-        edge.set(&site::settings(SERVER_V4.into()))?;
-        for (device, content) in edge.rendered()? {
-            site.oracle.set_rendered(&device, content);
-        }
+        edge.host(&mut site, &folder.join("phones.csv"))?;
         let daemon = edge.start()?;
         Ok(Self {
             lab,

@@ -231,14 +231,9 @@ impl Server {
     }
 
     fn exchange(&self, live: &Live<Tls>, tls: Tls) -> Vec<String> {
-        let before = live.take();
-        let is_same = tls.is_as(&before);
-        live.set(tls);
-        if is_same {
+        if !tls.take_place(live, &self.alarms) {
             return Vec::new();
         }
-        before.untell(&self.alarms);
-        live.get().tell(&self.alarms);
         let mut remarks = vec!["http.tls: another certificate".to_owned()];
         if let Err(error) = self.open_https() {
             tracing::error!(event = "http.tls_not_opened", %error, "HTTPS stays off until a restart");

@@ -211,15 +211,9 @@ impl Server {
     }
 
     fn exchange(&self, live: &Live<Tls>, tls: Tls) -> Vec<String> {
-        let before = live.take();
-        let is_same = tls.is_as(&before);
-        live.set(tls);
-        if is_same {
+        if !tls.take_place(live, &self.hub.desk.alarms) {
             return Vec::new();
         }
-        let alarms = &self.hub.desk.alarms;
-        before.untell(alarms);
-        live.get().tell(alarms);
         let mut remarks = vec!["register.sip.tls: another certificate".to_owned()];
         if let Err(error) = self.open_tls() {
             tracing::error!(event = "sip.tls_not_opened", %error, "SIP over TLS stays off until a restart");
