@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{Gid, Uid, chown};
 
+use crate::lab::uninterrupted;
 use crate::server::Place;
 
 /// Nobody else's: it has no name, no home and no files but those it is given.
@@ -83,7 +84,7 @@ impl Notifications {
         let mut bytes = [0; 4096];
         let within = within.max(Duration::from_millis(1));
         self.socket.set_read_timeout(Some(within))?;
-        match self.socket.recv(&mut bytes) {
+        match uninterrupted(|| self.socket.recv(&mut bytes)) {
             Ok(len) => Ok(Some(String::from_utf8_lossy(&bytes[..len]).into_owned())),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Ok(None)

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tftp_ebpf::wire::tftp::opcode;
 
 use crate::client::Request;
+use crate::lab::uninterrupted;
 use crate::server::Place;
 
 /// Longer than any answer takes that comes at all.
@@ -53,8 +54,7 @@ impl Load {
             .map(|_| {
                 let socket = place.enter(|| bind(from))?;
                 socket.send_to(&packet, server)?;
-                let (len, tid) = socket
-                    .recv_from(&mut incoming)
+                let (len, tid) = uninterrupted(|| socket.recv_from(&mut incoming))
                     .with_context(|| format!("no answer to a request of {}", request.name))?;
                 socket.connect(tid)?;
                 let block = match parse(&incoming[..len]) {
@@ -132,9 +132,7 @@ impl Lane {
             Peer::Echo => (opcode::ACK, self.block),
         };
         loop {
-            let len = self
-                .socket
-                .recv(incoming)
+            let len = uninterrupted(|| self.socket.recv(incoming))
                 .with_context(|| format!("no answer to the ACK of block {}", self.block))?;
             let got = parse(&incoming[..len]).context("an answer that is no TFTP")?;
             // What was resent because we were slow is no answer.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::lab::uninterrupted;
+
 use super::{Collect, Fetch, Outcome, Reaction, Request, Retry, Tally};
 
 /// What [`get`] brought.
@@ -73,7 +75,7 @@ pub fn get_with(
         }
         let wait = fetch.deadline().saturating_duration_since(Instant::now());
         socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
-        reaction = match socket.recv_from(&mut incoming) {
+        reaction = match uninterrupted(|| socket.recv_from(&mut incoming)) {
             Ok((len, peer)) => {
                 let packet = &incoming[..len];
                 let now = Instant::now();
@@ -150,21 +152,15 @@ impl Exchange {
     /// The next datagram, or `None` if none comes `within` that time.
     pub fn receive(&self, within: Duration) -> Result<Option<(SocketAddr, Vec<u8>)>> {
         let mut incoming = vec![0; 65_536];
-        let deadline = Instant::now() + within;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.socket
-                .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
-            match self.socket.recv_from(&mut incoming) {
-                Ok((len, peer)) => {
-                    incoming.truncate(len);
-                    return Ok(Some((peer, incoming)));
-                }
-                Err(error) if is_timeout(&error) => return Ok(None),
-                // A receive with a timeout is not taken up again after a signal (signal(7)).
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("receiving"),
+        self.socket
+            .set_read_timeout(Some(within.max(Duration::from_millis(1))))?;
+        match uninterrupted(|| self.socket.recv_from(&mut incoming)) {
+            Ok((len, peer)) => {
+                incoming.truncate(len);
+                Ok(Some((peer, incoming)))
             }
+            Err(error) if is_timeout(&error) => Ok(None),
+            Err(error) => Err(error).context("receiving"),
         }
     }
 }

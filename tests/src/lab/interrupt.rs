@@ -1,5 +1,6 @@
-//! Ctrl-C as a flag: whoever waits looks at it, returns, and the guards clean up.
+//! Signals. Ctrl-C is a flag: whoever waits looks at it, returns, and the guards clean up.
 
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
@@ -28,4 +29,15 @@ pub fn watch_for_interrupt() -> Result<()> {
 /// Whether such a signal has come.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Makes a system call until it is not interrupted. A receive with a timeout is not taken up again
+/// after a signal, nor after the process was stopped or frozen (signal(7)).
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            ended => return ended,
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tftp_ebpf::verdict::Rung;
-use tftp_edge_tests::lab::{CLIENT_V4, Namespace, SERVER_IF, SERVER_V4, run};
+use tftp_edge_tests::lab::{CLIENT_V4, Namespace, SERVER_IF, SERVER_V4, run, uninterrupted};
 use tftp_edge_tests::rig::{self, Rig};
 
 const UPLINK: &str = "up0";
@@ -126,7 +126,7 @@ fn serve(socket: &UdpSocket, is_over: &AtomicBool) -> Result<usize> {
     socket.set_read_timeout(Some(Duration::from_millis(50)))?;
     let (mut buffer, mut served) = ([0; 2048], 0);
     while !is_over.load(Ordering::Relaxed) {
-        let (len, phone) = match socket.recv_from(&mut buffer) {
+        let (len, phone) = match uninterrupted(|| socket.recv_from(&mut buffer)) {
             Ok(came) => came,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 continue;

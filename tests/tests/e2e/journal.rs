@@ -10,6 +10,7 @@ use tftp_ebpf::verdict::Rung;
 use tftp_edge::config::Config;
 use tftp_edge::journal::{EntryView, Fact, Outcome, PhoneView, Stage};
 use tftp_edge::ops::control;
+use tftp_edge_tests::lab::uninterrupted;
 use tftp_edge_tests::phones::{Expected, Oracle as _, PhoneSpec, Progress, Registering};
 use tftp_edge_tests::rig::{HTTP_V4, OVER_V4, Rig, ensure_all_registered, run, wait_for};
 use tftp_edge_tests::site::Site;
@@ -106,8 +107,7 @@ fn ask_in_vain(rig: &Rig<'_>, phone: &PhoneSpec) -> Result<()> {
         let request = format!("\0\u{1}CTL{}.tlv\0octet\0", phone.device);
         for number in 0..REQUESTS {
             socket.send_to(request.as_bytes(), OVER_V4)?;
-            let (len, _) = socket
-                .recv_from(&mut [0; 512])
+            let (len, _) = uninterrupted(|| socket.recv_from(&mut [0; 512]))
                 .with_context(|| format!("request {number}"))?;
             ensure!(len > 4, "{len} bytes came");
         }

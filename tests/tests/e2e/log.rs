@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use tftp_ebpf::verdict::Rung;
-use tftp_edge_tests::lab::Process;
+use tftp_edge_tests::lab::{Process, uninterrupted};
 use tftp_edge_tests::phones::{Progress, Registering};
 use tftp_edge_tests::rig::{Rig, daemon_under_test, run, wait_for};
 use tftp_edge_tests::site::Site;
@@ -158,8 +158,7 @@ fn the_journal_gets_an_event_with_its_fields() {
         let mut daemon = Process::start("tftp-edge", command, &log)?;
         let mut buffer = vec![0; 64 << 10];
         let started = loop {
-            let len = socket
-                .recv(&mut buffer)
+            let len = uninterrupted(|| socket.recv(&mut buffer))
                 .with_context(|| format!("no event: {}", daemon.log_tail()))?;
             let message = String::from_utf8_lossy(&buffer[..len]).into_owned();
             if message.contains("edge.started") {

@@ -156,16 +156,19 @@ impl Looks<'_> {
         text.parse().with_context(|| format!("{bound}: {text:?}"))
     }
 
-    /// The number of phones the overview shows at a stage.
-    fn at_stage(&self, stage: &str) -> Result<f64> {
+    /// The number of phones the overview shows at each stage of a row, all at one time.
+    fn at_stages<const N: usize>(&self, stages: [&str; N]) -> Result<[u64; N]> {
         let script = format!(
-            "return [...document.querySelectorAll('tbody[data-each=stages] tr')]\
-             .find(row => row.querySelector('[data-bind=stage]').textContent === '{stage}')\
-             .querySelector('[data-bind=phones]').textContent"
+            "const rows = [...document.querySelectorAll('tbody[data-each=stages] tr')];\
+             const text = (row, bound) => row.querySelector(`[data-bind=${{bound}}]`).textContent;\
+             return {stages:?}.map(stage => rows.find(it => text(it, 'stage') === stage))\
+                 .map(row => Number(text(row, 'phones').replace(',', '')))"
         );
-        let text = self.browser.run(&script)?;
-        let text = text.as_str().unwrap_or_default().replace(',', "");
-        text.parse().with_context(|| format!("{stage}: {text:?}"))
+        let shown = self.browser.run(&script)?;
+        serde_json::from_value::<Vec<u64>>(shown.clone())
+            .ok()
+            .and_then(|it| it.try_into().ok())
+            .with_context(|| format!("{stages:?}: {shown}"))
     }
 
     /// The page was there before the storm, and tells of it by itself.
@@ -184,11 +187,11 @@ impl Looks<'_> {
             "[...document.querySelectorAll('[role=status]')].some(it => \
              it.textContent.startsWith('Storm:') && !/[0-9]/.test(it.textContent))",
         )?;
-        let [register, registered] = [self.at_stage("register")?, self.at_stage("registered")?];
-        ensure!(
-            register > 0.0 && registered < PHONES as f64,
-            "{register} ask to be registered, {registered} are"
-        );
+        // The stages of all phones are looked at once a second, the storm whenever it is asked for.
+        wait_for("some that ask to be registered, while others are", || {
+            self.at_stages(["register", "registered"])
+                .is_ok_and(|[asking, registered]| asking > 0 && registered < PHONES as u64)
+        })?;
         self.picture("storm-overview-light")?;
         self.open("/phones?stage=register")?;
         self.browser.ensure(
@@ -222,8 +225,8 @@ impl Looks<'_> {
         })?;
         ensure!(self.number("phones.expected")? == PHONES as f64 + 1.0);
         wait_for("the stages of a boot to be empty again", || {
-            self.at_stage("register").is_ok_and(|it| it == 0.0)
-                && self.at_stage("registered").is_ok_and(|it| it == registered)
+            self.at_stages(["register", "registered"])
+                .is_ok_and(|it| it == [0, PHONES as u64])
         })?;
         self.browser.ensure(
             "nobody is left in between",

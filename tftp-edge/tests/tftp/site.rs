@@ -1,6 +1,7 @@
 //! A server with a few files in memory, and a bare client that sees every packet.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -179,7 +180,13 @@ impl Phone {
 
     pub(crate) fn receive(&self) -> (Vec<u8>, SocketAddr) {
         let mut buffer = vec![0; 70_000];
-        let (len, from) = self.socket.recv_from(&mut buffer).expect("an answer");
+        let (len, from) = loop {
+            match self.socket.recv_from(&mut buffer) {
+                // A receive with a timeout is not taken up again after a signal (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("an answer"),
+            }
+        };
         buffer.truncate(len);
         (buffer, from)
     }

@@ -1,6 +1,7 @@
 //! The daemon of the package, as the user and with the capabilities of its unit, in front of a phone.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -161,7 +162,11 @@ fn ready(word: &UnixDatagram) -> Result<()> {
     word.set_read_timeout(Some(PATIENCE))?;
     let mut datagram = [0; 4096];
     loop {
-        let len = word.recv(&mut datagram).context("waiting for READY=1")?;
+        let len = match word.recv(&mut datagram) {
+            // A receive with a timeout is not taken up again after a signal (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            received => received.context("waiting for READY=1")?,
+        };
         let text = String::from_utf8_lossy(&datagram[..len]);
         if text.lines().any(|line| line == "READY=1") {
             return Ok(());
