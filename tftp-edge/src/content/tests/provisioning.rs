@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::*;
-use crate::inventory::DeviceName;
-use crate::provisioning::{Knockers, Knocking, since_epoch};
+use super::site::{Site, devices, set_site};
+use crate::content::{Catalog, Library, Lookup, Query, State};
+use crate::inventory::{DeviceName, Store};
+use crate::provisioning::{Knockers, Knocking, Settings as Windows, since_epoch};
 
 const DEFAULT: &str = "XMLDefault.cnf.xml";
 
