@@ -5,15 +5,20 @@
 //! are taken from the last good copy, where there is one. What refers to nothing any more, or means
 //! nothing, is left out. The result takes the place of the damaged file, which is kept beside it.
 
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+mod files;
+mod leftovers;
+mod salvage;
+
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use files::{Workshop, copy_file, put_in_place};
+use leftovers::{leave_out_orphans, leave_out_what_nobody_understands, tell_devices_without_lines};
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use salvage::{columns, salvage};
 
 use super::super::{Scope, StoreError};
 use super::{check, connect, explained, last_good, read, schema};
@@ -24,9 +29,6 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Problems that are told one by one.
 const TOLD: u32 = 20;
-
-/// Rows that are left out one by one because nobody understands them.
-const MAX_ROWS_LEFT_OUT: usize = 10_000;
 
 /// Every table, those that others refer to first, and its key.
 const TABLES: [(&str, &str); 13] = [
@@ -43,16 +45,6 @@ const TABLES: [(&str, &str); 13] = [
     ("device_settings", "device, key"),
     ("windows", "device"),
     ("history", "id"),
-];
-
-/// What refers to what, by the name of the column.
-const PARENTS: [(&str, &str, &str); 6] = [
-    ("site_settings", "site", "sites"),
-    ("profile_settings", "profile", "profiles"),
-    ("lines", "device", "devices"),
-    ("line_keys", "device", "devices"),
-    ("modules", "device", "devices"),
-    ("device_settings", "device", "devices"),
 ];
 
 /// What was found, and what became of it.
@@ -159,35 +151,6 @@ fn fault(path: &Path, source: io::Error) -> StoreError {
     explained(StoreError::Create { path, source }, &PathBuf::new())
 }
 
-fn copy_file(mut from: &File, to: &Path) -> Result<(), StoreError> {
-    let mut into = File::create(to).map_err(|error| fault(to, error))?;
-    io::copy(&mut from, &mut into).map_err(|error| fault(to, error))?;
-    Ok(())
-}
-
-/// A folder beside the database, of its owner alone, that goes when it is done with.
-struct Workshop(PathBuf);
-
-impl Workshop {
-    fn make(database: &Path) -> Result<Self, StoreError> {
-        let folder = with_suffix(database, &format!(".repair-{}", std::process::id()));
-        let made = DirBuilder::new().mode(0o700).create(&folder);
-        made.map_err(|error| fault(&folder, error))?;
-        Ok(Self(folder))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        // What stays is named as what it is.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// What is left of the database.
 struct Source {
     /// None if nothing of it can be read.
@@ -286,226 +249,6 @@ fn make(path: &Path, source: &Source, copy: &Path, report: &mut Report) -> Resul
     Ok(())
 }
 
-fn columns(connection: &Connection, table: &str) -> Result<Vec<String>, rusqlite::Error> {
-    let mut select = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
-    let names = select.query_map([table], |row| row.get(0))?;
-    names.collect()
-}
-
-/// Reads a table from its beginning, and where that fails, from its end.
-fn salvage(
-    from: &Connection,
-    target: &Connection,
-    (table, key): (&'static str, &str),
-    told: &mut TableReport,
-    losses: &mut Vec<Loss>,
-) -> Result<(), StoreError> {
-    let (Ok(there), known) = (columns(from, table), columns(target, table)?) else {
-        return Ok(());
-    };
-    // A database of an older program has fewer.
-    let names: Vec<_> = known.into_iter().filter(|it| there.contains(it)).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let marks = vec!["?"; names.len()].join(", ");
-    let names = names.join(", ");
-    let insert = format!("INSERT INTO {table} ({names}) VALUES ({marks})");
-    let mut insert = target.prepare(&insert)?;
-    let descending = key.replace(", ", " DESC, ") + " DESC";
-    for order in [key, &descending] {
-        // A row that is met from both sides is there already.
-        let is_again = order != key;
-        let select = format!("SELECT {names} FROM {table} ORDER BY {order}");
-        let walked = walk(from, &select, |values| {
-            match insert.execute(params_from_iter(&values)) {
-                Ok(_) => told.read += 1,
-                Err(error) if fault_of(&error) == Fault::Full => return Err(error),
-                Err(_) if is_again => {}
-                Err(error) => losses.push(Loss {
-                    table: table.to_owned(),
-                    row: key_of(&values, key),
-                    why: error.to_string(),
-                }),
-            }
-            Ok(())
-        });
-        match walked {
-            Walked::ToTheEnd => {
-                told.is_whole |= order == key;
-                break;
-            }
-            Walked::UpToDamage => {}
-            Walked::Stopped(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
 fn fault_of(error: &rusqlite::Error) -> Fault {
     Fault::of_sqlite(error, Path::new("."))
-}
-
-enum Walked {
-    ToTheEnd,
-    UpToDamage,
-    Stopped(rusqlite::Error),
-}
-
-fn walk(
-    from: &Connection,
-    select: &str,
-    mut take: impl FnMut(Vec<Value>) -> Result<(), rusqlite::Error>,
-) -> Walked {
-    let Ok(mut select) = from.prepare(select) else {
-        return Walked::UpToDamage;
-    };
-    let columns = select.column_count();
-    let Ok(mut rows) = select.query([]) else {
-        return Walked::UpToDamage;
-    };
-    loop {
-        let row = match rows.next() {
-            Ok(None) => return Walked::ToTheEnd,
-            Ok(Some(row)) => row,
-            Err(_) => return Walked::UpToDamage,
-        };
-        let values: Result<Vec<Value>, _> = (0..columns).map(|at| row.get(at)).collect();
-        if let Ok(values) = values
-            && let Err(error) = take(values)
-        {
-            return Walked::Stopped(error);
-        }
-    }
-}
-
-/// The first columns of every table are its key. No other column is shown: there are passwords.
-fn key_of(values: &[Value], key: &str) -> String {
-    let shown = values
-        .iter()
-        .take(key.split(", ").count())
-        .map(|value| match value {
-            Value::Text(text) => text.clone(),
-            Value::Integer(number) => number.to_string(),
-            _ => "?".to_owned(),
-        });
-    shown.collect::<Vec<_>>().join(" ")
-}
-
-fn leave_out_orphans(target: &Connection, report: &mut Report) -> Result<(), StoreError> {
-    for (child, column, parent) in PARENTS {
-        let mut delete = target.prepare(&format!(
-            "DELETE FROM {child} WHERE {column} NOT IN (SELECT name FROM {parent})
-             RETURNING {column}"
-        ))?;
-        let names = delete.query_map([], |row| row.get::<_, String>(0))?;
-        for name in names {
-            report.losses.push(Loss {
-                table: child.to_owned(),
-                row: name?,
-                why: format!("{parent} has it no more"),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn leave_out_what_nobody_understands(
-    target: &Connection,
-    report: &mut Report,
-) -> Result<(), StoreError> {
-    for _ in 0..MAX_ROWS_LEFT_OUT {
-        let error = match read_all(target) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        let StoreError::Row {
-            table,
-            name,
-            column,
-            value,
-        } = &error
-        else {
-            return Err(error);
-        };
-        let deleted = match *table {
-            "devices" => target.execute("DELETE FROM devices WHERE name = ?1", [name]),
-            "windows" => target.execute("DELETE FROM windows WHERE device = ?1", [name]),
-            "line_keys" => target.execute(
-                "DELETE FROM line_keys WHERE device = ?1 AND action = ?2",
-                [name, value],
-            ),
-            "model_loads" => target.execute(
-                "DELETE FROM model_loads WHERE model = ?1 AND protocol = ?2",
-                [name, value],
-            ),
-            "objects" => target.execute(
-                "DELETE FROM objects WHERE name = ?1 AND kind = ?2",
-                [name, value],
-            ),
-            kind => target.execute(
-                "DELETE FROM objects WHERE name = ?1 AND kind = ?2",
-                [name.as_str(), kind],
-            ),
-        }?;
-        if deleted == 0 {
-            return Err(error);
-        }
-        report.losses.push(Loss {
-            table: (*table).to_owned(),
-            row: name.clone(),
-            why: format!("its {column} is nothing that this program knows"),
-        });
-        // What belonged to it goes with it.
-        leave_out_orphans(target, report)?;
-    }
-    Ok(())
-}
-
-/// A phone without a line is most likely one whose lines were on a damaged page.
-fn tell_devices_without_lines(target: &Connection, report: &mut Report) -> Result<(), StoreError> {
-    let is_whole = |it: &TableReport| it.table != "lines" || it.is_whole;
-    if report.tables.iter().all(is_whole) {
-        return Ok(());
-    }
-    let mut select = target.prepare(
-        "SELECT name FROM devices WHERE name NOT IN (SELECT device FROM lines) ORDER BY name",
-    )?;
-    for name in select.query_map([], |row| row.get(0))? {
-        report.losses.push(Loss {
-            table: "lines".to_owned(),
-            row: name?,
-            why: "the device has no line left".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Puts the new database in the place of the damaged one, for the same owner; gives back where the
-/// damaged one is.
-fn put_in_place(repaired: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let place = || {
-        let owner = [path, &last_good(path), folder]
-            .into_iter()
-            .find_map(|it| fs::metadata(it).ok());
-        if let Some(owner) = owner {
-            chown(repaired, Some(owner.uid()), Some(owner.gid()))?;
-        }
-        fs::set_permissions(repaired, Permissions::from_mode(0o640))?;
-        let mut file = File::options().append(true).open(repaired)?;
-        file.flush()?;
-        file.sync_all()?;
-        // Never a moment without a file, which a daemon would take for a lost one.
-        let aside = match crate::storage::link_aside(path) {
-            Ok(aside) => Some(aside),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        fs::rename(repaired, path)?;
-        File::open(folder)?.sync_all()?;
-        Ok(aside)
-    };
-    place().map_err(|error| fault(path, error))
 }
