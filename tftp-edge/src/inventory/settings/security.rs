@@ -1,7 +1,8 @@
 //! The servers that certificates come from and are asked about, and the way in from outside.
 
 use super::super::text;
-use super::{MAX_NAME, MAX_URL, flag, list_of, number};
+use super::values::{flag, list_of, number};
+use super::{MAX_NAME, MAX_URL};
 
 /// The most VPN gateways and the most hashes of their certificates.
 const MAX_GATEWAYS: usize = 3;

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use super::super::text;
-use super::{MAX_NAME, MAX_SERVERS, PhoneSettings, SettingError, flag, list, list_of};
+use super::values::{flag, list, list_of};
+use super::{MAX_NAME, MAX_SERVERS, PhoneSettings, SettingError};
 
 /// The most networks of one site.
 const MAX_SUBNETS: usize = 1000;
