@@ -5,7 +5,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tftp_edge_tests::site::Site;
 const PHONES: usize = 30;
 
 /// The problems of an alarm, as `status --json` has them.
-fn problems(rig: &Rig<'_>, kind: &str) -> Vec<String> {
+pub fn problems(rig: &Rig<'_>, kind: &str) -> Vec<String> {
     let Ok(output) = rig.edge.output(&["status", "--json"]) else {
         return Vec::new();
     };
@@ -32,7 +32,7 @@ fn problems(rig: &Rig<'_>, kind: &str) -> Vec<String> {
     problems.map(str::to_owned).collect()
 }
 
-fn wait_for_alarm(rig: &Rig<'_>, kind: &str, part: &str) -> Result<()> {
+pub fn wait_for_alarm(rig: &Rig<'_>, kind: &str, part: &str) -> Result<()> {
     let mut last = Vec::new();
     wait_for(&format!("the alarm {kind} with {part:?}"), || {
         last = problems(rig, kind);
@@ -41,14 +41,14 @@ fn wait_for_alarm(rig: &Rig<'_>, kind: &str, part: &str) -> Result<()> {
     .with_context(|| format!("it says {last:?}"))
 }
 
-fn wait_for_no_alarm(rig: &Rig<'_>, kind: &str) -> Result<()> {
+pub fn wait_for_no_alarm(rig: &Rig<'_>, kind: &str) -> Result<()> {
     wait_for(&format!("the alarm {kind} to go"), || {
         problems(rig, kind).is_empty()
     })
 }
 
-/// Puts all that the daemon keeps on a disk of its own, which this thread and what it starts see.
-fn keep_on_small_disk(rig: &Rig<'_>) -> Result<()> {
+/// A disk of 4 MiB, which this thread and what it starts see.
+pub fn small_disk(rig: &Rig<'_>) -> Result<PathBuf> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
@@ -56,14 +56,20 @@ fn keep_on_small_disk(rig: &Rig<'_>) -> Result<()> {
     fs::create_dir(&disk)?;
     let flags = MsFlags::empty();
     mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=4m"))?;
+    Ok(disk)
+}
+
+/// Puts all that the daemon keeps on a disk of its own.
+fn keep_on_small_disk(rig: &Rig<'_>) -> Result<PathBuf> {
+    let disk = small_disk(rig)?;
     let config = rig.edge.config();
     let text = fs::read_to_string(&config)?;
     let text = text.replace("\"inventory.sqlite\"", "\"disk/inventory.db\"");
     fs::write(&config, text)?;
-    Ok(())
+    Ok(disk)
 }
 
-fn fill(disk: &Path) -> Result<()> {
+pub fn fill(disk: &Path) -> Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options
         .create(true)
@@ -80,10 +86,9 @@ fn a_full_disk_and_a_damaged_inventory_keep_no_phone_from_booting() {
     run(Rung::Socket, |rig| {
         let mut site = Site::without_upgrades(PHONES);
         rig.edge.register("")?;
-        keep_on_small_disk(rig)?;
+        let disk = keep_on_small_disk(rig)?;
         rig.host(&mut site)?;
         rig.start()?;
-        let disk = rig.file("disk");
         let copy = disk.join("inventory.db.last-good");
         wait_for("the last good copy", || copy.exists())?;
 
