@@ -26,6 +26,7 @@ macro_rules! on_every_rung {
 mod absence;
 mod classify;
 mod clients;
+mod clock;
 mod dhcp;
 mod faults;
 mod flood;
