@@ -160,7 +160,7 @@ fn a_full_disk_of_the_log_is_told_at_once_and_what_was_lost_when_there_is_room()
         let cut: Vec<_> = lines(&file, "").into_iter().filter(cut).collect();
         ensure!(cut.is_empty(), "lines are written in part: {cut:#?}");
         let lost: Value = serde_json::from_str(&lines(&file, "log.lines_lost")[0])?;
-        ensure!(lost["lines"].as_u64() >= Some(1), "{lost}");
+        ensure!(lost["lost"].as_u64() >= Some(1), "{lost}");
         rig.stop()?;
         Ok(umount2(&disk, MntFlags::MNT_DETACH)?)
     });

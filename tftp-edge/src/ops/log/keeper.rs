@@ -60,10 +60,10 @@ fn look(log: &Log, alarms: &Alarms, told_lost: &mut u64) {
         None => {
             alarms.clear(AlarmKind::Log, SUBJECT);
             if lost > *told_lost {
-                let lines = lost - *told_lost;
+                let lost = lost - *told_lost;
                 tracing::warn!(
                     event = "log.lines_lost",
-                    lines,
+                    lost,
                     "lines of the log were lost before this one"
                 );
             }
