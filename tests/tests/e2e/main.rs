@@ -31,6 +31,7 @@ mod dhcp;
 mod faults;
 mod flood;
 mod front;
+mod full;
 mod hostile;
 mod http;
 mod interfaces;
