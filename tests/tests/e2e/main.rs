@@ -38,6 +38,7 @@ mod interfaces;
 mod journal;
 mod lldp;
 mod log;
+mod memory;
 mod neighbours;
 mod orders;
 mod outage;
