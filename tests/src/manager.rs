@@ -31,16 +31,20 @@ const FIRST: i32 = 3;
 /// A command that runs a program as the user of the service, with these capabilities in every set, as
 /// `AmbientCapabilities=`, `CapabilityBoundingSet=` and `NoNewPrivileges=yes` have it.
 pub fn as_user(place: Place<'_>, capabilities: &[&str], program: impl AsRef<OsStr>) -> Command {
+    let mut command = place.command("setpriv");
+    command.args(&user_words(capabilities)[1..]).arg(program);
+    command
+}
+
+/// The words of that command, up to the program.
+pub fn user_words(capabilities: &[&str]) -> Vec<String> {
     let added = capabilities.iter().map(|it| format!(",+{it}"));
     let set = format!("-all{}", added.collect::<String>());
-    let mut command = place.command("setpriv");
-    command
-        .args([format!("--reuid={USER}"), format!("--regid={USER}")])
-        .args(["--clear-groups", "--no-new-privs"])
-        .args(["--inh-caps", &set, "--ambient-caps", &set])
-        .args(["--bounding-set", &set])
-        .arg(program);
-    command
+    let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
+    let words = ["setpriv", &user, &group, "--clear-groups", "--no-new-privs"];
+    let caps = ["--inh-caps", "--ambient-caps", "--bounding-set"];
+    let caps = caps.iter().flat_map(|name| [*name, &set]);
+    words.into_iter().chain(caps).map(str::to_owned).collect()
 }
 
 /// Gives a folder, and all in it, to the user of the service.

@@ -359,6 +359,22 @@ pub fn ensure_all_registered(report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// The same of phones that say farewell at the end.
+pub fn ensure_all_left(report: &Report) -> Result<()> {
+    let registration = &report.registration;
+    ensure!(
+        report.failed == 0
+            && registration.phones() == report.phones
+            && registration.left == report.phones,
+        "{} of {} phones registered, {} left at the end: {:#?}",
+        registration.phones(),
+        report.phones,
+        registration.left,
+        report.failures
+    );
+    Ok(())
+}
+
 /// Returns when `holds` does; fails, with what was waited for, after 30 seconds.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! TFTP servers, ours and others, started the same way in the same place.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,8 +57,12 @@ impl Place<'_> {
 /// What to start.
 #[derive(Clone, Debug)]
 pub enum Server {
-    /// `tftp-edge run --config FILE`.
-    Edge { binary: PathBuf, config: PathBuf },
+    /// `tftp-edge run --config FILE`, behind the words of a command that becomes it.
+    Edge {
+        under: Vec<OsString>,
+        binary: PathBuf,
+        config: PathBuf,
+    },
     /// One process, one thread.
     Dnsmasq { root: PathBuf },
     /// A process for every request.
@@ -90,9 +94,18 @@ impl Server {
 
     fn command(&self, place: Place<'_>) -> Command {
         match self {
-            Self::Edge { binary, config } => {
-                let mut command = place.command(binary);
-                command.args(["run", "--config"]).arg(config);
+            Self::Edge {
+                under,
+                binary,
+                config,
+            } => {
+                let mut words = under
+                    .iter()
+                    .map(OsString::as_os_str)
+                    .chain([binary.as_os_str()]);
+                let program = words.next().unwrap_or(binary.as_os_str());
+                let mut command = place.command(program);
+                command.args(words).args(["run", "--config"]).arg(config);
                 command
             }
             Self::Dnsmasq { root } => {
@@ -116,8 +129,8 @@ impl Server {
     }
 }
 
-fn prefixed(prefix: &str, path: &Path) -> std::ffi::OsString {
-    let mut argument = std::ffi::OsString::from(prefix);
+fn prefixed(prefix: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(prefix);
     argument.push(path);
     argument
 }

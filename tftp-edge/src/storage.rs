@@ -85,13 +85,7 @@ impl Fault {
     pub fn told(self, path: &Path, error: &dyn std::fmt::Display) -> String {
         match self {
             Self::Full => match Room::at(path) {
-                Some(room) => format!(
-                    "the disk is full ({} of {} bytes are free on the file system of {}); make \
-                     room there",
-                    room.free_bytes,
-                    room.size_bytes,
-                    path.display()
-                ),
+                Some(room) => room.told(path),
                 None => format!("the disk is full ({error}); make room on it"),
             },
             Self::Locked => match lock_holder(path) {
@@ -116,6 +110,13 @@ impl Fault {
             Self::Other => error.to_string(),
         }
     }
+}
+
+/// That the file system of a file at `path` is full, and what to do, whether or not something was lost to
+/// it. What only root may still use counts as used, as in `df`.
+pub fn no_room(path: &Path) -> Option<String> {
+    let room = Room::at(path).filter(|room| room.free_bytes < NO_ROOM_BYTES)?;
+    Some(room.told(path))
 }
 
 /// Who has the file, for a message about who may not.
@@ -155,6 +156,16 @@ impl Room {
             size_bytes: bytes(stat.blocks()),
             is_read_only: stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY),
         })
+    }
+
+    /// That there is none.
+    fn told(self, path: &Path) -> String {
+        format!(
+            "the disk is full ({} of {} bytes are free on the file system of {}); make room there",
+            self.free_bytes,
+            self.size_bytes,
+            path.display()
+        )
     }
 }
 

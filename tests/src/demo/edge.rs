@@ -1,5 +1,6 @@
 //! The daemon under test: its configuration, its command line, its process.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ pub struct Edge<'lab> {
     folder: PathBuf,
     place: Place<'lab>,
     port: u16,
+    /// See [`Edge::run_under`].
+    under: Vec<OsString>,
 }
 
 impl<'lab> Edge<'lab> {
@@ -110,6 +113,7 @@ socket = "control.sock"
             folder: folder.to_owned(),
             place,
             port,
+            under: Vec::new(),
         };
         fs::create_dir_all(edge.root())?;
         fs::write(edge.config(), config).context("writing the daemon's configuration")?;
@@ -148,6 +152,12 @@ listen = {sip}
 {storm}
 "#
         ))
+    }
+
+    /// From the next start on, the daemon is what a command becomes in the end: `env` or `prlimit`, with
+    /// their arguments. What asks the daemon is not.
+    pub fn run_under<W: Into<OsString>>(&mut self, words: impl IntoIterator<Item = W>) {
+        self.under = words.into_iter().map(Into::into).collect();
     }
 
     /// Where the daemon answers.
@@ -269,6 +279,7 @@ listen = {sip}
     /// Starts the daemon and waits until its content is complete.
     pub fn start(&self) -> Result<Process> {
         let server = Server::Edge {
+            under: self.under.clone(),
             binary: self.binary.clone(),
             config: self.config(),
         };

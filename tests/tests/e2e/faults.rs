@@ -2,26 +2,30 @@
 //! ports that are taken. `contrib/faults.md` tells operators of each; most are proven closer to the code,
 //! with time stepped by hand.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Uid, chown};
 use serde_json::Value;
 use tftp_ebpf::verdict::Rung;
+use tftp_edge_tests::manager::{as_user, give, user_words};
 use tftp_edge_tests::phones::{Progress, Registering};
-use tftp_edge_tests::rig::{HTTP_V4, Rig, ensure_all_registered, run, wait_for};
+use tftp_edge_tests::rig::{HTTP_V4, Rig, daemon_under_test, ensure_all_registered, run, wait_for};
+use tftp_edge_tests::server::Place;
 use tftp_edge_tests::site::Site;
 
 const PHONES: usize = 30;
 
 /// The problems of an alarm, as `status --json` has them.
-fn problems(rig: &Rig<'_>, kind: &str) -> Vec<String> {
+pub fn problems(rig: &Rig<'_>, kind: &str) -> Vec<String> {
     let Ok(output) = rig.edge.output(&["status", "--json"]) else {
         return Vec::new();
     };
@@ -32,7 +36,7 @@ fn problems(rig: &Rig<'_>, kind: &str) -> Vec<String> {
     problems.map(str::to_owned).collect()
 }
 
-fn wait_for_alarm(rig: &Rig<'_>, kind: &str, part: &str) -> Result<()> {
+pub fn wait_for_alarm(rig: &Rig<'_>, kind: &str, part: &str) -> Result<()> {
     let mut last = Vec::new();
     wait_for(&format!("the alarm {kind} with {part:?}"), || {
         last = problems(rig, kind);
@@ -41,14 +45,14 @@ fn wait_for_alarm(rig: &Rig<'_>, kind: &str, part: &str) -> Result<()> {
     .with_context(|| format!("it says {last:?}"))
 }
 
-fn wait_for_no_alarm(rig: &Rig<'_>, kind: &str) -> Result<()> {
+pub fn wait_for_no_alarm(rig: &Rig<'_>, kind: &str) -> Result<()> {
     wait_for(&format!("the alarm {kind} to go"), || {
         problems(rig, kind).is_empty()
     })
 }
 
-/// Puts all that the daemon keeps on a disk of its own, which this thread and what it starts see.
-fn keep_on_small_disk(rig: &Rig<'_>) -> Result<()> {
+/// A disk of 4 MiB, which this thread and what it starts see.
+pub fn small_disk(rig: &Rig<'_>) -> Result<PathBuf> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
@@ -56,14 +60,20 @@ fn keep_on_small_disk(rig: &Rig<'_>) -> Result<()> {
     fs::create_dir(&disk)?;
     let flags = MsFlags::empty();
     mount(Some("tmpfs"), &disk, Some("tmpfs"), flags, Some("size=4m"))?;
+    Ok(disk)
+}
+
+/// Puts all that the daemon keeps on a disk of its own.
+fn keep_on_small_disk(rig: &Rig<'_>) -> Result<PathBuf> {
+    let disk = small_disk(rig)?;
     let config = rig.edge.config();
     let text = fs::read_to_string(&config)?;
     let text = text.replace("\"inventory.sqlite\"", "\"disk/inventory.db\"");
     fs::write(&config, text)?;
-    Ok(())
+    Ok(disk)
 }
 
-fn fill(disk: &Path) -> Result<()> {
+pub fn fill(disk: &Path) -> Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options
         .create(true)
@@ -80,10 +90,9 @@ fn a_full_disk_and_a_damaged_inventory_keep_no_phone_from_booting() {
     run(Rung::Socket, |rig| {
         let mut site = Site::without_upgrades(PHONES);
         rig.edge.register("")?;
-        keep_on_small_disk(rig)?;
+        let disk = keep_on_small_disk(rig)?;
         rig.host(&mut site)?;
         rig.start()?;
-        let disk = rig.file("disk");
         let copy = disk.join("inventory.db.last-good");
         wait_for("the last good copy", || copy.exists())?;
 
@@ -224,4 +233,70 @@ fn a_second_daemon_is_told_what_the_first_has() {
         ensure!(problems(rig, "journal_store").is_empty());
         Ok(())
     });
+}
+
+/// Whose user the daemon is not: somebody has worked on it as root.
+#[test]
+fn an_inventory_of_another_owner_is_told_with_what_to_do_and_its_copy_is_served() {
+    run(Rung::Socket, |rig| {
+        let mut site = Site::without_upgrades(3);
+        rig.host(&mut site)?;
+        let phone = &site.phones[0];
+        let database = rig.file("inventory.sqlite");
+        rig.edge.run_under(user_words(&["net_bind_service"]));
+        fs::set_permissions(rig.folder(), Permissions::from_mode(0o755))?;
+        give(rig.folder())?;
+        rig.start()?;
+        let copy = rig.file("inventory.sqlite.last-good");
+        wait_for("the last good copy", || copy.exists())?;
+        let before = rig.config(phone)?.bytes;
+        ensure!(!before.is_empty(), "{} has no configuration", phone.device);
+        rig.stop()?;
+
+        own_as_root(&database, 0o600)?;
+        rig.start()?;
+        for part in [
+            "may not use it",
+            "it belongs to user 0 and has mode 600",
+            "chown",
+            "inventory.sqlite.last-good",
+        ] {
+            wait_for_alarm(rig, "inventory", part)?;
+        }
+        ensure!(rig.config(phone)?.bytes == before, "it is another one");
+        ensure_refused(rig, "mode 600")?;
+        // One that can be read is served as it is, and cannot be changed.
+        own_as_root(&database, 0o644)?;
+        wait_for_no_alarm(rig, "inventory")?;
+        ensure!(rig.config(phone)?.bytes == before, "it is another one");
+        ensure_refused(rig, "mode 644")?;
+
+        give(&database)?;
+        let set = change_as_user(rig)?;
+        ensure!(set.status.success(), "{set:?}");
+        rig.stop()
+    });
+}
+
+fn own_as_root(file: &Path, mode: u32) -> Result<()> {
+    chown(file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
+    Ok(fs::set_permissions(file, Permissions::from_mode(mode))?)
+}
+
+/// A change of the inventory by the service's user.
+fn change_as_user(rig: &Rig<'_>) -> Result<Output> {
+    let mut command = as_user(Place::Namespace(&rig.lab.server), &[], daemon_under_test()?);
+    command
+        .args(["inventory", "site", "set", "default", "time_zone=UTC"])
+        .arg("--config")
+        .arg(rig.edge.config());
+    command.output().context("running tftp-edge inventory")
+}
+
+fn ensure_refused(rig: &Rig<'_>, mode: &str) -> Result<()> {
+    let refused = change_as_user(rig)?;
+    let told = String::from_utf8_lossy(&refused.stderr);
+    ensure!(refused.status.code() == Some(77), "{refused:?}");
+    ensure!(told.contains(mode) && told.contains("chown"), "{told}");
+    Ok(())
 }

@@ -130,7 +130,7 @@ fn booted(rig: &mut Rig<'_>) -> Result<Site> {
     Ok(site)
 }
 
-fn view(rig: &Rig<'_>, phone: &PhoneSpec) -> Result<PhoneView> {
+pub fn view(rig: &Rig<'_>, phone: &PhoneSpec) -> Result<PhoneView> {
     let socket = Config::load(&rig.edge.config())?.control.socket;
     let view = control::phone(&socket, phone.device.parse()?)?;
     view.with_context(|| format!("nobody knows {}", phone.device))

@@ -8,12 +8,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tftp_ebpf::verdict::Rung;
 use tftp_edge_tests::lab::{Process, uninterrupted};
 use tftp_edge_tests::phones::{Progress, Registering};
 use tftp_edge_tests::rig::{Rig, daemon_under_test, run, wait_for};
 use tftp_edge_tests::site::Site;
+
+use crate::faults::{fill, problems, small_disk, wait_for_alarm, wait_for_no_alarm};
 
 const PHONES: usize = 20;
 
@@ -122,6 +126,44 @@ fn ensure_no_secrets(rig: &mut Rig<'_>, site: &Site, file: &Path) -> Result<()> 
         ensure!(line.is_none(), "{telling}: {line:?}");
     }
     Ok(())
+}
+
+/// The log alone is on the disk. What the file has room for in its last block says nothing.
+#[test]
+fn a_full_disk_of_the_log_is_told_at_once_and_what_was_lost_when_there_is_room() {
+    run(Rung::Socket, |rig| {
+        let disk = small_disk(rig)?;
+        let file = disk.join("edge.log");
+        let setting = format!(
+            "\n[log]\nlevel = \"debug\"\nfile = \"{}\"\n",
+            file.display()
+        );
+        rig.edge.configure(&setting)?;
+        rig.put("a.bin", b"content")?;
+        rig.start()?;
+        fill(&disk)?;
+        wait_for_alarm(rig, "log", "(0 of 4194304 bytes are free")?;
+        // Phones are served on, and sooner or later a line of that finds no room.
+        wait_for("lines to be lost", || {
+            let is_served = rig.get_all("a.bin").is_ok_and(|it| it == b"content");
+            let told = problems(rig, "log");
+            is_served && told.iter().any(|it| !it.contains("; 0 lines"))
+        })?;
+        ensure!(lines(&file, "log.lines_lost").is_empty());
+
+        fs::remove_file(disk.join("filler"))?;
+        wait_for_no_alarm(rig, "log")?;
+        wait_for("the log to say what it lacks", || {
+            !lines(&file, "log.lines_lost").is_empty()
+        })?;
+        let cut = |line: &String| serde_json::from_str::<Value>(line).is_err();
+        let cut: Vec<_> = lines(&file, "").into_iter().filter(cut).collect();
+        ensure!(cut.is_empty(), "lines are written in part: {cut:#?}");
+        let lost: Value = serde_json::from_str(&lines(&file, "log.lines_lost")[0])?;
+        ensure!(lost["lost"].as_u64() >= Some(1), "{lost}");
+        rig.stop()?;
+        Ok(umount2(&disk, MntFlags::MNT_DETACH)?)
+    });
 }
 
 /// As systemd's JOURNAL_NATIVE_PROTOCOL has fields of any content: the name, the length of the value

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tftp_ebpf::verdict::{Reason, Rung};
 use tftp_ebpf::wire::tftp::Options;
-use tftp_edge_tests::client::{Exchange, Fetched, Outcome, Request, Retry, get};
+use tftp_edge_tests::client::{Exchange, Failure, Fetched, Outcome, Request, Retry, get};
 use tftp_edge_tests::lab::{CLIENT_V4, Process};
-use tftp_edge_tests::rig::{OVER_V4, Rig, content, counted};
+use tftp_edge_tests::rig::{OVER_V4, Rig, content, counted, run, wait_for};
+
+use crate::faults::{problems, wait_for_no_alarm};
 
 on_every_rung!(a_file_from_upstream_is_answered_by_the_kernel_once_it_is_hot);
 
@@ -31,7 +33,11 @@ fn upstream(rig: &Rig<'_>) -> Result<[Process; 2]> {
         .append(true)
         .open(rig.edge.config())?
         .write_all(config.as_bytes())?;
+    serve_upstream(rig)
+}
 
+fn serve_upstream(rig: &Rig<'_>) -> Result<[Process; 2]> {
+    let [pages, tree] = ["pages", "tree"].map(|name| rig.file(name));
     let mut httpd = rig.lab.client.command("busybox");
     httpd
         .args(["httpd", "-f", "-p"])
@@ -115,6 +121,40 @@ fn a_file_from_upstream_is_answered_by_the_kernel_once_it_is_hot(rig: &mut Rig<'
     let before = rig.metrics()?;
     ensure!(fetch(rig, "over-tftp.bin")? == content(90_000));
     rig.ensure_alone(&before)
+}
+
+#[test]
+fn an_upstream_that_is_gone_is_told_and_asked_again_when_it_is_back() {
+    run(Rung::Socket, |rig| {
+        let servers = upstream(rig)?;
+        rig.start()?;
+        ensure!(fetch(rig, "over-http.bin")? == content(70_000));
+        drop(servers);
+        // What is there was never asked for; whoever asks is not told that there is none.
+        let quick = Retry {
+            first: Duration::from_millis(500),
+            longest: Duration::from_millis(500),
+            sends: 2,
+        };
+        let ask = || {
+            let asked = Request::plain("over-tftp.bin");
+            rig.as_client(|| get(PHONE, OVER_V4, asked, quick))
+        };
+        let got = ask()?;
+        let is_silent = matches!(got.outcome, Outcome::Failed(Failure::Timeout { .. }));
+        ensure!(is_silent, "{:?}", got.outcome);
+        wait_for("an alarm for each server", || {
+            problems(rig, "upstream").len() == 2
+        })?;
+        ensure!(fetch(rig, "over-http.bin")? == content(70_000));
+
+        let _servers = serve_upstream(rig)?;
+        wait_for("the file to come", || {
+            let got = ask();
+            got.is_ok_and(|it| it.bytes == content(90_000))
+        })?;
+        wait_for_no_alarm(rig, "upstream")
+    });
 }
 
 fn fetch(rig: &Rig<'_>, name: &str) -> Result<Vec<u8>> {

@@ -26,7 +26,7 @@ use super::interfaces::{Interfaces, Monitor};
 use super::lease::Tenure;
 use super::mirror::{Attached, Mirrors};
 use super::neighbourhood::{Neighbourhood, Statuses};
-use super::object::{Counters, KernelBanks, Sizes};
+use super::object::{Counters, KernelBanks};
 use super::pins::Pinning;
 use super::policy::{self, policy};
 use super::prepare;
@@ -112,8 +112,8 @@ impl Engine {
         mut pinning: Pinning,
     ) -> Result<Arc<Self>, Error> {
         let sender = Sender::open().map_err(Error::RawSocket)?;
-        let sizes = prepare::sizes(settings, tftp, access);
-        let max_clients = sizes.clients;
+        let sizes = prepare::sizes(settings, tftp, access, register);
+        let (max_clients, max_registered) = (sizes.clients, sizes.registered);
         let mut object = prepare::load(settings, sizes, &mut pinning)?;
         let is_adopted = pinning.status.adopted;
         let clients = Clients::new(object.clients, max_clients, access)?;
@@ -132,7 +132,7 @@ impl Engine {
         let gate = Gate::new(
             register.storm.kernel,
             registrations.registration,
-            Sizes::default().registered,
+            max_registered,
         )?;
         let gate = Arc::new(gate);
         let mut places = registrations.services;

@@ -30,15 +30,17 @@ const ADOPTED_FOR: Duration = Duration::from_secs(300);
 pub(super) struct Gate {
     rule: Mutex<(Array<MapData, Registration>, Registration)>,
     sources: Mutex<Sources>,
-    limit: usize,
+    /// Addresses that found no room in the map. For the thread that writes alone.
+    outside: Mutex<HashSet<Address>>,
+    limit: u32,
     /// Sources that are in the map.
     written: AtomicU64,
-    /// Sources that found the map full, and so are newcomers there.
+    /// How often a source found no room in the map, and so was a newcomer there.
     overflow: AtomicU64,
 }
 
 /// Phones by the address they are registered from, and the addresses that are not in the map as
-/// they are here.
+/// they are here. As many as the registrar takes at most.
 #[derive(Default)]
 struct Sources {
     phones: HashMap<Address, u32>,
@@ -60,6 +62,51 @@ pub struct GateStatus {
     pub overflow: u64,
 }
 
+/// The map `REGISTERED`, as far as it is written.
+trait Addresses {
+    /// Whether there was room for it.
+    fn put(&mut self, address: &Address) -> bool;
+    fn take_out(&mut self, address: &Address);
+}
+
+impl Addresses for BpfHashMap<MapData, Address, u32> {
+    fn put(&mut self, address: &Address) -> bool {
+        self.insert(address, 1, 0).is_ok()
+    }
+
+    fn take_out(&mut self, address: &Address) {
+        // May never have been there.
+        let _ = self.remove(address);
+    }
+}
+
+/// Writes what has changed, and then those that found no room before, as far as there is some now.
+/// Returns how many of those that have come find none.
+fn bring_up(
+    map: &mut impl Addresses,
+    changed: &[(Address, bool)],
+    outside: &mut HashSet<Address>,
+) -> u64 {
+    for (address, _) in changed.iter().filter(|(_, is_there)| !is_there) {
+        outside.remove(address);
+        map.take_out(address);
+    }
+    let mut failed = 0;
+    for (address, _) in changed.iter().filter(|(_, is_there)| *is_there) {
+        if !map.put(address) {
+            outside.insert(*address);
+            failed += 1;
+        }
+    }
+    // The first that finds no room speaks for the others.
+    while let Some(address) = outside.iter().next().copied()
+        && map.put(&address)
+    {
+        outside.remove(&address);
+    }
+    failed
+}
+
 impl Gate {
     pub(super) fn new(
         mode: KernelMode,
@@ -73,7 +120,8 @@ impl Gate {
         Ok(Self {
             rule: Mutex::new((map, rule)),
             sources: Mutex::default(),
-            limit: limit as usize,
+            outside: Mutex::default(),
+            limit,
             written: AtomicU64::new(0),
             overflow: AtomicU64::new(0),
         })
@@ -102,26 +150,19 @@ impl Gate {
             let changed = changed.map(|address| (address, is_there(address)));
             (changed.collect(), phones.len() as u64)
         };
-        if changed.is_empty() {
+        let mut outside = self.outside.lock();
+        if changed.is_empty() && outside.is_empty() {
             return;
         }
-        let mut failed = 0_u64;
-        for (address, is_there) in changed {
-            if !is_there {
-                // May never have been there.
-                let _ = map.remove(&address);
-            } else if map.insert(address, 1, 0).is_err() {
-                failed += 1;
-            }
-        }
-        self.written
-            .store(all.saturating_sub(failed), Ordering::Relaxed);
+        let failed = bring_up(map, &changed, &mut outside);
+        let written = all.saturating_sub(outside.len() as u64);
+        self.written.store(written, Ordering::Relaxed);
         if failed > 0 {
             let before = self.overflow.fetch_add(failed, Ordering::Relaxed);
             if before == 0 {
                 tracing::warn!(
                     event = "kernel.registered_full",
-                    "the kernel's map of registered phones is full: the others are newcomers there"
+                    "the kernel has no room for more registered phones: the others are newcomers there"
                 );
             }
         }
@@ -136,7 +177,7 @@ impl Gate {
         GateStatus {
             budget,
             sources: self.written.load(Ordering::Relaxed),
-            sources_limit: self.limit as u64,
+            sources_limit: self.limit.into(),
             overflow: self.overflow.load(Ordering::Relaxed),
         }
     }
@@ -161,11 +202,6 @@ impl Guard for Gate {
     fn registered(&self, source: IpAddr) {
         let address = host::map_address(source.to_canonical());
         let mut sources = self.sources.lock();
-        if sources.phones.len() >= self.limit && !sources.phones.contains_key(&address) {
-            drop(sources);
-            self.overflow.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
         let phones = sources.phones.entry(address).or_default();
         *phones += 1;
         if *phones == 1 {
@@ -176,7 +212,6 @@ impl Guard for Gate {
     fn left(&self, source: IpAddr) {
         let address = host::map_address(source.to_canonical());
         let mut sources = self.sources.lock();
-        // One that was too many is not there.
         let Some(phones) = sources.phones.get_mut(&address) else {
             return;
         };
@@ -233,6 +268,39 @@ mod tests {
         assert_eq!(stormy.reserve_ns, stormy.burst_ns / 2);
         let calm = ruled(stormy, None);
         assert_eq!(calm, first_rule(KernelMode::On));
+    }
+
+    /// A map with room for two.
+    #[derive(Default)]
+    struct Two(HashSet<Address>);
+
+    impl Addresses for Two {
+        fn put(&mut self, address: &Address) -> bool {
+            self.0.contains(address) || self.0.len() < 2 && self.0.insert(*address)
+        }
+
+        fn take_out(&mut self, address: &Address) {
+            self.0.remove(address);
+        }
+    }
+
+    #[test]
+    fn who_finds_the_map_full_comes_in_when_another_leaves() {
+        let [a, b, c, d] =
+            [1, 2, 3, 4].map(|last| host::map_address(IpAddr::from([10, 0, 0, last])));
+        let (mut map, mut outside) = (Two::default(), HashSet::new());
+        let came = [a, b, c, d].map(|address| (address, true));
+        assert_eq!(bring_up(&mut map, &came, &mut outside), 2);
+        assert_eq!(outside, HashSet::from([c, d]));
+        // One of them has left before there was room.
+        assert_eq!(bring_up(&mut map, &[(d, false)], &mut outside), 0);
+        assert_eq!(
+            bring_up(&mut map, &[(d, true), (a, false)], &mut outside),
+            0
+        );
+        assert_eq!((&map.0, &outside), (&[b, d].into(), &[c].into()));
+        assert_eq!(bring_up(&mut map, &[(b, false)], &mut outside), 0);
+        assert_eq!((map.0, outside), ([c, d].into(), [].into()));
     }
 
     #[test]

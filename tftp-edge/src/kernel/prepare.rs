@@ -8,7 +8,7 @@ use super::pins::Pinning;
 use super::ports::{self, Reservation};
 use super::settings::Settings;
 use crate::access::Access;
-use crate::tftp;
+use crate::{register, tftp};
 
 /// Loads maps and programs, and pins the maps.
 pub(super) fn load(
@@ -45,8 +45,14 @@ pub(super) fn load(
 const MIN_INTERFACES: usize = 64;
 const MIN_CLIENTS: usize = 1024;
 
-/// Room for what there is, for interfaces that come and go, and for members of bonds.
-pub(super) fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access) -> Sizes {
+/// Room for what there is, for interfaces that come and go, and for members of bonds; and for all phones
+/// that may be registered, should each have an address of its own.
+pub(super) fn sizes(
+    settings: &Settings,
+    tftp: &tftp::Settings,
+    access: &Access,
+    register: &register::Settings,
+) -> Sizes {
     let at_least_one = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     Sizes {
         interfaces: at_least_one((settings.interfaces.len() * 16).max(MIN_INTERFACES)),
@@ -56,7 +62,10 @@ pub(super) fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access)
                 .max(MIN_CLIENTS),
         ),
         sources: at_least_one(tftp.budget.sources),
-        ..Sizes::default()
+        registered: at_least_one(match register.mode {
+            register::Mode::Front => register.front.max_phones as usize,
+            register::Mode::Registrar | register::Mode::Off => register.max_registrations,
+        }),
     }
 }
 

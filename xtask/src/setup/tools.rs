@@ -12,7 +12,7 @@ use crate::ui::Step;
 use crate::workspace::{Workspace, on_path};
 
 /// The Debian package of each program the tests call.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 21] = [
     ("tftp", "tftp-hpa"),
     ("atftp", "atftp"),
     ("busybox", "busybox"),
@@ -32,6 +32,7 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("lintian", "lintian"),
     ("man", "man-db"),
     ("strace", "strace"),
+    ("faketime", "faketime"),
     ("zsh", "zsh"),
     ("fish", "fish"),
 ];

@@ -6,13 +6,16 @@
 //!
 //! What does not fit is the daemon's until there is room; who gets it is in `room`. A name keeps
 //! its version all the time. That holds no memory of its own: the catalog has the same one, and
-//! tells of each version it drops, at which the name drops it too.
+//! tells of each version it drops, at which the name drops it too. The same goes for a name that
+//! found no room: it comes in when another is forgotten,
+//! the first first.
 
 mod adoption;
 mod compaction;
 mod ids;
 #[cfg(test)]
 mod invariants;
+mod outside;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ use tftp_ebpf::name::{self, NameKey};
 use tftp_ebpf::stage::Stage;
 
 use self::ids::Ids;
+use self::outside::Outside;
 use self::room::Retired;
 use self::waiting::{Place, Waiting};
 use super::error::Error;
@@ -94,6 +98,8 @@ pub struct Directory<F, B> {
     unclaimed: BTreeSet<Arc<str>>,
     ids: Ids,
     max_names: usize,
+    /// Names that found no room.
+    outside: Outside,
     /// Large files in the slabs, the one unused longest first.
     evictable: BTreeMap<u64, Arc<str>>,
     /// Position → name, for the files in the slabs that have bytes.
@@ -133,6 +139,7 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
             unclaimed: BTreeSet::new(),
             ids: Ids::default(),
             max_names: max_names as usize,
+            outside: Outside::default(),
             evictable: BTreeMap::new(),
             placed: BTreeMap::new(),
             large_bytes: 0,
@@ -196,10 +203,25 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
 
     fn apply_one(&mut self, change: &Change) -> Result<(), Error> {
         if let State::Forgotten = change.state {
+            self.outside.remove(&change.name);
             self.forget(&change.name);
-            return Ok(());
+            return self.let_in();
         }
-        if !self.learn(&change.name, change.stage) {
+        self.put(change)
+    }
+
+    /// Gives room that has come back to names that found none.
+    fn let_in(&mut self) -> Result<(), Error> {
+        while self.names.len() < self.max_names
+            && let Some(change) = self.outside.take_first()
+        {
+            self.put(&change)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, change: &Change) -> Result<(), Error> {
+        if !self.learn(change) {
             return Ok(());
         }
         match &change.state {
@@ -211,7 +233,8 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
     }
 
     /// Makes sure that there is an entry for the name; `false` if the kernel cannot have one.
-    fn learn(&mut self, text: &Arc<str>, stage: Stage) -> bool {
+    fn learn(&mut self, change: &Change) -> bool {
+        let (text, stage) = (&change.name, change.stage);
         if let Some(name) = self.names.get_mut(text) {
             name.stage = stage;
             self.claimed(text);
@@ -224,9 +247,11 @@ impl<F: Files, B: Banks<Error = Error>> Directory<F, B> {
         if self.names.len() >= self.max_names && !self.make_room_for_name() {
             self.counts.refused += 1;
             self.is_partial = true;
+            self.outside.insert(change);
             self.warn_full("names", "kernel.max_names");
             return false;
         }
+        self.outside.remove(text);
         let file_id = self.ids.take(text, self.sweep);
         self.names.insert(
             Arc::clone(text),

@@ -190,6 +190,43 @@ fn once_a_name_found_no_room_one_that_is_not_there_may_be_the_daemons() {
 }
 
 #[test]
+fn names_that_found_no_room_come_in_as_they_are_by_then_when_others_are_forgotten() {
+    let mut directory = Tested::new(HashMap::new(), Slabs::new(Memory::default(), 4), 2);
+    for (generation, name) in ["a.xml", "b.xml", "c.xml", "e.xml", "d.xml"]
+        .into_iter()
+        .enumerate()
+    {
+        publish(&mut directory, name, generation as u64, vec![1; 10]);
+    }
+    let forget = |directory: &mut Tested, name: &str| {
+        let change = becomes(name, State::Forgotten);
+        directory.apply(&[change]).unwrap();
+        assert_eq!(entry(directory, name), None);
+    };
+    assert_eq!(
+        (directory.counts().names, directory.counts().refused),
+        (2, 3)
+    );
+    // Meanwhile one of them is gone for good, and another is another version.
+    forget(&mut directory, "c.xml");
+    publish(&mut directory, "e.xml", 7, vec![7; 20]);
+    assert_eq!(entry(&directory, "e.xml"), None);
+
+    forget(&mut directory, "a.xml");
+    let e = entry(&directory, "e.xml").unwrap();
+    assert_eq!(
+        (e.kind, content(&directory, &e)),
+        (kind::CONTENT, &[7; 20][..])
+    );
+    assert_eq!(entry(&directory, "d.xml"), None);
+    forget(&mut directory, "b.xml");
+    assert!(entry(&directory, "d.xml").is_some());
+    // Nobody is left outside.
+    forget(&mut directory, "e.xml");
+    assert_eq!(directory.counts().names, 1);
+}
+
+#[test]
 fn trust_lists_of_all_devices_are_two_entries_that_no_name_leads_to() {
     let mut directory = directory(1);
     for pattern in PATTERNS {

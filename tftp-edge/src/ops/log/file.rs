@@ -7,7 +7,9 @@
 //! second. logrotate's `copytruncate` works, too: lines are always appended.
 //!
 //! No line is ever written in part: what a full disk cut off is taken back. A line that cannot be
-//! written is lost and counted; the daemon goes on.
+//! written is lost and counted; the daemon goes on. Lines alone do not tell a full disk: short ones
+//! find room in the last block of the file for a while, and a daemon that has nothing to say writes
+//! none. So the file system is asked, too.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use crate::storage::Fault;
+use crate::storage::{self, Fault};
 
 /// Addresses and names of devices stand in it.
 const MODE: u32 = 0o640;
@@ -39,6 +41,8 @@ struct State {
     lost: u64,
     /// Of the last line.
     problem: Option<String>,
+    /// What the file system says, whether or not a line was lost to it.
+    no_room: Option<String>,
     /// Of the last rotation.
     unkept: Option<String>,
 }
@@ -131,8 +135,20 @@ impl LogFile {
         }
     }
 
-    /// Opens it anew if it is not where it was.
+    /// Opens it anew if it is not where it was, and sees whether there is room for more.
     pub(super) fn look(&self) {
+        self.look_for_the_file();
+        let no_room = storage::no_room(&self.path);
+        let no_room = no_room.map(|told| format!("{}: {told}", self.path.display()));
+        let mut state = self.state.lock();
+        if state.no_room.is_some() && no_room.is_none() {
+            // The next line is written, and may be long in coming.
+            state.problem = None;
+        }
+        state.no_room = no_room;
+    }
+
+    fn look_for_the_file(&self) {
         let there = fs::metadata(&self.path).ok();
         let open = self.state.lock().file.as_ref().map(File::metadata);
         let same =
@@ -146,7 +162,8 @@ impl LogFile {
     /// What is wrong with it, if there is something.
     pub(super) fn problem(&self) -> Option<String> {
         let state = self.state.lock();
-        state.problem.as_ref().or(state.unkept.as_ref()).cloned()
+        let problems = [&state.no_room, &state.problem, &state.unkept];
+        problems.into_iter().flatten().next().cloned()
     }
 
     /// Lines that could not be written, since the start.
@@ -176,6 +193,7 @@ fn append(mut file: &File, line: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::testing::SmallDisk;
 
     fn read(path: &Path) -> String {
         fs::read_to_string(path).unwrap_or_default()
@@ -276,10 +294,45 @@ mod tests {
             file: Some(tempfile::tempfile().unwrap()),
             lost: 2,
             problem: Some(problem),
-            unkept: None,
+            ..State::default()
         };
         log.write(b"three\n");
         assert_eq!((log.lost(), log.problem()), (2, None));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_before_a_line_is_lost_and_until_there_is_room() {
+        SmallDisk::with(1 << 20, |disk| {
+            let path = disk.path().join("edge.log");
+            let log = LogFile::open(&path, 1 << 30, 1).unwrap();
+            log.write(b"one\n");
+            log.look();
+            assert_eq!(log.problem(), None);
+
+            disk.fill();
+            log.look();
+            let problem = log.problem().unwrap();
+            assert!(problem.contains("the disk is full (0 of"), "{problem}");
+            // The block that the file has has room for this one, and for no page more.
+            log.write(b"two\n");
+            assert_eq!(log.lost(), 0);
+            log.write(&[b'-'; 5_000]);
+            assert_eq!(log.lost(), 1);
+            log.write(b"three\n");
+            log.look();
+            assert!(log.problem().unwrap().contains("the disk is full"));
+
+            disk.free();
+            log.write(&[b'-'; 5_000]);
+            disk.fill();
+            log.write(&[b'-'; 5_000]);
+            log.look();
+            disk.free();
+            // Nobody has written anything since.
+            log.look();
+            assert_eq!((log.lost(), log.problem()), (2, None));
+            assert!(read(&path).starts_with("one\ntwo\nthree\n-----"));
+        });
     }
 
     #[test]

@@ -31,11 +31,12 @@ impl Keeper {
         let (stop, stopped) = mpsc::channel();
         let keep = move || {
             let beat = service::enter("log", Role::Plain);
+            let mut told_lost = 0;
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 beat.pass();
                 log.tick(Instant::now());
                 log.locate(&locate);
-                look(&log, &alarms);
+                look(&log, &alarms, &mut told_lost);
             }
             log.tell_suppressed(Duration::MAX);
         };
@@ -47,14 +48,28 @@ impl Keeper {
     }
 }
 
-/// The alarm is raised from here and not from where a line fails: raising it writes a line.
-fn look(log: &Log, alarms: &Alarms) {
+/// The alarm is raised from here and not from where a line fails: raising it writes a line. So does telling
+/// those who read the log of the lines that are missing there, once lines are written again.
+fn look(log: &Log, alarms: &Alarms, told_lost: &mut u64) {
     let sink = log.sink();
     let sink = sink.get();
     sink.look();
+    let lost = sink.lost();
     match sink.problem() {
         Some(problem) => alarms.raise(AlarmKind::Log, SUBJECT, problem),
-        None => alarms.clear(AlarmKind::Log, SUBJECT),
+        None => {
+            alarms.clear(AlarmKind::Log, SUBJECT);
+            if lost > *told_lost {
+                let lost = lost - *told_lost;
+                tracing::warn!(
+                    event = "log.lines_lost",
+                    lost,
+                    "lines of the log were lost before this one"
+                );
+            }
+            // Another file, after a reload, begins at zero.
+            *told_lost = lost;
+        }
     }
 }
 

@@ -44,16 +44,21 @@ impl Sink {
         }
     }
 
-    /// Why lines are being lost, and how many were since the start.
+    /// Lines that were lost since the start.
+    pub(super) fn lost(&self) -> u64 {
+        match self {
+            Self::File(file) => file.lost(),
+            Self::Stderr(stderr) => stderr.lost.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Why lines are being lost or soon will be, and how many were since the start.
     pub(super) fn problem(&self) -> Option<String> {
-        let (problem, lost) = match self {
-            Self::File(file) => (file.problem(), file.lost()),
-            Self::Stderr(stderr) => (
-                stderr.problem.lock().clone(),
-                stderr.lost.load(Ordering::Relaxed),
-            ),
-        };
-        let problem = problem?;
+        let problem = match self {
+            Self::File(file) => file.problem(),
+            Self::Stderr(stderr) => stderr.problem.lock().clone(),
+        }?;
+        let lost = self.lost();
         Some(format!(
             "{problem}; {lost} lines of the log are lost so far: make room, or check log.file"
         ))
