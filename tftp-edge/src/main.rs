@@ -51,7 +51,7 @@ impl From<ConfigCommandError> for Failure {
     fn from(error: ConfigCommandError) -> Self {
         let exit = match &error {
             ConfigCommandError::Config(_) => Exit::Config,
-            ConfigCommandError::Output(error) => Exit::of_io(error),
+            ConfigCommandError::Output(_) => Exit::Io,
         };
         Self::new(exit, error)
     }

@@ -5,13 +5,16 @@ mod commands;
 use std::io;
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+
 use crate::content::ContentError;
 use crate::inventory::StoreError;
 use crate::storage::Fault;
 pub use commands::{codes, markdown};
 
 /// How a command ended. [`HELP`] is the same table for the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Exit {
     Ok = 0,
@@ -41,7 +44,7 @@ Exit status:
   65  wrong inventory data, or something that does not fit the inventory
   66  an input file is missing
   69  an address, port or interface is not available; `status`: no daemon answers
-  70  a fault in the program
+  70  a fault in the program, or a daemon of another version
   71  the system refused something
   74  reading or writing failed
   75  not now, try again; `status`: the daemon is not ready yet
@@ -98,6 +101,9 @@ impl Exit {
             io::ErrorKind::PermissionDenied => Self::NoPermission,
             io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Self::Unavailable,
             io::ErrorKind::NotFound => Self::NoInput,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem => Self::Io,
             _ => Self::Os,
         }
     }
@@ -150,11 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_and_a_missing_right_have_their_own_codes() {
+    fn a_port_in_use_a_missing_right_and_a_full_disk_have_their_own_codes() {
         for (kind, exit) in [
             (io::ErrorKind::AddrInUse, Exit::Unavailable),
             (io::ErrorKind::AddrNotAvailable, Exit::Unavailable),
             (io::ErrorKind::PermissionDenied, Exit::NoPermission),
+            (io::ErrorKind::StorageFull, Exit::Io),
             (io::ErrorKind::OutOfMemory, Exit::Os),
         ] {
             assert_eq!(Exit::of_io(&kind.into()), exit);

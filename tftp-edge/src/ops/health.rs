@@ -207,6 +207,7 @@ mod tests {
     use super::*;
     use crate::kernel::{InterfaceStatus, Mode};
     use crate::ops::sources::Sources;
+    use crate::ops::status::Status;
 
     fn verdict(name: &str, state: State) -> Verdict {
         Verdict {
@@ -255,6 +256,147 @@ mod tests {
         // And that alone is no reason not to be ready.
         let reasons = reading.not_ready();
         assert!(!reasons.iter().any(|it| it.contains("XDP")), "{reasons:?}");
+    }
+
+    /// A daemon with which all is well.
+    fn ready() -> Reading {
+        let mut reading = Sources::default().read();
+        reading.sockets.bound = vec![([127, 0, 0, 1], 69).into()];
+        reading.content.settled = true;
+        reading.loops.clear();
+        reading
+    }
+
+    fn looping(is_stuck: bool, has_panicked: bool) -> LoopStatus {
+        LoopStatus {
+            name: "curator".to_owned(),
+            idle_ms: 12_345,
+            is_stuck,
+            has_panicked,
+            waits_for_disks: false,
+        }
+    }
+
+    /// A row of the table in `contrib/service.md`, and what provokes it.
+    type Reason = (
+        &'static str,
+        State,
+        &'static str,
+        &'static str,
+        fn(&mut Reading),
+    );
+
+    const REASONS: [Reason; 10] = [
+        (
+            "sockets",
+            State::Failed,
+            "no TFTP socket is bound",
+            "no TFTP socket is bound",
+            |it| it.sockets.bound.clear(),
+        ),
+        (
+            "content",
+            State::Failed,
+            "the content is still being read",
+            "the content is still being read",
+            |it| it.content.settled = false,
+        ),
+        (
+            "tftp",
+            State::Failed,
+            "… of … TFTP workers have ended",
+            "1 of 4 TFTP workers have ended",
+            |it| it.sockets.workers = Workers { all: 4, ended: 1 },
+        ),
+        (
+            "http",
+            State::Failed,
+            "… HTTP listeners have ended",
+            "2 HTTP listeners have ended",
+            |it| it.http.listeners_ended = 2,
+        ),
+        (
+            "registrars",
+            State::Failed,
+            "… SCCP listeners have ended",
+            "1 SCCP listeners have ended",
+            |it| it.register.sccp.listeners_ended = 1,
+        ),
+        (
+            "registrars",
+            State::Failed,
+            "… SIP workers and listeners have ended",
+            "3 SIP workers and listeners have ended",
+            |it| it.register.sip.ended = 3,
+        ),
+        (
+            "threads",
+            State::Failed,
+            "the … thread has ended",
+            "the curator thread has ended",
+            |it| it.content.ended = vec!["curator"],
+        ),
+        (
+            "kernel",
+            State::Degraded,
+            "why nothing is attached: a capability, a lock, the interface",
+            "CAP_BPF is missing",
+            |it| it.kernel.problem = Some("CAP_BPF is missing".to_owned()),
+        ),
+        (
+            "loop …",
+            State::Failed,
+            "… has not gone round for … s",
+            "curator has not gone round for 12 s",
+            |it| it.loops = vec![looping(true, false)],
+        ),
+        (
+            "loop …",
+            State::Failed,
+            "… has panicked",
+            "curator has panicked",
+            |it| it.loops = vec![looping(false, true)],
+        ),
+    ];
+
+    #[test]
+    fn every_reason_of_the_document_is_told_by_its_check_alone_in_health_and_in_status() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/service.md");
+        let document = std::fs::read_to_string(file).unwrap();
+        let table = document
+            .split("| check | state | says |\n|---|---|---|\n")
+            .nth(1);
+        let table = table.unwrap().split("\n\n").next().unwrap();
+        let rows = REASONS
+            .map(|(check, state, says, ..)| format!("| `{check}` | {} | {says} |", state.as_str()));
+        assert_eq!(table.trim_end().lines().collect::<Vec<_>>(), rows);
+
+        let well = ready();
+        assert!(well.checks().iter().all(|it| it.state == State::Ok));
+        assert!(Status::new(&well).ready);
+        for (check, state, _, problem, provoke) in REASONS {
+            let mut reading = ready();
+            provoke(&mut reading);
+            let name = check.replace('…', "curator");
+            let amiss = |checks: Vec<Check>| {
+                let mut amiss = checks.into_iter().filter(|it| it.state != State::Ok);
+                let only = amiss
+                    .next()
+                    .unwrap_or_else(|| panic!("{check}: all is well"));
+                assert_eq!(amiss.next(), None, "{check}");
+                only
+            };
+            let status = Status::new(&reading);
+            let is_of_parts = !check.starts_with("loop");
+            assert_eq!(status.ready, state != State::Failed || !is_of_parts);
+            for told in [amiss(reading.checks()), amiss(status.checks)] {
+                assert_eq!((&*told.name, told.state), (&*name, state));
+                assert!(told.problems[0].starts_with(problem), "{:?}", told.problems);
+            }
+            let reasons = reading.not_ready();
+            let is_reason = state == State::Failed && is_of_parts;
+            assert_eq!(reasons.len(), usize::from(is_reason), "{reasons:?}");
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl ReloadError {
             Self::Client(error) => error.exit(),
             Self::Refused(_) => Exit::Config,
             Self::Stopping => Exit::Temporary,
-            Self::Output(error) => Exit::of_io(error),
+            Self::Output(_) => Exit::Io,
         }
     }
 }

@@ -19,6 +19,7 @@ use super::tap::Tap;
 use super::told::Told;
 use crate::inventory::DeviceName;
 use crate::kernel::{self, Kernel};
+use crate::ops::exit::Exit;
 use crate::service::capabilities::{self, Role, settle};
 
 /// Traces that may run at once.
@@ -148,6 +149,18 @@ pub enum TraceError {
     Kernel(#[from] kernel::Error),
     #[error("no thread for the trace: {0}")]
     Thread(#[source] io::Error),
+}
+
+impl TraceError {
+    /// How the command that asked for it ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Busy => Exit::Temporary,
+            Self::Seconds(_) | Self::Packets(_) => Exit::Usage,
+            Self::FramesDenied | Self::NoPermission(_) | Self::GivenUp => Exit::NoPermission,
+            Self::Socket(_) | Self::Kernel(_) | Self::Thread(_) => Exit::Unavailable,
+        }
+    }
 }
 
 /// Begins traces; one for the daemon.

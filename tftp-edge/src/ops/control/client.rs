@@ -38,7 +38,11 @@ pub enum ClientError {
     #[error("{}: the daemon did not answer: {source}", socket.display())]
     Broken { socket: PathBuf, source: io::Error },
     #[error("{}: the daemon refused: {message}", socket.display())]
-    Refused { socket: PathBuf, message: String },
+    Refused {
+        socket: PathBuf,
+        message: String,
+        exit: Exit,
+    },
     #[error(
         "{}: the answer is not understood: {source}; are daemon and command the same version?",
         socket.display()
@@ -59,7 +63,8 @@ impl ClientError {
         match self {
             Self::NotAllowed { .. } => Exit::NoPermission,
             Self::NoDaemon { .. } | Self::Broken { .. } => Exit::Unavailable,
-            Self::Refused { .. } | Self::Answer { .. } | Self::Other { .. } => Exit::Software,
+            Self::Refused { exit, .. } => *exit,
+            Self::Answer { .. } | Self::Other { .. } => Exit::Software,
         }
     }
 }
@@ -289,6 +294,7 @@ impl<'s> Lines<'s> {
                 Response::End { .. } => Err(ClientError::Refused {
                     socket: self.socket.to_owned(),
                     message: "it follows nobody any more".to_owned(),
+                    exit: Exit::Unavailable,
                 }),
                 _ => Err(self.other()),
             },
@@ -301,6 +307,12 @@ impl<'s> Lines<'s> {
             Ok(Response::Error(message)) => Err(ClientError::Refused {
                 socket: socket(),
                 message,
+                exit: Exit::Software,
+            }),
+            Ok(Response::Refused { exit, message }) => Err(ClientError::Refused {
+                socket: socket(),
+                message,
+                exit,
             }),
             Ok(response) => Ok(response),
             Err(source) => Err(ClientError::Answer {

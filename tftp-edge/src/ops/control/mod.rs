@@ -23,7 +23,8 @@
 //!                                                           {"ended":{…}}; then the connection ends
 //! ```
 //!
-//! What cannot be answered is told as `{"error":"…"}`. Registrations and events are those of
+//! What is not understood is told as `{"error":"…"}`, and what cannot be done now, or not for who asks,
+//! as `{"refused":{"exit":"temporary","message":"…"}}`, with how the command is to end. Registrations and events are those of
 //! [`crate::register::export`], orders those of [`crate::register::pacer`], and a trace
 //! tells what [`crate::trace::Told`] has. A connection may ask
 //! again after an answer that has an end; it is closed when a line is too long, when none comes for
@@ -52,6 +53,7 @@ pub use self::client::{
     ClientError, follow, knocking, log, order, orders, overview, phone, phones, registrations,
     reload, status, trace,
 };
+use super::exit::Exit;
 use super::log;
 use super::reload::Reloaded;
 use super::sources::Sources;
@@ -175,6 +177,12 @@ pub enum Response {
     Phones(Page),
     /// None: neither the inventory nor the journal has it.
     Phone(Option<Box<PhoneView>>),
+    /// Understood, and not done.
+    Refused {
+        /// How the command that asked is to end.
+        exit: Exit,
+        message: String,
+    },
     Error(String),
 }
 
@@ -288,7 +296,10 @@ async fn begin_trace(
     let tracer = Arc::clone(&sources.tracer);
     let begun = tokio::task::spawn_blocking(move || tracer.begin(&order, is_trusted));
     match begun.await {
-        Ok(begun) => begun.map_err(|error| Response::Error(error.to_string())),
+        Ok(begun) => begun.map_err(|error| Response::Refused {
+            exit: error.exit(),
+            message: error.to_string(),
+        }),
         Err(error) => Err(Response::Error(format!("the request failed: {error}"))),
     }
 }
@@ -324,7 +335,10 @@ fn logged(log: &log::Log, change: Option<log::Change>, for_seconds: Option<u64>)
     if let Some(change) = change {
         let lasting = for_seconds.map(Duration::from_secs);
         if let Err(error) = log.change(change, lasting, now) {
-            return Response::Error(error.to_string());
+            return Response::Refused {
+                exit: error.exit(),
+                message: error.to_string(),
+            };
         }
     }
     Response::Log(Box::new(log.now(now)))

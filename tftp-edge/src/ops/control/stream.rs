@@ -9,6 +9,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::{PATIENCE, Response};
+use crate::ops::exit::Exit;
 use crate::register::export::{Export, FOLLOWERS, Filter};
 use crate::trace::Told;
 
@@ -40,8 +41,10 @@ pub(super) async fn follow(
     write: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<Response> {
     let Some(mut feed) = export.follow(filter) else {
-        let refused = format!("{FOLLOWERS} others follow the registrations, and no more may");
-        return Ok(Response::Error(refused));
+        return Ok(Response::Refused {
+            exit: Exit::Temporary,
+            message: format!("{FOLLOWERS} others follow the registrations, and no more may"),
+        });
     };
     let mut asked = [0; 1];
     // A reader that closed its own direction still reads; one that is gone is found out by writing.

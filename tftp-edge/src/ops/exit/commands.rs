@@ -19,15 +19,10 @@ impl Group {
 }
 
 /// Codes that every command can end with: it prints, and reads the configuration.
-const EVERY: [Exit; 5] = [
-    Exit::Ok,
-    Exit::Usage,
-    Exit::Io,
-    Exit::NoPermission,
-    Exit::Config,
-];
+const EVERY: [Exit; 4] = [Exit::Ok, Exit::Usage, Exit::Io, Exit::Config];
 
-const GROUPS: [Group; 8] = [
+/// `tests/exit_codes` provokes each of these, and finds no other.
+const GROUPS: [Group; 10] = [
     Group {
         commands: &["run"],
         also: &[
@@ -36,6 +31,7 @@ const GROUPS: [Group; 8] = [
             Exit::Unavailable,
             Exit::Os,
             Exit::Temporary,
+            Exit::NoPermission,
         ],
     },
     Group {
@@ -45,52 +41,77 @@ const GROUPS: [Group; 8] = [
             Exit::Unavailable,
             Exit::Software,
             Exit::Temporary,
+            Exit::NoPermission,
         ],
     },
     Group {
-        commands: &["reload"],
+        commands: &["registrations", "reload", "trace"],
         also: &[
+            Exit::Unavailable,
+            Exit::Software,
+            Exit::Temporary,
+            Exit::NoPermission,
+        ],
+    },
+    Group {
+        commands: &["log", "report", "top"],
+        also: &[Exit::Unavailable, Exit::Software, Exit::NoPermission],
+    },
+    Group {
+        commands: &["why"],
+        also: &[
+            Exit::Degraded,
+            Exit::Data,
+            Exit::Unavailable,
+            Exit::Software,
+            Exit::NoPermission,
+        ],
+    },
+    Group {
+        commands: &["phones"],
+        also: &[
+            Exit::Data,
             Exit::NoInput,
             Exit::Unavailable,
             Exit::Software,
             Exit::Os,
             Exit::Temporary,
+            Exit::NoPermission,
         ],
     },
     Group {
-        commands: &["why", "firmware", "files"],
+        commands: &["firmware", "files"],
         also: &[
             Exit::Degraded,
             Exit::Data,
             Exit::NoInput,
-            Exit::Unavailable,
-            Exit::Software,
             Exit::Os,
             Exit::Temporary,
-        ],
-    },
-    Group {
-        commands: &["log", "phones", "registrations", "report", "top", "trace"],
-        also: &[
-            Exit::Data,
-            Exit::NoInput,
-            Exit::Unavailable,
-            Exit::Software,
-            Exit::Os,
-            Exit::Temporary,
+            Exit::NoPermission,
         ],
     },
     Group {
         commands: &["dhcp", "inventory", "lldp", "render"],
-        also: &[Exit::Data, Exit::NoInput, Exit::Os, Exit::Temporary],
+        also: &[
+            Exit::Data,
+            Exit::NoInput,
+            Exit::Os,
+            Exit::Temporary,
+            Exit::NoPermission,
+        ],
     },
     Group {
         commands: &["detach"],
-        also: &[Exit::NoInput, Exit::Unavailable, Exit::Os],
+        also: &[
+            Exit::NoInput,
+            Exit::Unavailable,
+            Exit::Os,
+            Exit::NoPermission,
+        ],
     },
     Group {
         commands: &["check", "config"],
-        also: &[Exit::NoInput],
+        also: &[],
     },
 ];
 

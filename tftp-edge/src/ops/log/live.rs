@@ -17,6 +17,7 @@ use super::traced::{DEVICES_MAX, Traced, TracedSet};
 use super::{LogError, Settings};
 use crate::inventory::DeviceName;
 use crate::live::{Live, Take};
+use crate::ops::exit::Exit;
 use crate::ops::status;
 
 /// The log of this process. Cheap to clone; all are the same.
@@ -72,6 +73,15 @@ pub struct Left {
 pub enum NoChange {
     #[error("{0} devices are too many to follow at once; name at most {DEVICES_MAX}")]
     TooMany(usize),
+}
+
+impl NoChange {
+    /// How the command that asked for it ends.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::TooMany(_) => Exit::Usage,
+        }
+    }
 }
 
 impl Default for Log {
