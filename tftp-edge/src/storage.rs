@@ -206,8 +206,53 @@ pub fn with_suffix(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// What became of a database that was to be opened.
+pub enum Opening<T> {
+    Opened(T),
+    /// It can never be used and was set aside: what to tell of it, without the end of the sentence.
+    SetAside(String),
+}
+
+/// Opens a database of which nothing but its own content is lost when it makes way for a new one.
+/// `why_never` says of an error why waiting would not help; `is_damaged` is known from before.
+///
+/// # Errors
+/// What may get better by waiting, and a file that cannot be set aside.
+pub fn open_or_set_aside<T, E: From<io::Error>>(
+    path: &Path,
+    is_damaged: bool,
+    open: impl FnOnce() -> Result<T, E>,
+    why_never: impl FnOnce(&E) -> Option<String>,
+) -> Result<Opening<T>, E> {
+    let why = if is_damaged {
+        "a part of it is damaged".to_owned()
+    } else {
+        match open() {
+            Ok(opened) => return Ok(Opening::Opened(opened)),
+            Err(error) => match why_never(&error) {
+                Some(why) => why,
+                None => return Err(error),
+            },
+        }
+    };
+    let aside = set_aside(path)?;
+    Ok(Opening::SetAside(format!(
+        "{why}; it was set aside as {}, and a new one begun",
+        aside.display()
+    )))
+}
+
+/// Whether SQLite says that a file is no database, or is damaged.
+pub fn is_broken(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+    )
+}
+
 /// Renames a database and what SQLite keeps beside it. Gives back its new name.
-pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let aside = link_aside(path)?;
     fs::remove_file(path)?;
     Ok(aside)

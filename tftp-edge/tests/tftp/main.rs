@@ -4,6 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients;
+mod limits;
 mod network;
+mod requests;
 mod site;
+mod sockets;
+mod start;
+mod transfers;
 mod wire;

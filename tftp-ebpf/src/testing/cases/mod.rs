@@ -1,5 +1,6 @@
 //! The table: each case is a rule, a frame that was built, and what must become of it.
 
+mod absent;
 mod pass;
 mod refuse;
 mod register;

@@ -8,12 +8,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use crate::inventory::DeviceName;
 use crate::journal::{Gap, Phone};
 use crate::private_file;
-use crate::storage::Fault;
+use crate::storage::{Fault, is_broken};
 
 /// How long to wait for whoever has the file: a daemon that is about to end.
 const BUSY: Duration = Duration::from_secs(2);
@@ -70,10 +70,7 @@ impl DatabaseError {
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::Foreign | Self::TooNew(_) => true,
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            ),
+            Self::Sqlite(error) => is_broken(error),
             Self::Create(_) | Self::Form(_) => false,
         }
     }

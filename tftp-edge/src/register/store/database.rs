@@ -11,13 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::clock::Reading;
 use crate::inventory::DeviceName;
 use crate::private_file;
 use crate::register::{Binding, Registration, Transport};
-use crate::storage::Fault;
+use crate::storage::{Fault, is_broken};
 
 /// How long to wait for whoever has the file: a daemon that is about to end.
 const BUSY: Duration = Duration::from_secs(2);
@@ -71,10 +71,7 @@ impl DatabaseError {
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::TooNew(_) => true,
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            ),
+            Self::Sqlite(error) => is_broken(error),
             Self::Create(_) => false,
         }
     }

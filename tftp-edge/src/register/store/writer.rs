@@ -12,7 +12,7 @@ use crate::alarms::{AlarmKind, Alarms};
 use crate::clock::Reading;
 use crate::register::{Registration, SHARDS, Table};
 use crate::stats::log2_bucket;
-use crate::storage::set_aside;
+use crate::storage::{Opening, open_or_set_aside};
 
 /// The longest that a change waits for its transaction.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -106,20 +106,21 @@ impl Writer {
 
     /// A file that can never be used makes way for a new one.
     fn open(&mut self, clocks: Reading) -> Result<Opened, DatabaseError> {
-        let why = match self.is_damaged {
-            true => "a part of it is damaged".to_owned(),
-            false => match Opened::open(&self.path, false, clocks) {
-                Err(error) if error.is_lasting() => error.told(&self.path),
-                opened => return opened,
-            },
+        let opening = open_or_set_aside(
+            &self.path,
+            self.is_damaged,
+            || Opened::open(&self.path, false, clocks),
+            |error| error.is_lasting().then(|| error.told(&self.path)),
+        )?;
+        let told = match opening {
+            Opening::Opened(opened) => return Ok(opened),
+            Opening::SetAside(told) => told,
         };
-        let aside = set_aside(&self.path)?;
         self.is_damaged = false;
         self.seen.lock().failures += 1;
         self.raise(format!(
-            "{why}; it was set aside as {}, and a new one begun: who was registered before a restart \
-             registers as new. Delete it, or move it back for the version it is of",
-            aside.display()
+            "{told}: who was registered before a restart registers as new. Delete it, or \
+             move it back for the version it is of"
         ));
         Opened::open(&self.path, true, clocks)
     }
