@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
+use serde_json::Value;
 use tftp_ebpf::verdict::Rung;
 use tftp_edge::config::Config;
 use tftp_edge::journal::{EntryView, Fact, Outcome, PhoneView, Stage};
@@ -14,6 +15,8 @@ use tftp_edge_tests::lab::uninterrupted;
 use tftp_edge_tests::phones::{Expected, Oracle as _, PhoneSpec, Progress, Registering};
 use tftp_edge_tests::rig::{HTTP_V4, OVER_V4, Rig, ensure_all_registered, run, wait_for};
 use tftp_edge_tests::site::Site;
+
+use crate::trace::Trace;
 
 on_every_rung!(the_timeline_of_a_phone_has_what_it_asked_for_and_its_registration,);
 
@@ -74,11 +77,13 @@ fn the_timeline_is_there_after_a_daemon_was_killed_and_goes_on() {
 }
 
 #[test]
-fn what_finds_no_room_in_the_kernels_ring_is_counted_and_shown_as_a_gap() {
+fn what_finds_no_room_in_the_kernels_rings_is_counted_and_told_and_later_events_are_there() {
     run(Rung::Tc, |rig| {
         let site = booted(rig)?;
         let phone = &site.phones[0];
         ensure!(finished(rig, phone, phone.files.len())?.gaps.is_empty());
+        // A trace has a ring and a socket of its own.
+        let trace = Trace::begin(rig, &phone.address.to_string())?;
         // The daemon stands still, and the kernel program goes on answering.
         rig.daemon_mut()?.signal(Signal::SIGSTOP)?;
         let asked = ask_in_vain(rig, phone);
@@ -94,6 +99,20 @@ fn what_finds_no_room_in_the_kernels_ring_is_counted_and_shown_as_a_gap() {
         let gaps = view(rig, phone)?.gaps;
         let shown: u64 = gaps.iter().map(|gap| gap.events).sum();
         ensure!(shown as f64 == lost()?, "{gaps:?}");
+        wait_for("the trace to say what it lacks", || {
+            let told = trace.told("lost");
+            let lacks = |it: &Value| ["ring", "socket", "reader"].iter().any(|of| it[of] != 0);
+            told.iter().any(lacks)
+        })
+        .with_context(|| format!("lost: {:?}", trace.told("lost")))?;
+
+        // With room in the rings, nothing is missing any more.
+        let (was_lost, was_told) = (lost()?, told(&view(rig, phone)?).len());
+        rig.config(phone)?;
+        wait_for("what the phone does now", || {
+            view(rig, phone).is_ok_and(|it| told(&it).len() > was_told)
+        })?;
+        ensure!(lost()? == was_lost, "{} more are lost", lost()? - was_lost);
         Ok(())
     });
 }

@@ -23,14 +23,14 @@ const PHONES: usize = 10;
 const SECONDS: &str = "120";
 
 /// `tftp-edge trace`, as it runs.
-struct Trace {
+pub struct Trace {
     process: Process,
     pcap: PathBuf,
 }
 
 impl Trace {
     /// Begins a trace; returns when packets are told, or waited for.
-    fn begin(rig: &Rig<'_>, target: &str) -> Result<Self> {
+    pub fn begin(rig: &Rig<'_>, target: &str) -> Result<Self> {
         let (log, pcap) = (
             rig.file(&format!("{target}.json")),
             rig.file(&format!("{target}.pcapng")),
@@ -57,7 +57,7 @@ impl Trace {
     }
 
     /// What was told of one kind.
-    fn told(&self, kind: &str) -> Vec<Value> {
+    pub fn told(&self, kind: &str) -> Vec<Value> {
         let log = self.process.log();
         // The last line may not be whole yet.
         let lines = log

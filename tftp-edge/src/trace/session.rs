@@ -99,6 +99,10 @@ impl Session {
             let runs = (self.runs)();
             let until = epoch_ns(SystemTime::now()).saturating_sub(LAG.as_nanos() as u64);
             self.read(merge)?;
+            // Before the packets: they may be the last that are told.
+            if !self.tell_lost(merge, tally) {
+                return Ok(None);
+            }
             let packets: Vec<_> = match is_over || !runs {
                 true => merge.rest().collect(),
                 false => merge.until(until).collect(),
@@ -110,9 +114,6 @@ impl Session {
                 if !self.tell(packet, tally) {
                     return Ok(None);
                 }
-            }
-            if !self.tell_lost(merge, tally) {
-                return Ok(None);
             }
             match (self.bounds.met(tally), is_over, runs) {
                 (Some(ending), _, _) => return Ok(Some(ending)),
