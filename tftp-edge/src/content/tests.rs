@@ -1,3 +1,4 @@
+mod live;
 mod provisioning;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -335,3 +335,26 @@ async fn a_port_in_use_and_a_bad_password_file_are_named_with_their_key() {
     );
     assert_eq!(error.exit(), Exit::NoInput);
 }
+
+#[tokio::test]
+async fn another_password_file_holds_from_a_reload_on() {
+    let (site, folder) = site_with_password().await;
+    let log_in = async |password: &str| {
+        let body = format!("password={password}");
+        status(&site.post("/login", "", &body).await).to_owned()
+    };
+    assert_eq!(log_in("something+else+entirely").await, "403");
+    assert_eq!(log_in(&PASSWORD.replace(' ', "+")).await, "303");
+    let other = folder.path().join("other");
+    std::fs::write(&other, "something else entirely").unwrap();
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&other, closed).unwrap();
+    let settings = Settings {
+        password_file: other,
+        ..site.config.web.clone()
+    };
+    let remarks = site.server.prepare(&settings).unwrap()();
+    assert!(remarks[0].starts_with("web.password_file: "), "{remarks:?}");
+    assert_eq!(log_in(&PASSWORD.replace(' ', "+")).await, "403");
+    assert_eq!(log_in("something+else+entirely").await, "303");
+}
