@@ -65,6 +65,7 @@ pub struct Edge {
     heard: Arc<Heard>,
     pub alarms: Arc<Alarms>,
     pub library: Arc<Library>,
+    pub settings: Live<Settings>,
     pub address: SocketAddr,
     pub http: SocketAddr,
     _http: http::Server,
@@ -123,12 +124,13 @@ impl Edge {
         inventory.apply(&device, &origin, false).unwrap();
         let (heard, alarms) = (Arc::<Heard>::default(), Arc::<Alarms>::default());
         upstream.validate().unwrap();
+        let settings = Live::new(upstream);
         let library = Library::start(
             &content::Settings {
                 root,
                 ..content::Settings::default()
             },
-            &upstream,
+            settings.clone(),
             inventory,
             windows,
             alarms.clone(),
@@ -172,6 +174,7 @@ impl Edge {
             heard,
             alarms,
             library,
+            settings,
             address: server.local_addrs()[0],
             http: http.local_addrs(Scheme::Http)[0],
             _http: http,

@@ -5,6 +5,7 @@
 
 mod edge;
 mod http;
+mod live;
 mod loops;
 mod servers;
 mod tftp;

@@ -23,6 +23,8 @@ const SETTLES: Duration = Duration::from_millis(250);
 enum Message {
     Survey(Arc<Survey>),
     Inventory(Arc<Snapshot>),
+    /// What may be elsewhere is something else now.
+    Settings,
     Stop,
 }
 
@@ -53,6 +55,12 @@ impl Auditor {
     /// What was found of firmware when it was looked at last; none before that.
     pub fn report(&self) -> Option<Arc<Report>> {
         self.report.load_full()
+    }
+
+    /// Other names may be asked for upstream: looks at everything again.
+    pub fn follow_settings(&self) {
+        // Fails only when the thread has panicked, which has been printed.
+        let _ = self.messages.send(Message::Settings);
     }
 
     /// By itself: alarms stay as they are and nobody looks any more.
@@ -126,6 +134,7 @@ impl Work {
             match message {
                 Ok(Message::Survey(survey)) => self.survey = Some(survey),
                 Ok(Message::Inventory(snapshot)) => self.snapshot = Some(snapshot),
+                Ok(Message::Settings) => self.checker = Checker::new(Arc::clone(&self.elsewhere)),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -8,6 +8,7 @@ pub mod command;
 use std::io;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 pub use auditor::Auditor;
@@ -16,13 +17,26 @@ use crate::content::upstream::{self, Names};
 use crate::content::{ContentError, Heads, Media, Remark, Survey};
 use crate::firmware::{self, Checker, Elsewhere, Needs};
 use crate::inventory::{Snapshot, StoreError};
+use crate::live::Live;
 use crate::locale::{LocaleFault, Locales};
 
-/// What is not on disk may be on an upstream server, if there is one that is asked for it.
-pub fn elsewhere(upstream: &upstream::Settings) -> Elsewhere {
-    let names = Names::new(upstream);
-    let has_servers = !upstream.servers.is_empty();
-    Arc::new(move |name| has_servers && names.hold(&name.to_ascii_lowercase()))
+/// What is not on disk may be on an upstream server, if there is one that is asked for it. Goes by the
+/// settings as they are when it is asked.
+pub fn elsewhere(upstream: impl Into<Live<upstream::Settings>>) -> Elsewhere {
+    let upstream = upstream.into();
+    let first = upstream.take();
+    let names = Names::new(&first);
+    let followed = Mutex::new((first, names));
+    Arc::new(move |name| {
+        let now = upstream.take();
+        let mut followed = followed.lock();
+        if !Arc::ptr_eq(&now, &followed.0) {
+            let names = Names::new(&now);
+            *followed = (now, names);
+        }
+        let (settings, names) = &*followed;
+        !settings.servers.is_empty() && names.hold(&name.to_ascii_lowercase())
+    })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -183,3 +183,20 @@ fn alarms_stay_as_they_are_once_the_daemon_stops() {
     auditor.shutdown();
     assert_eq!(site.alarms.count(AlarmKind::Firmware), 1);
 }
+
+#[test]
+fn what_may_be_elsewhere_goes_by_the_settings_as_they_are_when_it_is_asked() {
+    let only = |names: &[&str], except: &[&str]| upstream::Settings {
+        servers: vec!["tftp://192.0.2.1".parse().unwrap()],
+        names: names.iter().map(ToString::to_string).collect(),
+        except: except.iter().map(ToString::to_string).collect(),
+        ..upstream::Settings::default()
+    };
+    let live = crate::live::Live::new(only(&["*"], &[]));
+    let is_elsewhere = elsewhere(live.clone());
+    assert!(is_elsewhere("SCCP41.loads"));
+    live.set(only(&["*.xml"], &[]));
+    assert!(!is_elsewhere("SCCP41.loads") && is_elsewhere("Ringlist.xml"));
+    live.set(only(&["*"], &["ring*"]));
+    assert!(is_elsewhere("SCCP41.loads") && !is_elsewhere("Ringlist.xml"));
+}

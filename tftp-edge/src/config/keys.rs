@@ -265,6 +265,9 @@ pub(super) fn needs_restart(dotted: &str) -> bool {
 }
 
 #[cfg(test)]
+mod proofs;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -3,6 +3,7 @@
 mod absent;
 mod disk;
 mod library;
+mod live;
 mod memory;
 mod names;
 mod provisioning;

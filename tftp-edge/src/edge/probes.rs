@@ -122,6 +122,7 @@ impl Probes {
             log: self.log,
             loops: Arc::new(service::loops),
             health: Arc::default(),
+            refusals: Arc::default(),
             configuration: Arc::new(move || seen.snapshot()),
             reload: Arc::new(move || reloader.reload()),
         }

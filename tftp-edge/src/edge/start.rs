@@ -104,11 +104,21 @@ pub(super) fn start(
         kernel.expect_other_names();
     }
 
-    let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(&config.upstream))
+    let auditor = Auditor::start(Arc::clone(&alarms), audit::elsewhere(live.upstream.clone()))
         .map(Arc::new)
         .map_err(StartError::Audit)?;
     let audited = Arc::clone(&auditor);
     parts.push_with("audit", move || audited.shutdown());
+    let followed = Arc::downgrade(&auditor);
+    reloader.on(move |_| {
+        let auditor = followed.clone();
+        Ok(Box::new(move || {
+            if let Some(auditor) = auditor.upgrade() {
+                auditor.follow_settings();
+            }
+            Vec::new()
+        }))
+    });
 
     let inventory = Inventory::serve(live.inventory.clone(), Arc::clone(&alarms));
     let guard = kernel.guard();

@@ -183,3 +183,37 @@ fn the_scans_that_are_followed_are_bounded() {
     }
     assert_eq!(misses.scans.lock().len(), MAX_SCANS);
 }
+
+#[test]
+fn budgets_may_change_at_any_time() {
+    let second = Duration::from_secs(1);
+    let live = Live::new(settings());
+    let (misses, now) = (Misses::new(live.clone(), None), Instant::now());
+    let names = || std::iter::repeat_with(|| Miss::Name);
+    assert_eq!(answered(&misses, names(), now), 10);
+    live.set(BudgetSettings {
+        miss_burst: 6,
+        miss_per_second: 5,
+        ..settings()
+    });
+    assert_eq!(answered(&misses, names(), now + 60 * second), 6);
+    assert_eq!(answered(&misses, names(), now + 61 * second), 5);
+
+    let mut devices = (0..).map(device);
+    // Each is a name, too.
+    let generous = BudgetSettings {
+        miss_burst: 1_000,
+        miss_per_second: 1_000,
+        ..settings()
+    };
+    live.set(generous.clone());
+    let now = now + 120 * second;
+    assert_eq!(answered(&misses, devices.by_ref(), now), 3);
+    live.set(BudgetSettings {
+        unknown_burst: 8,
+        unknown_per_second: 7,
+        ..generous
+    });
+    assert_eq!(answered(&misses, devices.by_ref(), now + 60 * second), 8);
+    assert_eq!(answered(&misses, devices.by_ref(), now + 61 * second), 7);
+}

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -58,28 +58,28 @@ impl Bounded {
     }
 }
 
-impl axum::serve::Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let slot = Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+impl Bounded {
+    /// The next connection, once there is a place for it; `waits` is told if there is none now.
+    pub(super) async fn accept(&mut self, waits: impl FnOnce()) -> (Connection, SocketAddr) {
+        let slots = || Arc::clone(&self.slots);
+        let slot = match slots().try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) => {
+                waits();
+                let slot = slots().acquire_owned().await;
+                slot.expect("the semaphore is never closed")
+            }
+        };
         let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
         let connection = Connection {
             stream,
             end: Box::pin(tokio::time::sleep(self.lifetime)),
             lifetime: self.lifetime,
             leases: Leases::default(),
+            heard: Arc::default(),
             _slot: slot,
         };
         (connection, peer)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 }
 
@@ -88,12 +88,18 @@ pub(super) struct Connection {
     end: Pin<Box<Sleep>>,
     lifetime: Duration,
     leases: Leases,
+    heard: Arc<AtomicBool>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
     pub(super) fn leases(&self) -> Leases {
         self.leases.clone()
+    }
+
+    /// Set when something comes in.
+    pub(super) fn heard(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.heard)
     }
 
     fn alive(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -114,7 +120,12 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.alive(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 

@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 
 use super::bounded::Bounded;
 use super::metrics::Metrics;
+use super::serve::{Port, serve};
 use super::sources::Sources;
-use super::streamed::Peer;
 use crate::listen::ListenError;
 use crate::service;
 
@@ -69,11 +69,8 @@ impl Server {
         let listener = service::sockets::listener(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let bounded = Bounded::new(listener, connections, lifetime);
-        let task = tokio::spawn(async move {
-            // Returns only on a shutdown signal, and there is none: the task is aborted.
-            let service = router(sources).into_make_service_with_connect_info::<Peer>();
-            let _ = axum::serve(bounded, service).await;
-        });
+        let refusals = Arc::clone(&sources.refusals);
+        let task = tokio::spawn(serve(bounded, router(sources), Port::Metrics, refusals));
         Ok(Self { address, task })
     }
 
@@ -416,5 +413,72 @@ mod tests {
         let answer = fetch(&server, "GET /registrations/stream").await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         drop(feeds);
+    }
+    #[tokio::test]
+    async fn whatever_is_wrong_is_counted_and_the_port_serves_again() {
+        use crate::ops::serve::Refusal as R;
+
+        let sources = Arc::new(ready_sources());
+        let lifetime = Duration::from_millis(300);
+        let server = Server::start_bounded(any_port(), Arc::clone(&sources), 4, lifetime)
+            .await
+            .unwrap();
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
+        let lines = format!("GET / HTTP/1.1\r\n{}\r\n", "X-A: b\r\n".repeat(100));
+        let cases: [(&[u8], R); 10] = [
+            (b"nonsense\r\n\r\n", R::Malformed),
+            (
+                b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03",
+                R::Malformed,
+            ),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", R::Malformed),
+            (b"GET /a b HTTP/1.1\r\n\r\n", R::Malformed),
+            (long.as_bytes(), R::TooLarge),
+            (lines.as_bytes(), R::TooLarge),
+            (b"GET /livez HTTP/1.1\r\nHost:", R::Incomplete),
+            (b"GET /none HTTP/1.0\r\n\r\n", R::Absent),
+            (b"DELETE /livez HTTP/1.0\r\n\r\n", R::Method),
+            (
+                b"GET /registrations?protocol=h323 HTTP/1.0\r\n\r\n",
+                R::Malformed,
+            ),
+        ];
+        for (sent, refusal) in cases {
+            let count = || sources.refusals.counts()[Port::Metrics as usize];
+            let before = count();
+            let mut stream = TcpStream::connect(server.address()).await.unwrap();
+            // It may be hung up on before all is sent, and before the answer is read.
+            let _ = stream.write_all(sent).await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+            let counted = async {
+                while count() == before {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let shown = String::from_utf8_lossy(&sent[..sent.len().min(30)]).into_owned();
+            let counted = tokio::time::timeout(Duration::from_secs(20), counted).await;
+            assert!(counted.is_ok(), "{shown:?} is not counted");
+            let mut wanted = before;
+            wanted[refusal as usize] += 1;
+            // One that waits for a place is no fault of its own.
+            let mut now = count();
+            now[R::Waited as usize] = wanted[R::Waited as usize];
+            assert_eq!(now, wanted, "{shown:?}");
+            let answer = fetch(&server, "GET /livez").await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        // More than there are places for wait, and none is lost.
+        let silent: Vec<_> = (0..8)
+            .map(|_| TcpStream::connect(server.address()))
+            .collect();
+        for connecting in silent {
+            let mut stream = connecting.await.unwrap();
+            let _ = stream.write_all(b"GET /livez").await;
+            tokio::spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+        }
+        let answer = tokio::time::timeout(Duration::from_secs(20), fetch(&server, "GET /livez"));
+        assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 "));
+        let counts = sources.refusals.counts()[Port::Metrics as usize];
+        assert!(counts[R::Waited as usize] > 0, "{counts:?}");
     }
 }

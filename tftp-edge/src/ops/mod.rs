@@ -12,6 +12,7 @@ pub mod orders;
 pub mod phones;
 pub mod registrations;
 pub mod reload;
+pub mod serve;
 pub mod sources;
 pub mod status;
 mod streamed;

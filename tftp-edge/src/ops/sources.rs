@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tftp_ebpf::verdict::Rung;
 
 use super::health::{self, Check, Health, State};
+use super::serve::{self, Refusals};
 use crate::alarms::Alarms;
 use crate::content::{Regenerations, upstream};
 use crate::http::{self, Scheme};
@@ -110,6 +111,8 @@ pub struct Sources {
     /// Whether the loops go round.
     pub loops: Probe<Vec<LoopStatus>>,
     pub health: Arc<Health>,
+    /// At the ports of operators.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Default for Sources {
@@ -136,6 +139,7 @@ impl Default for Sources {
             log: Log::default(),
             loops: Arc::new(Vec::new),
             health: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 }
@@ -160,6 +164,7 @@ impl Sources {
             log: self.log.now(Instant::now()),
             loops: (self.loops)(),
             health: Arc::clone(&self.health),
+            refusals: self.refusals.counts(),
         }
     }
 }
@@ -188,6 +193,8 @@ pub struct Reading {
     pub loops: Vec<LoopStatus>,
     /// Since when each check is as it is.
     pub health: Arc<Health>,
+    /// At the ports of operators.
+    pub refusals: serve::Counts,
 }
 
 impl Reading {

@@ -4,21 +4,19 @@
 //! taken, and who takes none for a while is left.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::connect_info::Connected;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use bytes::Bytes;
 use hyper::body::Frame;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::bounded::{Bounded, Lease, Leases};
+use super::bounded::{Lease, Leases};
 
 /// How long a reader may take for a page.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,15 +29,6 @@ const PAGES: usize = 2;
 pub(super) struct Peer {
     pub(super) address: IpAddr,
     pub(super) leases: Leases,
-}
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self {
-            address: SocketAddr::ip(stream.remote_addr()),
-            leases: stream.io().leases(),
-        }
-    }
 }
 
 /// Whether the reader took the page before in time, and there is room for this one.

@@ -7,6 +7,7 @@ mod answers;
 mod curl;
 mod journal;
 mod limits;
+mod live;
 mod provisioning;
 mod site;
 mod tls;

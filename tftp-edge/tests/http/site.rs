@@ -76,7 +76,8 @@ impl Default for Choice {
 pub(crate) struct Site {
     pub(crate) settings: Live<Settings>,
     // Dropped in this order.
-    pub(crate) server: Server,
+    pub(crate) server: Arc<Server>,
+    pub(crate) access: Live<Access>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) misses: Arc<Misses>,
     pub(crate) alarms: Arc<Alarms>,
@@ -122,8 +123,9 @@ impl Site {
         let misses = Arc::new(Misses::new(&choice.budget, None));
         let journal = Arc::<Journal>::default();
         let settings = Live::new(choice.settings);
+        let access = Live::new(choice.access);
         let parts = Parts {
-            access: choice.access.into(),
+            access: access.clone(),
             catalog: Arc::clone(&library) as Arc<_>,
             sources: Arc::clone(&sources),
             misses: Arc::clone(&misses),
@@ -132,7 +134,8 @@ impl Site {
             dscp: 24,
         };
         Self {
-            server: Server::start(settings.clone(), parts).unwrap(),
+            server: Arc::new(Server::start(settings.clone(), parts).unwrap()),
+            access,
             settings,
             sources,
             misses,
@@ -141,6 +144,15 @@ impl Site {
             library,
             folder,
         }
+    }
+
+    /// Has the server follow other settings, as a reload does; gives back what is told of it.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Settings)) -> Vec<String> {
+        let mut other = Settings::clone(&self.settings.get());
+        change(&mut other);
+        let take = self.server.prepare(&other).unwrap();
+        self.settings.set(other);
+        take()
     }
 
     /// Puts a new version in the place of a file, in one step.

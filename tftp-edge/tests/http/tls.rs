@@ -92,3 +92,26 @@ fn a_certificate_that_has_expired_leaves_http_as_it_is() {
     assert_eq!(site.alarms.count(AlarmKind::Certificate), 1);
     assert_eq!(site.get("/a.xml").status, 200);
 }
+
+#[test]
+fn another_certificate_is_shown_from_a_reload_on() {
+    let site = Site::with(&[("a.xml", b"<a/>")], |choice| with_tls(choice, |_| {}));
+    let other = |name: &str| site.folder.path().join(name);
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let made = params.self_signed(&key).unwrap();
+    fs::write(other("other.pem"), made.pem()).unwrap();
+    fs::write(other("other.key"), key.serialize_pem()).unwrap();
+    let is_trusted = |authority: &str| {
+        let output = curl(&site, &["--cacert", authority], "/a.xml");
+        output.status.success()
+    };
+    let trusted = || ["certificate.pem", "other.pem"].map(is_trusted);
+    assert_eq!(trusted(), [true, false]);
+    let remarks = site.reload(|settings| {
+        settings.tls.certificate = other("other.pem");
+        settings.tls.key = other("other.key");
+    });
+    assert_eq!(remarks, ["http.tls: another certificate"]);
+    assert_eq!(trusted(), [false, true]);
+}

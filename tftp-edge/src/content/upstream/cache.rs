@@ -416,4 +416,22 @@ mod tests {
         assert_eq!((case.cache.bytes(), case.cache.files()), (0, 0));
         assert!(!case.cache.heat(&case.name));
     }
+    #[test]
+    fn how_long_something_holds_is_that_of_the_settings_when_it_came() {
+        let mut case = Case::new();
+        let live = Live::new(Settings::default());
+        case.cache = Cache::new(live.clone());
+        live.set(Settings {
+            lifetime_s: 7,
+            negative_lifetime_s: 3,
+            stale_s: 11,
+            ..Settings::default()
+        });
+        case.store(content("rings"));
+        assert!(!case.after(6 * SECOND) && case.after(SECOND));
+        assert!(!case.after(10 * SECOND) && case.after(SECOND));
+        assert_eq!(case.copy(), None);
+        case.store(Answer::Absent);
+        assert!(!case.after(2 * SECOND) && case.after(SECOND));
+    }
 }

@@ -122,12 +122,30 @@ mod tests {
 
     #[test]
     fn a_budget_may_change_at_any_time() {
-        let live = Live::new(settings(1));
+        let of = |burst, per_second, source_burst, source_per_second| Settings {
+            budget: BudgetSettings {
+                burst,
+                per_second,
+                source_burst,
+                source_per_second,
+            },
+            ..Settings::default()
+        };
+        let second = std::time::Duration::from_secs(1);
+        let live = Live::new(of(1_000, 1_000, 1, 1));
         let (misses, now) = (Misses::new(live.clone()), Instant::now());
-        assert!(misses.take(client(1), now) && !misses.take(client(1), now));
-        live.set(settings(2));
-        let later = now + std::time::Duration::from_secs(1);
-        assert!(misses.take(client(1), later));
+        let taken = |source: u32, now| {
+            let takes = std::iter::repeat_with(|| misses.take(client(source), now));
+            takes.take_while(|it| *it).count()
+        };
+        assert_eq!(taken(1, now), 1);
+        live.set(of(1_000, 1_000, 9, 5));
+        assert_eq!(taken(1, now + second), 5);
+        assert_eq!(taken(1, now + 60 * second), 9);
+        // What all together have holds, too.
+        live.set(of(7, 3, 1_000, 1));
+        assert_eq!(taken(2, now + 61 * second), 7);
+        assert_eq!(taken(3, now + 62 * second), 3);
     }
 
     #[test]

@@ -213,3 +213,31 @@ impl Examiner {
         alarms.problem(AlarmKind::Generation, device.name.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_is_too_long_is_asked_of_the_settings_at_once() {
+        let live = Live::new(journal::Settings::default());
+        let examiner = Examiner::new(Surroundings {
+            journal: live.clone(),
+            ..Surroundings::default()
+        });
+        let patience = |stage| {
+            let floors = examiner.floors();
+            let pace = examiner.pace.lock();
+            pace.patience_ms(Some("8851"), stage, &floors) / 1000
+        };
+        live.set(journal::Settings {
+            stuck_after_s: 11,
+            stuck_in_firmware_after_s: 12,
+            silent_after_s: 13,
+            ..journal::Settings::default()
+        });
+        assert_eq!(patience(Stage::Config), 11);
+        assert_eq!(patience(Stage::Firmware), 12);
+        assert_eq!(patience(Stage::Dhcp), 13);
+    }
+}

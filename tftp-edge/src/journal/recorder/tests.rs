@@ -136,3 +136,54 @@ fn what_changed_is_saved_once_and_restored() {
     let phone = next.phone(&device(3)).unwrap();
     assert_eq!(phone.boots[0].entries.len(), 2);
 }
+
+#[test]
+fn what_is_kept_may_change_at_any_time() {
+    let live = Live::new(Settings::default());
+    let journal = Journal::new(live.clone(), Box::new(|_| true));
+    let boots = || journal.phone(&device(1)).unwrap().boots;
+    for round in 0..3 {
+        journal.tell(&fetched(1, &config(1), 10_000 * (round + 1)));
+    }
+    assert_eq!(boots().len(), 3);
+    live.set(Settings {
+        boots: 1,
+        ..Settings::default()
+    });
+    journal.tell(&fetched(1, &config(1), 50_000));
+    assert_eq!(boots().len(), 1);
+
+    // Of the boots that begin from then on: what was told of one before stays.
+    let entries = |from: u64| {
+        journal.tell(&fetched(1, &config(1), from));
+        for number in 1..40 {
+            journal.tell(&fetched(1, &format!("file{number}.xml"), from + number));
+        }
+        boots()
+            .into_iter()
+            .map(|boot| boot.entries.len())
+            .collect::<Vec<_>>()
+    };
+    assert!(entries(60_000).contains(&40));
+    live.set(Settings {
+        boots: 1,
+        entries: 16,
+        ..Settings::default()
+    });
+    assert_eq!(entries(70_000), [16]);
+
+    for number in 2..2_000 {
+        journal.tell(&fetched(number, &config(number), 80_000));
+    }
+    let limit = journal.counts().bytes / 2;
+    live.set(Settings {
+        memory_limit: ByteSize(limit),
+        ..Settings::default()
+    });
+    for number in 2..2_000 {
+        journal.tell(&fetched(number, &config(number), 90_000));
+    }
+    let counts = journal.counts();
+    assert_eq!(counts.bytes_limit, limit);
+    assert!(counts.bytes <= limit && counts.forgotten > 0, "{counts:?}");
+}

@@ -53,11 +53,15 @@ struct Run {
 impl Run {
     /// So many seconds after a moment that is the same for all runs.
     fn begin(path: &Path, second: u64) -> Self {
+        Self::begin_by(path, second, Live::default())
+    }
+
+    fn begin_by(path: &Path, second: u64, settings: Live<crate::journal::Settings>) -> Self {
         let began = (Instant::now(), at(second));
         let (journal, alarms) = (Arc::<Journal>::default(), Arc::<Alarms>::default());
         let writer = Writer::restore(
             path.into(),
-            Live::default(),
+            settings,
             Arc::clone(&journal),
             Arc::clone(&alarms),
             began,
@@ -409,4 +413,22 @@ fn a_clock_that_is_set_a_year_forward_deletes_no_phone_that_is_there() {
     run.turn_at(90_500);
     assert!(run.journal.phone(&device(1)).is_some());
     assert!(run.journal.phone(&device(2)).is_none());
+}
+
+#[test]
+fn for_how_long_a_silent_phone_is_kept_may_change() {
+    const DAY: u64 = 86_400;
+    let (_folder, path) = file();
+    let live = Live::<crate::journal::Settings>::default();
+    let mut run = Run::begin_by(&path, 0, live.clone());
+    run.journal.tell(&fetched(1, Outcome::Complete, at(1)));
+    run.turn_at(3);
+    run.turn_at(9 * DAY);
+    assert!(run.journal.phone(&device(1)).is_some());
+    live.set(crate::journal::Settings {
+        keep_days: 8,
+        ..crate::journal::Settings::default()
+    });
+    run.turn_at(11 * DAY);
+    assert!(run.journal.phone(&device(1)).is_none());
 }

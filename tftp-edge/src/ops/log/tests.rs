@@ -289,3 +289,47 @@ fn a_file_gets_json_unless_text_is_asked_for() {
     settings.format = Format::Text;
     assert_eq!(settings.style(), Style::Text { colour: false });
 }
+
+#[test]
+fn level_format_file_and_its_bounds_change_with_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let before = Settings {
+        format: Format::Json,
+        file: folder.path().join("before.log"),
+        ..Settings::default()
+    };
+    let log = Log::new(before.clone(), before.sink().unwrap());
+    let subscriber = subscriber(log.layer(), log.rules());
+    log.layer().set(before.layer(&log).unwrap());
+    let after = Settings {
+        level: "debug".parse().unwrap(),
+        format: Format::Text,
+        file: folder.path().join("after.log"),
+        max_bytes: 2_000,
+        keep: 2,
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!("one");
+        tracing::debug!("hidden");
+        log.prepare(&after).unwrap()();
+        tracing::debug!("two");
+        assert!(read("before.log").starts_with('{') && !read("before.log").contains("hidden"));
+        let text = read("after.log");
+        assert!(text.contains("DEBUG") && text.contains(" two") && !text.starts_with('{'));
+        for number in 0..200 {
+            tracing::debug!(number, "a line of the log, and many like it");
+        }
+    });
+    assert!(!read("before.log").contains("two"));
+    let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    files.sort_by_key(|it| it.as_ref().unwrap().path());
+    let name = |it: &std::io::Result<std::fs::DirEntry>| it.as_ref().unwrap().file_name();
+    let names: Vec<_> = files.iter().map(name).collect();
+    assert_eq!(
+        names,
+        ["after.log", "after.log.1", "after.log.2", "before.log"]
+    );
+    let len = |it: &str| read(it).len();
+    assert!(len("after.log") <= 2_000 && len("after.log.1") <= 2_000);
+}

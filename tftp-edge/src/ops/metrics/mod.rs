@@ -11,6 +11,7 @@ mod content;
 mod family;
 mod journal;
 mod kernel;
+mod operators;
 mod registrations;
 mod sccp;
 mod served;
@@ -117,6 +118,7 @@ fn families(reading: &Reading) -> Vec<MetricFamily> {
     families.extend(sip::families(reading));
     families.extend(journal::families(reading));
     families.push(stuck::family(reading));
+    families.push(operators::family(reading));
     families.push(alarms(reading));
     families
         .into_iter()

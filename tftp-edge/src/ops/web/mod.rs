@@ -65,8 +65,8 @@ use self::session::Sessions;
 pub use self::settings::{PasswordError, Settings};
 use super::bounded::Bounded;
 use super::exit::Exit;
+use super::serve::{Port, serve};
 use super::sources::{Probe, Sources};
-use super::streamed::Peer;
 use crate::config::LiveConfig;
 use crate::firmware::Report;
 use crate::listen::ListenError;
@@ -149,13 +149,10 @@ impl Server {
             settings: config,
             parts,
         });
-        let service =
-            routes::router(Arc::clone(&web)).into_make_service_with_connect_info::<Peer>();
         let bounded = Bounded::new(listener, CONNECTIONS, LIFETIME);
-        let serving = tokio::spawn(async move {
-            // Returns only on a shutdown signal, and there is none: the task is aborted.
-            let _ = axum::serve(bounded, service).await;
-        });
+        let router = routes::router(Arc::clone(&web));
+        let refusals = Arc::clone(&web.parts.sources.refusals);
+        let serving = tokio::spawn(serve(bounded, router, Port::Web, refusals));
         let looking = {
             let web = Arc::clone(&web);
             tokio::spawn(async move { web.live.run().await })

@@ -335,3 +335,70 @@ async fn a_port_in_use_and_a_bad_password_file_are_named_with_their_key() {
     );
     assert_eq!(error.exit(), Exit::NoInput);
 }
+
+#[tokio::test]
+async fn another_password_file_holds_from_a_reload_on() {
+    let (site, folder) = site_with_password().await;
+    let log_in = async |password: &str| {
+        let body = format!("password={password}");
+        status(&site.post("/login", "", &body).await).to_owned()
+    };
+    assert_eq!(log_in("something+else+entirely").await, "403");
+    assert_eq!(log_in(&PASSWORD.replace(' ', "+")).await, "303");
+    let other = folder.path().join("other");
+    std::fs::write(&other, "something else entirely").unwrap();
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&other, closed).unwrap();
+    let settings = Settings {
+        password_file: other,
+        ..site.config.web.clone()
+    };
+    let remarks = site.server.prepare(&settings).unwrap()();
+    assert!(remarks[0].starts_with("web.password_file: "), "{remarks:?}");
+    assert_eq!(log_in(&PASSWORD.replace(' ', "+")).await, "403");
+    assert_eq!(log_in("something+else+entirely").await, "303");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_counted_and_the_page_is_served_again() {
+    use crate::ops::serve::Refusal as R;
+
+    let (site, _folder) = site_with_password().await;
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
+    let body = "a".repeat(5_000);
+    let post = format!(
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\npassword={body}",
+        body.len() + 9
+    );
+    for (request, refusal) in [
+        ("\u{16}\u{3}\u{1}\r\n\r\n", R::Malformed),
+        (&*long, R::TooLarge),
+        (&*post, R::TooLarge),
+        ("GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n", R::Denied),
+        (
+            "GET /nothing HTTP/1.0\r\nHost: localhost\r\n\r\n",
+            R::Absent,
+        ),
+        ("DELETE / HTTP/1.0\r\nHost: localhost\r\n\r\n", R::Method),
+    ] {
+        let refusals = &site.server.web.parts.sources.refusals;
+        let count = || refusals.counts()[Port::Web as usize];
+        let before = count();
+        let mut stream = TcpStream::connect(site.server.address()).await.unwrap();
+        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        let shown: String = request.chars().take(30).collect();
+        let counted = tokio::time::timeout(Duration::from_secs(20), async {
+            while count() == before {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        assert!(counted.await.is_ok(), "{shown:?} is not counted");
+        let mut wanted = before;
+        wanted[refusal as usize] += 1;
+        assert_eq!(count(), wanted, "{shown:?}");
+        assert_eq!(status(&site.get("/").await), "200");
+    }
+}

@@ -305,6 +305,18 @@ mod tests {
         assert!(!bans.is_banned(SCANNER, now + Duration::from_secs(11)));
         bans.offended(SITE, Offence::Garbage, true, now);
         assert!(bans.is_banned(SITE, now));
+        // What counts is what comes within a window.
+        let later = now + Duration::from_secs(30);
+        for (window_s, last, is_banned) in [(20, 1, false), (60, 2, true)] {
+            let source = IpAddr::from([10, 77, 0, last]);
+            settings.set(Settings {
+                window_s,
+                ..of(true, 2, 1)
+            });
+            guess(&bans, source, &["a"], now);
+            guess(&bans, source, &["b"], later);
+            assert_eq!(bans.is_banned(source, later), is_banned, "{window_s}");
+        }
     }
 
     fn guess(bans: &Bans, source: IpAddr, names: &[&str], now: Instant) {

@@ -356,10 +356,10 @@ fn this_host_reads_and_others_only_if_they_are_named() {
     assert!(export.allows("127.0.0.1".parse().unwrap()));
     assert!(export.allows("::1".parse().unwrap()));
     assert!(!export.allows("10.0.0.1".parse().unwrap()));
-    let allow = Live::new(Access::from_nets(Vec::new()));
-    let open = Export::new(Arc::default(), Arc::default(), allow.clone());
+    let export_allow = Live::new(Access::from_nets(Vec::new()));
+    let open = Export::new(Arc::default(), Arc::default(), export_allow.clone());
     assert!(!open.allows("10.0.0.1".parse().unwrap()));
-    allow.set(Access::from_nets(vec!["10.0.0.0/24".parse().unwrap()]));
+    export_allow.set(Access::from_nets(vec!["10.0.0.0/24".parse().unwrap()]));
     assert!(open.allows("::ffff:10.0.0.1".parse().unwrap()));
     assert!(!open.allows("10.0.1.1".parse().unwrap()));
 }

@@ -439,3 +439,40 @@ fn the_directory_a_phone_is_looked_up_in_is_the_one_it_was_told_of() {
         "without an inventory nobody is told"
     );
 }
+
+#[test]
+fn the_pace_may_change_while_orders_wait() {
+    let edge = Edge::new();
+    let told_at_once = |per_second, site_per_second| {
+        edge.orders.settings.set(Settings {
+            per_second,
+            site_per_second,
+            ..Settings::default()
+        });
+        edge.publish(&ALL);
+        edge.orders.follow(SystemTime::now());
+        let next = edge.orders.turn(&edge.servers, edge.now);
+        let told = std::mem::take(&mut *edge.servers.sent.lock()).len();
+        let Next::At(at) = next else {
+            panic!("all were told at once: {next:?}");
+        };
+        (told, at - edge.now)
+    };
+    assert_eq!(told_at_once(1, 100), (1, Duration::from_secs(1)));
+    // One of each site, and the third phone a second after its neighbour.
+    let edge = Edge::new();
+    edge.orders.settings.set(Settings {
+        per_second: 1_000,
+        site_per_second: 1,
+        ..Settings::default()
+    });
+    edge.publish(&ALL);
+    edge.orders.follow(SystemTime::now());
+    let mut now = edge.now;
+    while let Next::At(at) = edge.orders.turn(&edge.servers, now)
+        && at - edge.now < Duration::from_millis(500)
+    {
+        now = at;
+    }
+    assert_eq!(edge.servers.sent.lock().len(), 2);
+}

@@ -289,4 +289,94 @@ mod tests {
         });
         assert_eq!(storm.ask(&applicant, later), Decision::Stale);
     }
+    #[test]
+    fn waits_places_and_the_end_of_a_storm_go_by_the_settings_of_the_moment() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let busy = Settings {
+            max_registrations_per_second: 1,
+            begin_waiting: 1,
+            begin_after_ms: 0,
+            ..Settings::default()
+        };
+        let settings = Live::new(busy.clone());
+        let storm = Storm::starting(settings.clone(), now);
+        storm.tick(now);
+        let ask = |number: u32, arrived, now| {
+            let device = format!("SEP{number:012X}").parse().unwrap();
+            let applicant = Applicant {
+                device: &device,
+                protocol: Protocol::Sccp,
+                is_refresh: false,
+                arrived,
+            };
+            storm.ask(&applicant, now)
+        };
+        let before = storm.snapshot(now).in_progress_limit;
+        settings.set(Settings {
+            max_in_progress: 3,
+            min_wait_sccp_s: 50,
+            max_wait_s: 60,
+            grace_s: 5,
+            stale_sccp_ms: 400,
+            ..busy.clone()
+        });
+        storm.tick(now);
+        let limit = storm.snapshot(now).in_progress_limit;
+        assert!(limit == 3 && before > 3, "{limit}, {before} before");
+        assert_eq!(ask(0, now, now + second), Decision::Stale);
+        assert_eq!(ask(0, now, now), Decision::Admit);
+        let waits = (1..=100).map(|number| match ask(number, now, now) {
+            Decision::Wait(wait) => wait.as_secs(),
+            other => panic!("{number}: {other:?}"),
+        });
+        let waits: Vec<_> = waits.collect();
+        assert!(waits.iter().all(|it| (50..=60).contains(it)), "{waits:?}");
+        storm.tick(now);
+        assert!(storm.snapshot(now).state.is_storm());
+
+        // Nobody comes back: their places are given up, and the storm is over.
+        let gone = now + 200 * second;
+        storm.tick(gone);
+        assert_eq!(storm.snapshot(gone).waiting, 0);
+        storm.tick(gone + 5 * second);
+        settings.set(Settings {
+            calm_after_s: 100,
+            ..busy.clone()
+        });
+        for later in 6..60 {
+            storm.tick(gone + later * second);
+        }
+        assert!(storm.snapshot(gone + 60 * second).state.is_storm());
+        settings.set(Settings {
+            calm_after_s: 1,
+            ..busy
+        });
+        storm.tick(gone + 60 * second);
+        assert!(!storm.snapshot(gone + 60 * second).state.is_storm());
+    }
+
+    #[test]
+    fn how_late_a_phone_may_be_is_asked_of_the_settings() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let patient = Settings {
+            max_registrations_per_second: 1,
+            grace_s: 1_000,
+            ..Settings::default()
+        };
+        let settings = Live::new(patient.clone());
+        let storm = Storm::starting(settings.clone(), now);
+        storm.tick(now);
+        for number in 0..3 {
+            wait(&storm, number, now);
+        }
+        let later = now + 60 * second;
+        storm.tick(later);
+        assert!(storm.snapshot(later).waiting > 0);
+        settings.set(Settings {
+            grace_s: 5,
+            ..patient
+        });
+        storm.tick(later + 2 * second);
+        assert_eq!(storm.snapshot(later).waiting, 0);
+    }
 }

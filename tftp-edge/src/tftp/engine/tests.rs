@@ -1,5 +1,7 @@
 //! Rules of the engine that need time to pass, stepped by hand.
 
+mod live;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

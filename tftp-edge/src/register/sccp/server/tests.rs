@@ -247,3 +247,48 @@ fn a_port_that_is_taken_is_told_with_its_owner() {
     assert!(told.contains(&std::process::id().to_string()), "{told}");
     assert_eq!(error.exit(), Exit::Unavailable);
 }
+
+#[test]
+fn bounds_on_connections_may_change_while_there_are_some() {
+    let live = Live::new(settings());
+    let server = Server::start(live.clone(), Arc::new(desk(contents()))).unwrap();
+    let follow = |change: &dyn Fn(&mut Settings)| {
+        let mut other = settings();
+        change(&mut other);
+        live.set(other);
+        server.follow();
+    };
+    let _held = registered(&server);
+    follow(&|it| it.max_connections = 1);
+    assert!(drain(&mut connect(&server)).is_empty());
+    wait_for(&server, |it| it.rejected(Rejection::Connections) == 1);
+    follow(&|it| it.max_connections_per_source = 1);
+    assert!(drain(&mut connect(&server)).is_empty());
+    wait_for(&server, |it| it.rejected(Rejection::SourceConnections) == 1);
+    follow(&|_| ());
+    let mut other = connect(&server);
+    other.write_all(&register(PHONE, TYPE_7941, 17)).unwrap();
+    read_until(&mut other, Outgoing::CapabilitiesReq);
+}
+
+#[test]
+fn how_long_a_phone_may_take_nothing_may_change() {
+    let patient = Settings {
+        write_timeout_s: 600,
+        ..settings()
+    };
+    let live = Live::new(patient.clone());
+    let server = Server::start(live.clone(), Arc::new(desk(contents()))).unwrap();
+    let mut phone = registered(&server);
+    live.set(Settings {
+        write_timeout_s: 1,
+        ..patient
+    });
+    // More answers than the system takes for both sides.
+    let questions = message(0x0025, &[]).repeat(1900);
+    phone
+        .set_write_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let _ = phone.write_all(&questions);
+    wait_for(&server, |it| it.ended(Ending::SlowReader) == 1);
+}

@@ -4,6 +4,7 @@ mod busy;
 mod departures;
 mod framing;
 mod journal;
+mod live;
 mod pacing;
 mod refusals;
 mod registration;

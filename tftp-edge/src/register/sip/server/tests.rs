@@ -14,6 +14,7 @@ use crate::register::sip::{DigestSettings, RequireDigest};
 use crate::register::storm::Storm;
 use crate::register::{Directory, NoGuard, Table};
 
+mod live;
 mod stopping;
 
 /// As long as anything may take on a busy machine.

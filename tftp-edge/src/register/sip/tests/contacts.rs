@@ -213,3 +213,32 @@ fn a_line_has_no_more_than_eight_contacts() {
     assert_eq!(contacts(&edge).len(), 8);
     assert_eq!(edge.core.counts().refusal(Refusal::Capacity), 1);
 }
+
+#[test]
+fn for_how_long_a_registration_holds_may_change_at_any_time() {
+    let edge = Edge::without_digest();
+    let mut other = (**edge.core.registrar.settings.get()).clone();
+    other.expires = crate::register::sip::ExpiresSettings {
+        min_s: 200,
+        max_s: 300,
+        cut_percent: 0,
+    };
+    edge.core.registrar.settings.set(other.clone());
+    let mut phone = phone();
+    let mut call = 0;
+    let mut ask = |seconds: u32| {
+        call += 1;
+        phone.call_id = format!("call-{call}");
+        let contact = format!("Contact: <sip:a@10.0.0.9>;expires={seconds}\r\n");
+        send(&edge, &mut phone, &contact)
+    };
+    let refused = ask(199);
+    assert_eq!((refused.code, refused.header("Min-Expires")), (423, "200"));
+    assert_eq!(ask(900).header("Expires"), "300");
+    other.expires.cut_percent = 50;
+    other.expires.min_s = 100;
+    edge.core.registrar.settings.set(other);
+    let cut = (0..100).map(|_| ask(900).header("Expires").parse::<u32>().unwrap());
+    let least = cut.min().unwrap();
+    assert!((150..200).contains(&least), "{least}");
+}
