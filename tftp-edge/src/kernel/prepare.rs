@@ -2,6 +2,7 @@
 //! daemon before, and told who may ask.
 
 use super::adoption;
+use super::clients;
 use super::error::Error;
 use super::object::{Object, Sizes};
 use super::pins::Pinning;
@@ -51,7 +52,7 @@ pub(super) fn sizes(settings: &Settings, tftp: &tftp::Settings, access: &Access)
     Sizes {
         interfaces: at_least_one((settings.interfaces.len() * 16).max(MIN_INTERFACES)),
         clients: at_least_one(
-            (access.nets().len() * 2)
+            (clients::entries_for(access) * 2)
                 .next_power_of_two()
                 .max(MIN_CLIENTS),
         ),
