@@ -44,6 +44,7 @@ mod provisioning;
 mod raw;
 mod registration;
 mod reload;
+mod reserve;
 mod restart;
 mod scan;
 mod service;

@@ -25,13 +25,13 @@ use tftp_edge_tests::server::Place;
 use tftp_edge_tests::site::Site;
 
 /// Where the daemon of a rig pins, in a BPF file system of the test's own.
-struct Pinned {
+pub struct Pinned {
     _bpffs: BpfFs,
     path: PathBuf,
 }
 
 impl Pinned {
-    fn new(rig: &Rig<'_>) -> Result<Self> {
+    pub fn new(rig: &Rig<'_>) -> Result<Self> {
         let bpffs = BpfFs::mount()?;
         let path = bpffs.path().join("edge");
         rig.edge.pin_under(&path)?;
@@ -46,7 +46,7 @@ impl Pinned {
         self.path.join(format!("v{}", tftp_ebpf::abi::ABI_VERSION))
     }
 
-    fn map(&self, name: &str) -> Result<MapData> {
+    pub fn map(&self, name: &str) -> Result<MapData> {
         let path = self.version().join("maps").join(name);
         MapData::from_pin(&path).with_context(|| format!("{}", path.display()))
     }

@@ -187,6 +187,14 @@ impl Interfaces {
         entries
     }
 
+    /// Where to send what came in on an interface.
+    pub fn way_out(&self, ifindex: u32) -> u32 {
+        let plans = self.standings.iter().filter_map(|it| it.plan.as_ref());
+        let mut ways = plans.filter_map(|plan| plan.way_out(ifindex));
+        // A member may be named beside its bond.
+        ways.find(|way| *way != ifindex).unwrap_or(ifindex)
+    }
+
     pub fn statuses(&self, attachments: &[Attachment], now: Instant) -> Vec<InterfaceStatus> {
         let both = self.standings.iter().zip(attachments);
         both.map(|(standing, attachment)| standing.status(attachment, now))
