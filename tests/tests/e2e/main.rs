@@ -34,6 +34,7 @@ mod hostile;
 mod http;
 mod interfaces;
 mod journal;
+mod leftovers;
 mod lldp;
 mod log;
 mod neighbours;

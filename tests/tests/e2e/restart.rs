@@ -42,7 +42,7 @@ impl Pinned {
     }
 
     /// The directory of this version.
-    fn version(&self) -> PathBuf {
+    pub fn version(&self) -> PathBuf {
         self.path.join(format!("v{}", tftp_ebpf::abi::ABI_VERSION))
     }
 
@@ -70,7 +70,7 @@ impl Pinned {
     }
 
     /// What is pinned of this version: names below `folder`.
-    fn names(&self, folder: &str) -> Result<Vec<String>> {
+    pub fn names(&self, folder: &str) -> Result<Vec<String>> {
         let entries = match fs::read_dir(self.version().join(folder)) {
             Ok(entries) => entries,
             Err(_) => return Ok(Vec::new()),

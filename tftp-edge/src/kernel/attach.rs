@@ -104,12 +104,6 @@ impl Attachment {
                 self.end::<Xdp>(ebpf, held);
             }
         }
-        if self.xdp.is_empty()
-            && let Some(pins) = &self.pins
-        {
-            let why = "of a rung that is not climbed any more";
-            pins.take_off_link(&self.interface, Rung::Xdp, why);
-        }
         Ok(refused)
     }
 
@@ -131,6 +125,14 @@ impl Attachment {
             (true, Some(_)) => Mode::Tc,
             (true, None) => Mode::Off,
         }
+    }
+
+    /// The links it has, by their devices.
+    pub fn links(&self) -> impl Iterator<Item = (String, Rung)> {
+        let tc = self.tc.iter().map(|held| (&held.device, Rung::Tc));
+        let xdp = self.xdp.iter().map(|held| (&held.device, Rung::Xdp));
+        tc.chain(xdp)
+            .map(|(device, rung)| (device.name.clone(), rung))
     }
 
     /// The devices with XDP, where they are others than the interface itself.

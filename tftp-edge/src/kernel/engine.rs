@@ -180,6 +180,9 @@ impl Engine {
             .collect();
         let now = Instant::now();
         interfaces.settle(&mut object.ebpf, &mut attachments, false, now)?;
+        if let Some(pins) = &pinning.pins {
+            pins.keep_only(attachments.iter().flat_map(Attachment::links));
+        }
         let block_sizes = Live::new(Blocks::from(tftp));
         let mut follower = Follower::new(tftp, block_sizes.clone());
         if is_adopted {

@@ -24,6 +24,7 @@ mod links;
 mod object;
 mod removal;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -40,6 +41,8 @@ pub use fit::{Shape, fits};
 pub use links::{Linked, adopt, attach_pinned};
 use object::Pinned;
 pub use removal::Removed;
+
+use super::host;
 
 /// Whether maps and programs outlive the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +63,12 @@ pub struct Pinning {
 }
 
 impl Pinning {
-    /// Takes off what nobody can use any more: pins of other versions, and of interfaces where the
-    /// programs are not to be.
-    pub fn open(claim: Claim, interfaces: &[String]) -> Self {
+    /// Takes off what nobody can use any more: pins of other versions, and links whose interfaces are
+    /// gone or have other names now.
+    pub fn open(claim: Claim) -> Self {
         Self {
             status: claim.status(),
-            pins: Pins::survey(claim, interfaces).map(Arc::new),
+            pins: Pins::survey(claim).map(Arc::new),
         }
     }
 
@@ -109,7 +112,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    fn survey(claim: Claim, interfaces: &[String]) -> Option<Self> {
+    fn survey(claim: Claim) -> Option<Self> {
         let root = claim.directory()?.to_owned();
         let own = format!("v{ABI_VERSION}");
         for name in versions_in(&root) {
@@ -122,17 +125,33 @@ impl Pins {
             problem: Mutex::default(),
             _claim: claim,
         };
-        let wanted: Vec<_> = interfaces
-            .iter()
-            .flat_map(|interface| RUNGS.map(|rung| file_of(interface, rung)))
-            .collect();
-        for name in names_in(&pins.path.join(LINKS)) {
-            if !wanted.contains(&name) {
-                let why = "of an interface that kernel.interfaces does not have";
-                removal::take_off(&pins.path.join(LINKS).join(name), why);
+        // Now, since an interface has room for one XDP program: under its other name it may be one
+        // that is to be served.
+        pins.take_off_links("its interface is gone, or has another name now", |name| {
+            let pinned = Pinned::open(&pins.path.join(LINKS).join(name)).ok();
+            let at = pinned.and_then(|it| host::name_of(it.ifindex()?));
+            at != interface_of(name).map(|(interface, _)| interface)
+        });
+        Some(pins)
+    }
+
+    /// Takes off the links that are not among these: of interfaces that the configuration does not
+    /// have any more, of former members of bonds, and of rungs that are not climbed now. The programs
+    /// are where they belong by then: nothing that is served on is interrupted.
+    pub fn keep_only(&self, held: impl Iterator<Item = (String, Rung)>) {
+        let held: HashSet<String> = held.map(|(name, rung)| file_of(&name, rung)).collect();
+        self.take_off_links("of an interface or a rung that is not wanted now", |name| {
+            !held.contains(name)
+        });
+    }
+
+    fn take_off_links(&self, why: &str, is_meant: impl Fn(&str) -> bool) {
+        let links = self.path.join(LINKS);
+        for name in names_in(&links) {
+            if is_meant(&name) {
+                removal::take_off(&links.join(name), why);
             }
         }
-        Some(pins)
     }
 
     /// Whether a daemon before has left anything.
@@ -206,9 +225,6 @@ const BANKS: &str = "banks";
 const LINKS: &str = "links";
 const NAMESPACE: &str = "netns";
 
-/// Where programs are attached.
-const RUNGS: [Rung; 2] = [Rung::Xdp, Rung::Tc];
-
 /// The name of a link's pin.
 fn file_of(interface: &str, rung: Rung) -> String {
     format!("{}-{}", interface.replace('.', ":"), rung.as_str())
@@ -263,7 +279,7 @@ mod tests {
     #[test]
     fn the_name_of_a_links_pin_has_no_dot_and_tells_the_interface() {
         for interface in ["eth0", "eth0.110", "br-lan", "a-b.c"] {
-            for rung in RUNGS {
+            for rung in [Rung::Xdp, Rung::Tc] {
                 let file = file_of(interface, rung);
                 assert!(!file.contains('.'), "{file}");
                 assert_eq!(
