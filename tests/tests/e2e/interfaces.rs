@@ -46,7 +46,7 @@ pub fn serve(rig: &Rig<'_>, interfaces: &[&str]) -> Result<()> {
 }
 
 /// What `tftp-edge status` says of an interface, and how it ends.
-fn status(rig: &Rig<'_>, interface: &str) -> Result<(Value, i32)> {
+pub fn status(rig: &Rig<'_>, interface: &str) -> Result<(Value, i32)> {
     let output = rig.edge.output(&["status", "--json"])?;
     let status: Value = serde_json::from_slice(&output.stdout)?;
     let interfaces = status["kernel"]["interfaces"].as_array();

@@ -406,7 +406,7 @@ impl Engine {
             return;
         };
         // A panic has taken the programs off.
-        if ended.is_ok() && self.keep.load(Ordering::Relaxed) {
+        if ended.is_ok() && self.keep.load(Ordering::Relaxed) && pins.are_whole() {
             tracing::info!(event = "kernel.kept", folder = %pins.path().display(), "the kernel goes on serving until the next daemon comes");
         } else {
             pins.end();

@@ -46,6 +46,8 @@ struct Standing {
     attempted: Option<Instant>,
     refused: Vec<String>,
     looked: Option<Instant>,
+    /// Somebody has taken programs off this device: nothing is attached to it again unasked.
+    taken_off: Option<(u32, String)>,
     /// Programs of others that see packets before ours, under TC.
     before_ours: Vec<Program>,
     /// An attempt waits for its time.
@@ -72,6 +74,7 @@ impl Interfaces {
             attempted: None,
             refused: Vec::new(),
             looked: None,
+            taken_off: None,
             before_ours: Vec::new(),
             is_due: false,
             told: None,
@@ -95,6 +98,7 @@ impl Interfaces {
         for standing in &mut self.standings {
             standing.ground = None;
             standing.attempted = None;
+            standing.taken_off = None;
         }
     }
 
@@ -129,6 +133,7 @@ impl Interfaces {
                 standing.attempted = None;
             }
             let ground = Ground::of(&plan, links, &ours);
+            standing.look_after(&plan.device, attachment.drop_detached(ebpf));
             if standing.is_worth(&plan, &ground, attachment) {
                 if standing.may_attempt(now) {
                     standing.is_due = false;
@@ -240,7 +245,27 @@ impl Standing {
     /// Whether the programs are not where they belong, and an attempt could have another end than
     /// the last one.
     fn is_worth(&self, plan: &Plan, ground: &Ground, attachment: &Attachment) -> bool {
-        !attachment.is_at(plan) && self.ground.as_ref() != Some(ground)
+        self.taken_off.is_none() && !attachment.is_at(plan) && self.ground.as_ref() != Some(ground)
+    }
+
+    /// Somebody has taken programs off: that is not undone behind their back.
+    fn look_after(&mut self, device: &Device, rungs: Vec<Rung>) {
+        // Another interface under this name is nobody's wish.
+        self.taken_off.take_if(|(index, _)| *index != device.index);
+        if rungs.is_empty() {
+            return;
+        }
+        let names: Vec<_> = rungs.iter().map(|rung| rung.as_str()).collect();
+        let names = names.join(" and ");
+        let problem = format!(
+            "somebody has taken off {names}, as `tftp-edge detach --force` does; \
+             `tftp-edge reload` attaches it again"
+        );
+        tracing::warn!(
+            event = "kernel.taken_off", interface = %self.name, rung = names,
+            "the kernel program was taken off an interface; a reload attaches it again"
+        );
+        self.taken_off = Some((device.index, problem));
     }
 
     /// The interface is not there, or not any more.
@@ -257,6 +282,7 @@ impl Standing {
             attachment.detach(ebpf);
         }
         self.ground = None;
+        self.taken_off = None;
         self.refused.clear();
         self.before_ours.clear();
         self.is_due = false;
@@ -281,7 +307,8 @@ impl Standing {
             return Some(absent.to_owned());
         }
         let planned = self.plan.iter().flat_map(|plan| &plan.problems);
-        joined(planned.chain(&self.refused))
+        let taken_off = self.taken_off.iter().map(|(_, problem)| problem);
+        joined(planned.chain(taken_off).chain(&self.refused))
     }
 
     fn notice(&self) -> Option<String> {

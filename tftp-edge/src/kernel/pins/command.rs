@@ -17,7 +17,7 @@ pub struct DetachArgs {
     /// Where maps and programs are pinned; taken from the configuration when it is not given
     #[arg(long, value_name = "DIRECTORY")]
     pub pin_path: Option<PathBuf>,
-    /// Even while a daemon runs that has them: it serves by sockets alone from then on
+    /// Even while a daemon runs that has them: it serves by sockets alone until it is reloaded
     #[arg(long)]
     pub force: bool,
 }

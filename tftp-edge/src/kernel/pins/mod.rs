@@ -27,6 +27,7 @@ mod removal;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,7 +95,7 @@ impl Pinning {
             Some(pins) => PinsStatus {
                 path: Some(pins.path.clone()),
                 adopted: self.status.adopted,
-                problem: pins.problem.lock().clone(),
+                problem: pins.problem.lock().clone().or_else(|| pins.lack()),
             },
             None => self.status.clone(),
         }
@@ -186,6 +187,26 @@ impl Pins {
     /// Takes everything off.
     pub fn take_off(&self, why: &str) -> Removed {
         removal::take_off(&self.path, why)
+    }
+
+    /// The link that is pinned for an interface.
+    pub fn open_link(&self, interface: &str, rung: Rung) -> Option<OwnedFd> {
+        let pinned = Pinned::open(&self.link(interface, rung)).ok()?;
+        Some(pinned.descriptor)
+    }
+
+    /// Whether there is anything for the daemon that comes next.
+    pub fn are_whole(&self) -> bool {
+        self.maps().exists()
+    }
+
+    /// Somebody has removed what this daemon had pinned.
+    fn lack(&self) -> Option<String> {
+        (!self.are_whole()).then(|| {
+            "the pins were removed, as `tftp-edge detach --force` does: the kernel path ends with the \
+             daemon; restart it to have them again"
+                .to_owned()
+        })
     }
 
     /// Takes the program off an interface, if there is a pin of it.
