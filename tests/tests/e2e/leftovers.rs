@@ -1,5 +1,5 @@
 //! What a daemon has left in the kernel, and the next one does not want, is taken off; what is wanted
-//! comes first.
+//! comes first. What others have stays.
 
 use std::fs;
 
@@ -80,5 +80,48 @@ fn links_that_are_not_wanted_any_more_are_taken_off_behind_those_that_are() {
             ensure!(attached.lines().count() == 1, "{attached}");
         }
         rig.stop()
+    });
+}
+
+/// `net.ipv4.ip_local_reserved_ports` of the server's namespace.
+fn reserved(rig: &Rig<'_>) -> Result<String> {
+    let list = rig.lab.server.output("cat", [RESERVED])?;
+    Ok(list.trim().to_owned())
+}
+
+const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+
+#[test]
+fn reserved_ports_are_given_back_and_those_of_others_stay() {
+    run(Rung::Tc, |rig| {
+        let _pinned = Pinned::new(rig)?;
+        // Somebody has two ports, one of them in the range.
+        let set = format!("echo 8080,57400 > {RESERVED}");
+        rig.lab.server.run("sh", ["-c", &set])?;
+        rig.start()?;
+        ensure!(reserved(rig)? == "8080,57344-65535", "{}", reserved(rig)?);
+        rig.stop()?;
+        ensure!(reserved(rig)? == "8080,57400", "{}", reserved(rig)?);
+
+        // A daemon is killed, and the next one has other ports.
+        rig.start()?;
+        rig.edge.amend("kernel", r#"tid_ports = "58000-58999""#)?;
+        replace(rig)?;
+        let now = "8080,57400,58000-58999";
+        ensure!(reserved(rig)? == now, "{}", reserved(rig)?);
+        // One that is killed and comes back with the same ports knows them for its own.
+        replace(rig)?;
+        ensure!(reserved(rig)? == now, "{}", reserved(rig)?);
+
+        // It is killed, and cleaned up after by hand.
+        rig.kill()?;
+        ensure!(reserved(rig)? == now, "{}", reserved(rig)?);
+        let told = String::from_utf8(rig.edge.command(&["detach"])?)?;
+        ensure!(
+            told.contains("gave back the reserved ports 58000-58999\n"),
+            "{told}"
+        );
+        ensure!(reserved(rig)? == "8080,57400", "{}", reserved(rig)?);
+        Ok(())
     });
 }

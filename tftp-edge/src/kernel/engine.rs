@@ -164,10 +164,7 @@ impl Engine {
         if !settings.keep_privileges {
             directory.take_all_banks();
         }
-        let reservation = match silent {
-            Some(_) => None,
-            None => prepare::reserve(settings),
-        };
+        let reservation = prepare::reserve(settings, silent.is_some(), pinning.pins.as_ref());
         let monitor = Monitor::open().map_err(|source| Error::System {
             what: "the interfaces of this host cannot be followed (AF_NETLINK)".into(),
             source,

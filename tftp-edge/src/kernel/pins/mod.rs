@@ -9,6 +9,7 @@
 //! PIN_PATH/              locked by the daemon that runs
 //!   v5/                  the version of the layout of all maps
 //!     netns/4026531840   the network namespace whose interfaces these are
+//!     ports/57344-65535  ports that are reserved in it for transfers, and were not before
 //!     maps/FILES …       every map of the object, by its name
 //!     banks/0 …          the inner maps of SLABS: to open them by their id is root's alone
 //!     links/eth0-xdp     and eth0-tc
@@ -23,6 +24,7 @@ mod fit;
 mod links;
 mod object;
 mod removal;
+mod reserved;
 
 use std::collections::HashSet;
 use std::fs;
@@ -152,6 +154,16 @@ impl Pins {
             if is_meant(&name) {
                 removal::take_off(&links.join(name), why);
             }
+        }
+    }
+
+    /// The pins in a folder that is no BPF file system.
+    #[cfg(test)]
+    pub fn in_folder(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: Mutex::default(),
+            _claim: Claim::default(),
         }
     }
 
