@@ -72,7 +72,11 @@ impl Interfaces {
         Self {
             monitor,
             ladder: settings.mode,
-            standings: settings.interfaces.iter().map(Standing::new).collect(),
+            standings: settings
+                .interfaces
+                .iter()
+                .map(|it| Standing::new(it))
+                .collect(),
         }
     }
 
@@ -216,9 +220,9 @@ impl Ground {
 }
 
 impl Standing {
-    fn new(name: &String) -> Self {
+    fn new(name: &str) -> Self {
         Self {
-            name: name.clone(),
+            name: name.to_owned(),
             absent_since: None,
             plan: None,
             ground: None,
@@ -382,7 +386,7 @@ mod tests {
         let links = links(Vec::new());
         let link = links.get(4).unwrap();
         let plan = Plan::new(&links, link, Ladder::Auto, &|_| false);
-        let mut standing = Standing::new(&"eth0".to_owned());
+        let mut standing = Standing::new("eth0");
         standing.ground = Some(Ground::of(&plan, &links, &[]));
         standing.retry.attempted(&[refused(1500, os_error)], at);
         (standing, plan, links)
