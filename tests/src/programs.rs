@@ -124,8 +124,9 @@ impl Programs {
         for address in &site.locals {
             object.locals.insert(address, 1, 0)?;
         }
-        for (address, bits) in &site.clients {
-            object.clients.insert(&client_key(*address, *bits), 1, 0)?;
+        for (address, bits, rule) in &site.clients {
+            let key = client_key(*address, *bits);
+            object.clients.insert(&key, *rule, 0)?;
         }
         for (name, entry) in site.directory() {
             object.files.insert(name, entry, 0)?;

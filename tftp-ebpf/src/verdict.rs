@@ -158,7 +158,8 @@ reasons! {
     UnknownName => Pass "unknown_name",
     /// A name the daemon has, and the kernel not.
     NotCached => Pass "not_cached",
-    /// An interface or policy the daemon has not set up yet.
+    /// An interface or policy the daemon has not set up yet, or an interface that is not in use: the
+    /// member of a bond in reserve.
     NotReady => Pass "not_ready",
     /// No daemon has been there for too long: what the program knows may be outdated.
     LeaseOver => Pass "lease_over",

@@ -24,7 +24,8 @@ impl Access {
         }
     }
 
-    /// Whether a client is answered. A v4-mapped IPv6 address is the IPv4 address in it.
+    /// Whether a client is answered. A v4-mapped IPv6 address is the IPv4 address in it, and no IPv6
+    /// prefix has it: `::/0` is all of IPv6, and nobody of IPv4.
     pub fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
         self.nets.iter().any(|net| net.contains(&client))
@@ -123,6 +124,18 @@ mod tests {
         assert!(access.allows(ip("192.0.2.1")));
         assert!(access.allows(ip("2001:db8::9")));
         assert!(!access.allows(ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn all_of_ipv6_is_nobody_of_ipv4() {
+        for list in ["::/0", "::/80"] {
+            let access = Access::from_nets(vec![list.parse().unwrap()]);
+            assert!(access.allows(ip("::2")), "{list}");
+            assert!(!access.allows(ip("10.1.2.3")), "{list}");
+            assert!(!access.allows(ip("::ffff:10.1.2.3")), "{list}");
+        }
+        let all = Access::from_nets(vec!["::/0".parse().unwrap(), "0.0.0.0/0".parse().unwrap()]);
+        assert!(all.allows(ip("10.1.2.3")) && all.allows(ip("2001:db8::1")));
     }
 
     #[test]

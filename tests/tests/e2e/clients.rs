@@ -1,13 +1,16 @@
 //! What clients ask for, they get: every size, every option, over IPv4 and IPv6.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, ensure};
 use tftp_ebpf::verdict::{Reason, Rung};
 use tftp_ebpf::wire::tftp::{Mode, Options};
 use tftp_edge_tests::client::{Asked, Outcome, RealClient, Request};
-use tftp_edge_tests::lab::{CLIENT_IF, Capture, SERVER_V4, SERVER_V6};
-use tftp_edge_tests::rig::{OVER_V4, OVER_V6, Rig, answers, content, counted, run};
+use tftp_edge_tests::lab::{CLIENT_IF, CLIENT_V4, Capture, SERVER_V4, SERVER_V6};
+use tftp_edge_tests::rig::{
+    HTTP_V4, HTTP_V6, OVER_V4, OVER_V6, Rig, answers, content, counted, run,
+};
 
 /// Around the ends of blocks of 512 and 1428 bytes.
 const SIZES: [usize; 9] = [0, 1, 511, 512, 513, 1024, 1428, 2856, 40_000];
@@ -17,6 +20,7 @@ on_every_rung!(
     every_option_is_answered,
     block_numbers_wrap,
     text_and_windows_are_left_to_the_daemon,
+    all_of_ipv6_is_nobody_of_ipv4,
 );
 
 fn name(size: usize) -> String {
@@ -248,4 +252,33 @@ fn to_netascii(text: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// `::/0` has the mapped forms of all IPv4 addresses in it, and means none of them.
+fn all_of_ipv6_is_nobody_of_ipv4(rig: &mut Rig<'_>) -> Result<()> {
+    const NAME: &str = "file.bin";
+    let config = fs::read_to_string(rig.edge.config())?;
+    let allow = r#"allow = ["10.0.0.0/8", "127.0.0.0/8", "fd00::/8", "::1/128"]"#;
+    ensure!(config.contains(allow), "{config}");
+    // The server's own is let in, for whoever waits until it serves.
+    let others = format!(r#"allow = ["::/0", "{SERVER_V4}/32"]"#);
+    fs::write(rig.edge.config(), config.replace(allow, &others))?;
+    rig.put(NAME, &content(2_000))?;
+    rig.start()?;
+    let before = rig.metrics()?;
+    let exchange = rig.exchange(CLIENT_V4)?;
+    exchange.send(OVER_V4, b"\0\x01file.bin\0octet\0")?;
+    let denied = rig.grown(&before, rig.first_path(), Reason::Denied, 1)?;
+    ensure!(denied == 1, "{denied} requests were denied");
+    let over_http = rig.http_get(HTTP_V4, NAME).ok().flatten();
+    ensure!(over_http.is_none_or(|(outcome, _)| outcome != Outcome::Complete));
+
+    let got = rig.get(OVER_V6, Request::plain(NAME))?;
+    ensure!(got.outcome == Outcome::Complete && got.bytes == content(2_000));
+    rig.ensure_alone(&before)?;
+    let over_http = rig.http_get(HTTP_V6, NAME)?;
+    ensure!(over_http.is_some_and(|(outcome, bytes)| {
+        outcome == Outcome::Complete && bytes == content(2_000)
+    }));
+    rig.stop()
 }

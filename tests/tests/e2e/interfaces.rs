@@ -12,7 +12,7 @@ use tftp_edge_tests::lab::{Attached, LabPrograms, SERVER_IF, attached_to, known_
 use tftp_edge_tests::rig::{Rig, answers, content, run, wait_for};
 
 /// A second wire, which is made and taken away while the daemon runs.
-const LATE_IF: &str = "late0";
+pub const LATE_IF: &str = "late0";
 const LATE_CLIENT_IF: &str = "late1";
 const LATE_SERVER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
 const LATE_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 2);
@@ -36,7 +36,7 @@ fn what_is_in_the_way_of_xdp_is_told_and_tc_serves_until_it_is_gone() {
 }
 
 /// The daemon is to serve these interfaces.
-fn serve(rig: &Rig<'_>, interfaces: &[&str]) -> Result<()> {
+pub fn serve(rig: &Rig<'_>, interfaces: &[&str]) -> Result<()> {
     let config = fs::read_to_string(rig.edge.config())?;
     let one = format!("interfaces = [\"{SERVER_IF}\"]");
     ensure!(config.contains(&one), "{config}");
@@ -46,7 +46,7 @@ fn serve(rig: &Rig<'_>, interfaces: &[&str]) -> Result<()> {
 }
 
 /// What `tftp-edge status` says of an interface, and how it ends.
-fn status(rig: &Rig<'_>, interface: &str) -> Result<(Value, i32)> {
+pub fn status(rig: &Rig<'_>, interface: &str) -> Result<(Value, i32)> {
     let output = rig.edge.output(&["status", "--json"])?;
     let status: Value = serde_json::from_slice(&output.stdout)?;
     let interfaces = status["kernel"]["interfaces"].as_array();
@@ -64,7 +64,7 @@ fn text<'value>(status: &'value Value, key: &str) -> &'value str {
 }
 
 /// Returns what the status says of an interface when it is served so.
-fn wait_for_mode(rig: &Rig<'_>, interface: &str, mode: &str) -> Result<Value> {
+pub fn wait_for_mode(rig: &Rig<'_>, interface: &str, mode: &str) -> Result<Value> {
     let mut last = None;
     let what = format!("{interface} to be served by {mode}");
     let waited = wait_for(&what, || {
@@ -85,7 +85,7 @@ fn index(rig: &Rig<'_>, interface: &str) -> Result<u32> {
 }
 
 /// Puts the second wire there. With XDP its client end makes veth like hardware, as on the first.
-fn make_late(rig: &Rig<'_>, mtu: u32) -> Result<()> {
+pub fn make_late(rig: &Rig<'_>, mtu: u32) -> Result<()> {
     let (server, client) = (&rig.lab.server, &rig.lab.client);
     let mtu = mtu.to_string();
     client.ip(&[
@@ -119,7 +119,7 @@ fn make_late(rig: &Rig<'_>, mtu: u32) -> Result<()> {
     Ok(())
 }
 
-fn page_sized(rig: &Rig<'_>) -> Result<Option<Attached>> {
+pub fn page_sized(rig: &Rig<'_>) -> Result<Option<Attached>> {
     match rig.rung {
         Rung::Xdp => LabPrograms::page_sized(&rig.lab.client, LATE_CLIENT_IF).map(Some),
         Rung::Tc | Rung::Socket => Ok(None),

@@ -19,19 +19,21 @@ use tftp_edge_tests::demo::{Edge, Mode};
 use tftp_edge_tests::lab::{BpfFs, Process, SERVER_IF, identities};
 use tftp_edge_tests::phones::{PhoneSpec, Progress};
 use tftp_edge_tests::rig::{
-    OVER_V4, Rig, content, daemon_under_test, ensure_all_booted, run, wait_for,
+    OVER_V4, Rig, answers, content, daemon_under_test, ensure_all_booted, run, wait_for,
 };
 use tftp_edge_tests::server::Place;
 use tftp_edge_tests::site::Site;
 
+use crate::interfaces::status;
+
 /// Where the daemon of a rig pins, in a BPF file system of the test's own.
-struct Pinned {
+pub struct Pinned {
     _bpffs: BpfFs,
     path: PathBuf,
 }
 
 impl Pinned {
-    fn new(rig: &Rig<'_>) -> Result<Self> {
+    pub fn new(rig: &Rig<'_>) -> Result<Self> {
         let bpffs = BpfFs::mount()?;
         let path = bpffs.path().join("edge");
         rig.edge.pin_under(&path)?;
@@ -42,11 +44,11 @@ impl Pinned {
     }
 
     /// The directory of this version.
-    fn version(&self) -> PathBuf {
+    pub fn version(&self) -> PathBuf {
         self.path.join(format!("v{}", tftp_ebpf::abi::ABI_VERSION))
     }
 
-    fn map(&self, name: &str) -> Result<MapData> {
+    pub fn map(&self, name: &str) -> Result<MapData> {
         let path = self.version().join("maps").join(name);
         MapData::from_pin(&path).with_context(|| format!("{}", path.display()))
     }
@@ -70,7 +72,7 @@ impl Pinned {
     }
 
     /// What is pinned of this version: names below `folder`.
-    fn names(&self, folder: &str) -> Result<Vec<String>> {
+    pub fn names(&self, folder: &str) -> Result<Vec<String>> {
         let entries = match fs::read_dir(self.version().join(folder)) {
             Ok(entries) => entries,
             Err(_) => return Ok(Vec::new()),
@@ -172,12 +174,50 @@ fn a_second_daemon_is_refused_before_it_touches_anything() {
         ensure!(attached(rig)? == before);
         ensure!(rig.get_all("small.xml")? == b"<small/>");
 
-        // By force the programs go, and the sockets serve.
+        // By force the programs go. The daemon says so, and its sockets serve until it is told to
+        // attach them again.
         second.command(&["detach", "--force"])?;
         ensure!(attached(rig)?.is_empty());
-        ensure!(rig.get_all("small.xml")? == b"<small/>");
+        let told = wait_for_rung(rig, "off")?;
+        let problem = told["problem"].as_str().unwrap_or_default();
+        ensure!(problem.contains("`tftp-edge reload`"), "{told}");
+        ensure!(
+            rig.metrics()?
+                .sum("tftp_edge_xdp_attached", &[("mode", "tc")])
+                == 0.0
+        );
+        ensure!(pins(rig)?["problem"].is_string());
+        serves_small(rig, Rung::Socket)?;
+        rig.edge.command(&["reload"])?;
+        let told = wait_for_rung(rig, "tc")?;
+        ensure!(told["problem"].is_null(), "{told}");
+        serves_small(rig, Rung::Tc)?;
         rig.stop()
     });
+}
+
+/// What the status says of the interface when it is served so.
+fn wait_for_rung(rig: &Rig<'_>, mode: &str) -> Result<Value> {
+    let mut told = Value::Null;
+    let waited = wait_for("the interface to be served so", || {
+        let status = status(rig, SERVER_IF);
+        told = status.map_or(Value::Null, |(status, _)| status);
+        told["mode"] == mode
+    });
+    waited.with_context(|| format!("{mode}, not {told}"))?;
+    Ok(told)
+}
+
+/// The small file is there, and this rung has served it.
+fn serves_small(rig: &Rig<'_>, rung: Rung) -> Result<()> {
+    let before = rig.metrics()?;
+    ensure!(rig.get_all("small.xml")? == b"<small/>");
+    let after = rig.metrics()?;
+    for other in Rung::ALL {
+        let answered = answers(&before, &after, other) > 0.0;
+        ensure!(answered == (other == rung), "{}", other.as_str());
+    }
+    Ok(())
 }
 
 /// What the status of the daemon says of its pins.

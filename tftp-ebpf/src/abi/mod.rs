@@ -5,6 +5,8 @@
 //! order. IPv4 addresses stand as IPv4-mapped IPv6 ones (`::ffff:a.b.c.d`), so one key fits both.
 
 pub mod registration;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 use crate::name::{DEVICE_DIGITS, KEY_LEN, NameKey};
@@ -128,6 +130,14 @@ impl Lease {
 #[inline(always)]
 pub const fn port_bit(port: [u8; 2]) -> u64 {
     1 << (port[1] & 63)
+}
+
+/// `CLIENTS`: what stands under a network. The longest prefix of an address counts.
+pub mod client {
+    /// Nobody: the IPv4 addresses, where an IPv6 network is so large that it has their mapped forms
+    /// in it. Who names an IPv6 network means IPv6.
+    pub const SHUT_OUT: u32 = 0;
+    pub const ANSWERED: u32 = 1;
 }
 
 /// `INTERFACES`: interface index → what must be known about it.
@@ -444,52 +454,4 @@ mod pod {
     unsafe impl aya::Pod for CounterBlock {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Event {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_torn_entry_is_seen() {
-        let old = FileEntry {
-            position: 8,
-            length: 100,
-            kind: kind::CONTENT,
-            ..FileEntry::default()
-        };
-        let new = FileEntry {
-            position: 4096,
-            length: 200,
-            generation: 2,
-            ..old
-        };
-        let torn = FileEntry {
-            position: new.position,
-            ..old.sealed()
-        };
-        assert!(old.sealed().is_whole());
-        assert!(!torn.is_whole());
-    }
-
-    #[test]
-    fn the_ladder_is_the_count_of_significant_bits() {
-        for value in [
-            0,
-            1,
-            2,
-            3,
-            4,
-            7,
-            8,
-            1023,
-            1024,
-            u32::MAX as u64,
-            1 << 40,
-            u64::MAX,
-        ] {
-            let bits = (u64::BITS - value.leading_zeros()) as usize;
-            assert_eq!(log2_bucket(value), bits.min(LOG2_BUCKETS - 1), "{value}");
-        }
-    }
 }

@@ -61,9 +61,13 @@ fn transfer<F: Frame, M: Maps>(
         return Err(Reason::NotOurs);
     }
     let now = maps.now();
-    // One branch for both: the verifier walks what is behind each once more for every way here.
-    if u64::from(policy.enabled) & lease.left(now) == 0 {
-        return Err(if policy.enabled == 0 {
+    // A member of a bond in reserve gets its share of what a switch floods. An answer sent from there
+    // would teach the switch a wrong port, and the bond drops what is passed on.
+    let interface = maps.interface(frame.ifindex());
+    let is_in_use = interface.map_or(0, |it| u64::from(it.enabled));
+    // One branch for all: the verifier walks what is behind each once more for every way here.
+    if u64::from(policy.enabled) & is_in_use & lease.left(now) == 0 {
+        return Err(if u64::from(policy.enabled) & is_in_use == 0 {
             Reason::NotReady
         } else {
             Reason::LeaseOver

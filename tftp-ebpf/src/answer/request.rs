@@ -277,9 +277,6 @@ fn grant(
     entry: &FileEntry,
     options: &Options,
 ) -> Result<Granted, Reason> {
-    if interface.enabled == 0 {
-        return Err(Reason::NotReady);
-    }
     if options.windowsize > 1 {
         return Err(Reason::Option);
     }

@@ -14,7 +14,8 @@ use tftp_ebpf::abi::registration::{ClassCounts, Gate, Registration, Sample, Samp
 use tftp_ebpf::abi::trace::{LostRow, MIRROR_MAX, Mirrored, Slots, TRACE_ADDRESSES, TRACE_SLOTS};
 use tftp_ebpf::abi::{
     Address, BANK_SLABS, Budget, CounterBlock, Event, FileEntry, Interface, LatencyHistogram,
-    Lease, Policy, SLAB_STRIDE, Slab, Source, StageCounter, Transfer, TransferKey, log2_bucket,
+    Lease, Policy, SLAB_STRIDE, Slab, Source, StageCounter, Transfer, TransferKey, client,
+    log2_bucket,
 };
 use tftp_ebpf::checksum::Sum;
 use tftp_ebpf::classify::{Class, Decision, RegistrationMaps};
@@ -41,7 +42,7 @@ static INTERFACES: HashMap<u32, Interface, 64> = HashMap::new();
 /// Addresses of this host.
 #[btf_map]
 static LOCALS: HashMap<Address, u32, 1024> = HashMap::new();
-/// Allowed clients; IPv4 prefixes stand under `::ffff:0:0/96`.
+/// Networks of clients: see [`client`]. IPv4 prefixes stand under `::ffff:0:0/96`.
 #[btf_map]
 static CLIENTS: LpmTrie<Address, u32, 1024> = LpmTrie::new();
 #[btf_map]
@@ -179,8 +180,9 @@ impl Maps for KernelMaps {
     }
 
     #[inline(always)]
-    fn is_allowed(&self, client: &Address) -> bool {
-        CLIENTS.get(&Key::new(128, *client)).is_some()
+    fn is_allowed(&self, address: &Address) -> bool {
+        let found = CLIENTS.get(&Key::new(128, *address));
+        found.is_some_and(|it| *it == client::ANSWERED)
     }
 
     #[inline(always)]

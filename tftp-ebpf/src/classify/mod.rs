@@ -99,8 +99,10 @@ pub fn meet<F: Frame, M: Maps>(
             None => return reason,
         },
     };
-    // Where both XDP and TC look at a packet, one of them classifies it.
-    let is_ours = |interface: &Interface| interface.classifies == F::RUNG as u8;
+    // Where both XDP and TC look at a packet, one of them classifies it. What comes in on a member of a
+    // bond in reserve is a copy that the bond drops: it must not be counted and charged.
+    let is_ours =
+        |interface: &Interface| interface.enabled != 0 && interface.classifies == F::RUNG as u8;
     if !maps.interface(frame.ifindex()).is_some_and(is_ours) {
         return reason;
     }

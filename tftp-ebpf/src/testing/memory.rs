@@ -10,7 +10,7 @@ use crate::abi::registration::{Encounter, Gate, Registration, Sample, Sampling, 
 use crate::abi::trace::{MIRROR_MAX, Mirrored, Slots};
 use crate::abi::{
     Address, Budget, Event, FileEntry, Interface, Lease, Policy, SLAB_BYTES, SLAB_STRIDE, Slab,
-    StageCounter, Transfer, TransferKey,
+    StageCounter, Transfer, TransferKey, client,
 };
 use crate::checksum::Sum;
 use crate::classify::{Class, Decision, RegistrationMaps};
@@ -319,16 +319,19 @@ impl Maps for MemoryMaps {
         self.site.locals.contains(address)
     }
 
-    fn is_allowed(&self, client: &Address) -> bool {
+    fn is_allowed(&self, address: &Address) -> bool {
         let bits = |address: &Address| {
             address.iter().fold(0_u128, |bits, word| {
                 bits << 32 | u128::from(u32::from_be(*word))
             })
         };
-        self.site
-            .clients
-            .iter()
-            .any(|(prefix, len)| (bits(prefix) ^ bits(client)).leading_zeros() >= u32::from(*len))
+        let networks = self.site.clients.iter();
+        let longest = networks
+            .filter(|(prefix, len, _)| {
+                (bits(prefix) ^ bits(address)).leading_zeros() >= u32::from(*len)
+            })
+            .max_by_key(|(_, len, _)| *len);
+        longest.is_some_and(|(_, _, rule)| *rule == client::ANSWERED)
     }
 
     fn scratch(&self) -> Option<NonNull<Scratch>> {

@@ -8,8 +8,8 @@ use super::datagram::{Datagram, Endpoint};
 use super::random::Random;
 use crate::abi::registration::{Registration, ServiceKey, service};
 use crate::abi::{
-    Address, FileEntry, Interface, Policy, Transfer, TransferKey, address, is_link_local, kind,
-    mapped, port_bit,
+    Address, FileEntry, Interface, Policy, Transfer, TransferKey, address, client, is_link_local,
+    kind, mapped, port_bit,
 };
 use crate::name::{self, NameKey};
 use crate::plan;
@@ -43,8 +43,8 @@ pub struct Site {
     pub policy: Policy,
     pub interfaces: HashMap<u32, Interface>,
     pub locals: Vec<Address>,
-    /// Allowed prefixes: address and bits of the mapped form.
-    pub clients: Vec<(Address, u8)>,
+    /// Prefixes of clients: address and bits of the mapped form, and one of [`client`].
+    pub clients: Vec<(Address, u8, u32)>,
     pub files: Vec<File>,
     /// The content space from its beginning.
     pub content: Vec<u8>,
@@ -160,9 +160,12 @@ impl Site {
                 .chain([SERVER_V6, SERVER_LINK_LOCAL].map(v6))
                 .collect(),
             clients: vec![
-                (mapped([10, 0, 0, 0]), 96 + 8),
-                (v6("fd00::"), 8),
-                (v6("fe80::"), 10),
+                (mapped([10, 0, 0, 0]), 96 + 8, client::ANSWERED),
+                (v6("fd00::"), 8, client::ANSWERED),
+                (v6("fe80::"), 10, client::ANSWERED),
+                // The mapped forms of all IPv4 addresses lie in this one.
+                (v6("::"), 64, client::ANSWERED),
+                (mapped([0; 4]), 96, client::SHUT_OUT),
             ],
             files,
             content,

@@ -4,6 +4,7 @@
 //! Where they belong is decided by [`Plan`]. XDP of a bond is attached to its members.
 
 use std::collections::HashSet;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 
 use aya::Ebpf;
@@ -13,7 +14,9 @@ use aya::programs::{Program, ProgramError, SchedClassifier, Xdp, XdpMode};
 use tftp_ebpf::verdict::Rung;
 
 use super::error::Error;
+use super::host;
 use super::interfaces::{Device, Plan};
+use super::object::fact_of;
 use super::pins::{self, Linked, Pins};
 use super::privileges::{self, Call};
 use super::programs::{TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, program};
@@ -35,6 +38,8 @@ struct Held<L> {
     device: Device,
     /// With the program that has it. None if an exchange has lost it.
     link: Option<(L, &'static str)>,
+    /// The link once more, if it is pinned: `aya` does not tell whether it is still attached.
+    seen: Option<OwnedFd>,
 }
 
 /// A rung that could not be had at a device.
@@ -104,12 +109,6 @@ impl Attachment {
                 self.end::<Xdp>(ebpf, held);
             }
         }
-        if self.xdp.is_empty()
-            && let Some(pins) = &self.pins
-        {
-            let why = "of a rung that is not climbed any more";
-            pins.take_off_link(&self.interface, Rung::Xdp, why);
-        }
         Ok(refused)
     }
 
@@ -131,6 +130,14 @@ impl Attachment {
             (true, Some(_)) => Mode::Tc,
             (true, None) => Mode::Off,
         }
+    }
+
+    /// The links it has, by their devices.
+    pub fn links(&self) -> impl Iterator<Item = (String, Rung)> {
+        let tc = self.tc.iter().map(|held| (&held.device, Rung::Tc));
+        let xdp = self.xdp.iter().map(|held| (&held.device, Rung::Xdp));
+        tc.chain(xdp)
+            .map(|(device, rung)| (device.name.clone(), rung))
     }
 
     /// The devices with XDP, where they are others than the interface itself.
@@ -158,6 +165,25 @@ impl Attachment {
             let _ = close::<SchedClassifier>(ebpf, held);
         }
         is_any
+    }
+
+    /// Lets go of links that somebody has detached behind our back, and of what must not be there
+    /// without them; returns the rungs that are gone by that. A link that is not pinned cannot be told.
+    pub fn drop_detached(&mut self, ebpf: &mut Ebpf) -> Vec<Rung> {
+        let mut rungs = Vec::new();
+        if let Some(held) = self.tc.take_if(|held| held.is_detached()) {
+            rungs.push(Rung::Tc);
+            self.end::<SchedClassifier>(ebpf, held);
+        }
+        // As on the way up: no XDP without TC behind it, and on all devices or none.
+        let is_off = !rungs.is_empty() || self.xdp.iter().any(Held::is_detached);
+        if is_off && !self.xdp.is_empty() {
+            rungs.insert(0, Rung::Xdp);
+            for held in std::mem::take(&mut self.xdp) {
+                self.end::<Xdp>(ebpf, held);
+            }
+        }
+        rungs
     }
 
     /// Puts the programs that trace in the place of those that do not, or these back. The kernel
@@ -240,10 +266,12 @@ impl Attachment {
                 }),
             },
         };
+        let pins = self.pins.as_ref();
         Ok(match attached {
             Ok(link) => Ok(Held {
                 device: device.clone(),
                 link: Some((link, P::PLAIN)),
+                seen: pins.and_then(|pins| pins.open_link(&device.name, P::RUNG)),
             }),
             Err(error) => Err(Refused {
                 rung: P::RUNG,
@@ -275,6 +303,12 @@ impl Attachment {
 impl<L> Held<L> {
     fn is_at(&self, device: &Device) -> bool {
         self.device.index == device.index
+    }
+
+    /// Whether the link is at no device any more, though its own is still there.
+    fn is_detached(&self) -> bool {
+        let at = |seen: &OwnedFd| fact_of(seen.as_raw_fd(), "ifindex:");
+        self.seen.as_ref().and_then(at) == Some(0) && host::name_of(self.device.index).is_some()
     }
 }
 

@@ -164,10 +164,7 @@ impl Engine {
         if !settings.keep_privileges {
             directory.take_all_banks();
         }
-        let reservation = match silent {
-            Some(_) => None,
-            None => prepare::reserve(settings),
-        };
+        let reservation = prepare::reserve(settings, silent.is_some(), pinning.pins.as_ref());
         let monitor = Monitor::open().map_err(|source| Error::System {
             what: "the interfaces of this host cannot be followed (AF_NETLINK)".into(),
             source,
@@ -180,6 +177,9 @@ impl Engine {
             .collect();
         let now = Instant::now();
         interfaces.settle(&mut object.ebpf, &mut attachments, false, now)?;
+        if let Some(pins) = &pinning.pins {
+            pins.keep_only(attachments.iter().flat_map(Attachment::links));
+        }
         let block_sizes = Live::new(Blocks::from(tftp));
         let mut follower = Follower::new(tftp, block_sizes.clone());
         if is_adopted {
@@ -403,7 +403,7 @@ impl Engine {
             return;
         };
         // A panic has taken the programs off.
-        if ended.is_ok() && self.keep.load(Ordering::Relaxed) {
+        if ended.is_ok() && self.keep.load(Ordering::Relaxed) && pins.are_whole() {
             tracing::info!(event = "kernel.kept", folder = %pins.path().display(), "the kernel goes on serving until the next daemon comes");
         } else {
             pins.end();

@@ -97,13 +97,7 @@ impl Kernel {
         for interface in &settings.interfaces {
             attach::remove_stale(interface);
         }
-        let attached = match settings.mode {
-            Ladder::Off => Vec::new(),
-            Ladder::Auto | Ladder::Xdp | Ladder::Tc => {
-                interfaces::with_members(&settings.interfaces)
-            }
-        };
-        let pinning = Pinning::open(claim, &attached);
+        let pinning = Pinning::open(claim);
         if settings.mode == Ladder::Off || settings.interfaces.is_empty() {
             tracing::info!(
                 event = "kernel.not_asked",

@@ -1,10 +1,13 @@
 //! What is done before the programs are attached: maps and programs are loaded, or taken over from the
 //! daemon before, and told who may ask.
 
+use std::sync::Arc;
+
 use super::adoption;
+use super::clients;
 use super::error::Error;
 use super::object::{Object, Sizes};
-use super::pins::Pinning;
+use super::pins::{Pinning, Pins};
 use super::ports::{self, Reservation};
 use super::settings::Settings;
 use crate::access::Access;
@@ -57,7 +60,7 @@ pub(super) fn sizes(
     Sizes {
         interfaces: at_least_one((settings.interfaces.len() * 16).max(MIN_INTERFACES)),
         clients: at_least_one(
-            (access.nets().len() * 2)
+            (clients::entries_for(access) * 2)
                 .next_power_of_two()
                 .max(MIN_CLIENTS),
         ),
@@ -70,13 +73,22 @@ pub(super) fn sizes(
 }
 
 /// That the ports cannot be reserved is said, and no reason to do without the kernel path.
-pub(super) fn reserve(settings: &Settings) -> Option<Reservation> {
+/// One that answers nothing has no use for them, and a daemon before may have had.
+pub(super) fn reserve(
+    settings: &Settings,
+    is_silent: bool,
+    pins: Option<&Arc<Pins>>,
+) -> Option<Reservation> {
     let range = settings.tid_ports;
+    if is_silent {
+        drop(Reservation::left_over(range, pins));
+        return None;
+    }
     let bound = ports::bound_in(range);
     if !bound.is_empty() {
         tracing::warn!(event = "kernel.ports_taken", %range, ports = ?bound, "some ports of kernel.tid_ports are in use; choose another range");
     }
-    Reservation::take(range)
+    Reservation::take(range, pins)
         .inspect_err(|error| {
             tracing::warn!(event = "kernel.ports_unreserved", %range, %error, "the ports of kernel.tid_ports could not be reserved");
         })

@@ -182,7 +182,8 @@ impl Worker {
             return;
         };
         // A send that fails is made up for by the next sweep.
-        if self.sender.send(transfer.ifindex, &frame).is_err() {
+        let way_out = self.neighbourhood.interfaces.way_out(transfer.ifindex);
+        if self.sender.send(way_out, &frame).is_err() {
             return;
         }
         let stage = Stage::from_index(transfer.stage);

@@ -5,6 +5,7 @@ mod pass;
 mod refuse;
 mod register;
 mod request;
+mod reserve;
 mod transfer;
 
 use std::time::Duration;
@@ -88,7 +89,7 @@ pub enum InterfaceState {
     Ready,
     /// It takes frames of 9,000 bytes.
     Jumbo,
-    /// That it is not to be served.
+    /// That it is not in use: the member of a bond in reserve.
     Off,
     /// That the other rung classifies registrations.
     Elsewhere,
@@ -326,6 +327,7 @@ pub fn table(site: &Site) -> Vec<Case> {
         refuse::cases(site),
         pass::cases(site),
         register::cases(),
+        reserve::cases(site),
     ]
     .concat()
 }

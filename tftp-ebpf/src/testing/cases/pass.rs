@@ -424,15 +424,6 @@ fn states(site: &Site) -> Vec<Case> {
             ..Before::default()
         }),
         Case::silence(
-            "an interface that is not served",
-            &request,
-            Reason::NotReady,
-        )
-        .with(Before {
-            interface: InterfaceState::Off,
-            ..Before::default()
-        }),
-        Case::silence(
             "a block longer than the kernel serves",
             &asking,
             Reason::Option,

@@ -161,7 +161,7 @@ pub(super) fn cases(_site: &Site) -> Vec<Case> {
             Reason::SourceAddress,
         ),
         (
-            "from an address that is not allowed",
+            "from an IPv4 address that is not allowed, though an IPv6 prefix has its mapped form",
             from(read(), "192.0.2.1"),
             Reason::Denied,
         ),

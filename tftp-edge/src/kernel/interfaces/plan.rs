@@ -75,6 +75,13 @@ impl Plan {
         plan
     }
 
+    /// Where to send what came in at a device: a bond knows which of its members is in use now. None
+    /// if it is no device of this interface.
+    pub fn way_out(&self, device: u32) -> Option<u32> {
+        let is_here = self.xdp.iter().any(|it| it.index == device);
+        is_here.then_some(self.device.index)
+    }
+
     /// What concerns the interface on any rung.
     fn notice(&mut self, links: &Links, link: &Link) {
         let name = &link.name;
@@ -276,6 +283,13 @@ mod tests {
         assert_eq!(plan.device.name, "bond0");
         assert_eq!(xdp(&plan), [("eth0", true), ("eth1", false)]);
         assert!(plan.problems.is_empty(), "{:?}", plan.problems);
+    }
+
+    #[test]
+    fn what_came_in_on_a_member_goes_out_by_the_bond() {
+        let plan = plan(&bond(), "bond0", Ladder::Auto, NO_STRIPPING);
+        assert_eq!([4, 5].map(|member| plan.way_out(member)), [Some(9); 2]);
+        assert_eq!(plan.way_out(7), None);
     }
 
     #[test]

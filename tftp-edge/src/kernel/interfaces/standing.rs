@@ -11,7 +11,9 @@ use tftp_ebpf::verdict::Rung;
 use super::foreign::{self, Program};
 use super::link::XdpProgram;
 use super::netlink::Monitor;
-use super::plan::{Device, Plan, XDP_MTU_BYTES};
+use super::plan::{Device, Plan};
+use super::refusal::explained;
+use super::retry::Retry;
 use super::table::Links;
 use crate::kernel::attach::{Attachment, Refused};
 use crate::kernel::error::Error;
@@ -27,8 +29,8 @@ const ATTEMPT_LEAST: Duration = Duration::from_secs(1);
 /// The least time between two looks at a device that has refused.
 const LOOK_LEAST: Duration = Duration::from_millis(900);
 
-/// What decides whether an attempt is worth while: one that failed is made again only when this is
-/// not as it was.
+/// What decides whether an attempt is worth while: one that failed is made again when this is not as it
+/// was, or after a [`Retry`]'s wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ground {
     device: u32,
@@ -45,7 +47,10 @@ struct Standing {
     ground: Option<Ground>,
     attempted: Option<Instant>,
     refused: Vec<String>,
+    retry: Retry,
     looked: Option<Instant>,
+    /// Somebody has taken programs off this device: nothing is attached to it again unasked.
+    taken_off: Option<(u32, String)>,
     /// Programs of others that see packets before ours, under TC.
     before_ours: Vec<Program>,
     /// An attempt waits for its time.
@@ -64,22 +69,14 @@ pub struct Interfaces {
 
 impl Interfaces {
     pub fn new(settings: &Settings, monitor: Monitor) -> Self {
-        let standing = |name: &String| Standing {
-            name: name.clone(),
-            absent_since: None,
-            plan: None,
-            ground: None,
-            attempted: None,
-            refused: Vec::new(),
-            looked: None,
-            before_ours: Vec::new(),
-            is_due: false,
-            told: None,
-        };
         Self {
             monitor,
             ladder: settings.mode,
-            standings: settings.interfaces.iter().map(standing).collect(),
+            standings: settings
+                .interfaces
+                .iter()
+                .map(|it| Standing::new(it))
+                .collect(),
         }
     }
 
@@ -95,6 +92,8 @@ impl Interfaces {
         for standing in &mut self.standings {
             standing.ground = None;
             standing.attempted = None;
+            standing.retry.forget();
+            standing.taken_off = None;
         }
     }
 
@@ -129,11 +128,13 @@ impl Interfaces {
                 standing.attempted = None;
             }
             let ground = Ground::of(&plan, links, &ours);
-            if standing.is_worth(&plan, &ground, attachment) {
+            standing.look_after(&plan.device, attachment.drop_detached(ebpf));
+            if standing.is_worth(&plan, &ground, attachment, now) {
                 if standing.may_attempt(now) {
                     standing.is_due = false;
                     standing.attempted = Some(now);
                     let refused = attachment.climb(ebpf, &plan)?;
+                    standing.retry.attempted(&refused, now);
                     // Somebody may have come a moment before us.
                     for it in &refused {
                         self.monitor.refresh(it.device.index);
@@ -153,6 +154,7 @@ impl Interfaces {
                 standing.is_due = false;
                 if attachment.is_at(&plan) {
                     standing.refused.clear();
+                    standing.retry.forget();
                 }
             }
             let before = foreign::tc_programs_before(plan.device.index, &ours_under_tc);
@@ -187,6 +189,14 @@ impl Interfaces {
         entries
     }
 
+    /// Where to send what came in on an interface.
+    pub fn way_out(&self, ifindex: u32) -> u32 {
+        let plans = self.standings.iter().filter_map(|it| it.plan.as_ref());
+        let mut ways = plans.filter_map(|plan| plan.way_out(ifindex));
+        // A member may be named beside its bond.
+        ways.find(|way| *way != ifindex).unwrap_or(ifindex)
+    }
+
     pub fn statuses(&self, attachments: &[Attachment], now: Instant) -> Vec<InterfaceStatus> {
         let both = self.standings.iter().zip(attachments);
         both.map(|(standing, attachment)| standing.status(attachment, now))
@@ -210,6 +220,23 @@ impl Ground {
 }
 
 impl Standing {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            absent_since: None,
+            plan: None,
+            ground: None,
+            attempted: None,
+            refused: Vec::new(),
+            retry: Retry::default(),
+            looked: None,
+            taken_off: None,
+            before_ours: Vec::new(),
+            is_due: false,
+            told: None,
+        }
+    }
+
     fn may_attempt(&self, now: Instant) -> bool {
         self.attempted
             .is_none_or(|at| now.saturating_duration_since(at) >= ATTEMPT_LEAST)
@@ -231,8 +258,36 @@ impl Standing {
 
     /// Whether the programs are not where they belong, and an attempt could have another end than
     /// the last one.
-    fn is_worth(&self, plan: &Plan, ground: &Ground, attachment: &Attachment) -> bool {
-        !attachment.is_at(plan) && self.ground.as_ref() != Some(ground)
+    fn is_worth(
+        &self,
+        plan: &Plan,
+        ground: &Ground,
+        attachment: &Attachment,
+        now: Instant,
+    ) -> bool {
+        self.taken_off.is_none()
+            && !attachment.is_at(plan)
+            && (self.ground.as_ref() != Some(ground) || self.retry.is_due(now))
+    }
+
+    /// Somebody has taken programs off: that is not undone behind their back.
+    fn look_after(&mut self, device: &Device, rungs: Vec<Rung>) {
+        // Another interface under this name is nobody's wish.
+        self.taken_off.take_if(|(index, _)| *index != device.index);
+        if rungs.is_empty() {
+            return;
+        }
+        let names: Vec<_> = rungs.iter().map(|rung| rung.as_str()).collect();
+        let names = names.join(" and ");
+        let problem = format!(
+            "somebody has taken off {names}, as `tftp-edge detach --force` does; \
+             `tftp-edge reload` attaches it again"
+        );
+        tracing::warn!(
+            event = "kernel.taken_off", interface = %self.name, rung = names,
+            "the kernel program was taken off an interface; a reload attaches it again"
+        );
+        self.taken_off = Some((device.index, problem));
     }
 
     /// The interface is not there, or not any more.
@@ -249,7 +304,9 @@ impl Standing {
             attachment.detach(ebpf);
         }
         self.ground = None;
+        self.taken_off = None;
         self.refused.clear();
+        self.retry.forget();
         self.before_ours.clear();
         self.is_due = false;
         self.told = None;
@@ -273,7 +330,8 @@ impl Standing {
             return Some(absent.to_owned());
         }
         let planned = self.plan.iter().flat_map(|plan| &plan.problems);
-        joined(planned.chain(&self.refused))
+        let taken_off = self.taken_off.iter().map(|(_, problem)| problem);
+        joined(planned.chain(taken_off).chain(&self.refused))
     }
 
     fn notice(&self) -> Option<String> {
@@ -318,99 +376,52 @@ fn joined<'text>(texts: impl Iterator<Item = &'text String>) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
-/// Why a rung was refused, and what to do: the kernel has only a number for it.
-fn explained(refused: &Refused, links: &Links, ours: &[u32]) -> String {
-    let Refused {
-        rung,
-        device,
-        reason,
-        ..
-    } = refused;
-    if *rung == Rung::Tc {
-        return format!("TC: {reason}");
-    }
-    let link = links.get(device.index);
-    if let Some(program) = link.and_then(|link| foreign::xdp_in_the_way(link, ours)) {
-        return program;
-    }
-    let name = &device.name;
-    let too_large = format!(
-        "native XDP takes frames of one page, an MTU of at most {XDP_MTU_BYTES} bytes: \
-         `ip link set dev {name} mtu 1500`"
-    );
-    let advice = match refused.os_error {
-        _ if device.mtu > XDP_MTU_BYTES => {
-            format!("; its MTU is {} bytes, and {too_large}", device.mtu)
-        }
-        Some(libc::ERANGE) => {
-            format!("; its MTU, or that of the other end of a veth, is too large: {too_large}")
-        }
-        Some(libc::EOPNOTSUPP) => {
-            "; its driver has none, and kernel.mode = \"tc\" does not ask for it".to_owned()
-        }
-        _ => String::new(),
-    };
-    format!("native XDP on {name}: {reason}{advice}")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::link::{Link, XdpPlace};
+    use super::super::refusal::testing::{links, refused};
     use super::*;
 
-    fn refused(mtu: u32, os_error: i32) -> Refused {
-        Refused {
-            rung: Rung::Xdp,
-            device: Device {
-                index: 4,
-                name: "eth0".to_owned(),
-                mtu,
-                is_in_use: true,
-            },
-            reason: "refused".to_owned(),
-            os_error: Some(os_error),
-        }
-    }
-
-    fn links(xdp: Vec<XdpProgram>) -> Links {
-        let mut links = Links::default();
-        links.put(Link {
-            index: 4,
-            name: "eth0".to_owned(),
-            xdp,
-            ..Link::default()
-        });
-        links
-    }
-
-    #[test]
-    fn a_program_of_another_is_named_rather_than_the_error() {
-        let theirs = XdpProgram {
-            id: u32::MAX,
-            place: XdpPlace::Native,
-        };
-        let text = explained(&refused(1500, libc::EBUSY), &links(vec![theirs]), &[]);
-        assert!(text.contains("id 4294967295"), "{text}");
-        // Ours is not in its own way.
-        let text = explained(
-            &refused(1500, libc::EBUSY),
-            &links(vec![theirs]),
-            &[u32::MAX],
-        );
-        assert_eq!(text, "native XDP on eth0: refused");
-    }
-
-    #[test]
-    fn an_mtu_that_is_too_large_is_told_with_numbers() {
+    /// eth0 as it is to be served, and what its one attempt was made on.
+    fn refused_once(os_error: i32, at: Instant) -> (Standing, Plan, Links) {
         let links = links(Vec::new());
-        let text = explained(&refused(9000, libc::EINVAL), &links, &[]);
-        assert!(
-            text.contains("its MTU is 9000 bytes") && text.contains("3498"),
-            "{text}"
-        );
-        let text = explained(&refused(1500, libc::ERANGE), &links, &[]);
-        assert!(text.contains("the other end of a veth"), "{text}");
-        let text = explained(&refused(1500, libc::EOPNOTSUPP), &links, &[]);
-        assert!(text.contains("its driver has none"), "{text}");
+        let link = links.get(4).unwrap();
+        let plan = Plan::new(&links, link, Ladder::Auto, &|_| false);
+        let mut standing = Standing::new("eth0");
+        standing.ground = Some(Ground::of(&plan, &links, &[]));
+        standing.retry.attempted(&[refused(1500, os_error)], at);
+        (standing, plan, links)
+    }
+
+    fn is_worth(standing: &Standing, plan: &Plan, links: &Links, now: Instant) -> bool {
+        let nothing = Attachment::new("eth0", None);
+        standing.is_worth(plan, &Ground::of(plan, links, &[]), &nothing, now)
+    }
+
+    #[test]
+    fn a_refusal_that_may_pass_is_tried_again_after_a_while() {
+        let now = Instant::now();
+        let (standing, plan, links) = refused_once(libc::ENOMEM, now);
+        assert!(!is_worth(&standing, &plan, &links, now));
+        let later = now + Duration::from_secs(60);
+        assert!(is_worth(&standing, &plan, &links, later));
+        let (standing, plan, links) = refused_once(libc::EOPNOTSUPP, now);
+        assert!(!is_worth(&standing, &plan, &links, later));
+    }
+
+    #[test]
+    fn what_was_taken_off_stays_so_until_it_is_asked_for_or_another_is_there() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        let (mut standing, plan, links) = refused_once(libc::ENOMEM, now);
+        standing.look_after(&plan.device, vec![Rung::Xdp, Rung::Tc]);
+        assert!(!is_worth(&standing, &plan, &links, later));
+        let problem = standing.problem().unwrap();
+        assert!(problem.contains("xdp and tc"), "{problem}");
+        let other = Device {
+            index: 5,
+            ..plan.device.clone()
+        };
+        standing.look_after(&other, Vec::new());
+        assert!(is_worth(&standing, &plan, &links, later));
     }
 }

@@ -17,7 +17,7 @@ pub struct DetachArgs {
     /// Where maps and programs are pinned; taken from the configuration when it is not given
     #[arg(long, value_name = "DIRECTORY")]
     pub pin_path: Option<PathBuf>,
-    /// Even while a daemon runs that has them: it serves by sockets alone from then on
+    /// Even while a daemon runs that has them: it serves by sockets alone until it is reloaded
     #[arg(long)]
     pub force: bool,
 }
@@ -64,19 +64,26 @@ pub fn detach(path: &Path, force: bool, out: &mut dyn Write) -> Result<(), Detac
     if path.exists() && !is_in_bpf_file_system(path) {
         return Err(DetachError::NotBpf(path.to_owned()));
     }
-    let _claim = match Claim::lock_if_there(path) {
+    let claim = match Claim::lock_if_there(path) {
         Err(_) if force => None,
         claim => Some(claim?),
     };
+    let is_running = claim.is_none();
     let mut removed = Removed::default();
-    for name in versions_in(path) {
-        removal::remove(&path.join(name), &mut removed);
+    for version in versions_in(path).iter().map(|name| path.join(name)) {
+        match is_running {
+            true => removal::remove_of_running(&version, &mut removed),
+            false => removal::remove(&version, &mut removed),
+        }
     }
     for (interface, rung) in &removed.links {
         writeln!(out, "{interface}: took off the {rung} program")?;
     }
+    if !removed.ports.is_empty() {
+        writeln!(out, "gave back the reserved ports {}", removed.ports)?;
+    }
     match removed.maps {
-        0 if removed.links.is_empty() => {
+        0 if removed.links.is_empty() && removed.ports.is_empty() => {
             writeln!(out, "nothing is pinned under {}", path.display())?
         }
         0 => {}

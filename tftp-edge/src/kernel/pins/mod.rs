@@ -9,6 +9,7 @@
 //! PIN_PATH/              locked by the daemon that runs
 //!   v5/                  the version of the layout of all maps
 //!     netns/4026531840   the network namespace whose interfaces these are
+//!     ports/57344-65535  ports that are reserved in it for transfers, and were not before
 //!     maps/FILES …       every map of the object, by its name
 //!     banks/0 …          the inner maps of SLABS: to open them by their id is root's alone
 //!     links/eth0-xdp     and eth0-tc
@@ -23,9 +24,12 @@ mod fit;
 mod links;
 mod object;
 mod removal;
+mod reserved;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +44,8 @@ pub use fit::{Shape, fits};
 pub use links::{Linked, adopt, attach_pinned};
 use object::Pinned;
 pub use removal::Removed;
+
+use super::host;
 
 /// Whether maps and programs outlive the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +66,12 @@ pub struct Pinning {
 }
 
 impl Pinning {
-    /// Takes off what nobody can use any more: pins of other versions, and of interfaces where the
-    /// programs are not to be.
-    pub fn open(claim: Claim, interfaces: &[String]) -> Self {
+    /// Takes off what nobody can use any more: pins of other versions, and links whose interfaces are
+    /// gone or have other names now.
+    pub fn open(claim: Claim) -> Self {
         Self {
             status: claim.status(),
-            pins: Pins::survey(claim, interfaces).map(Arc::new),
+            pins: Pins::survey(claim).map(Arc::new),
         }
     }
 
@@ -91,7 +97,7 @@ impl Pinning {
             Some(pins) => PinsStatus {
                 path: Some(pins.path.clone()),
                 adopted: self.status.adopted,
-                problem: pins.problem.lock().clone(),
+                problem: pins.problem.lock().clone().or_else(|| pins.lack()),
             },
             None => self.status.clone(),
         }
@@ -109,7 +115,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    fn survey(claim: Claim, interfaces: &[String]) -> Option<Self> {
+    fn survey(claim: Claim) -> Option<Self> {
         let root = claim.directory()?.to_owned();
         let own = format!("v{ABI_VERSION}");
         for name in versions_in(&root) {
@@ -122,17 +128,43 @@ impl Pins {
             problem: Mutex::default(),
             _claim: claim,
         };
-        let wanted: Vec<_> = interfaces
-            .iter()
-            .flat_map(|interface| RUNGS.map(|rung| file_of(interface, rung)))
-            .collect();
-        for name in names_in(&pins.path.join(LINKS)) {
-            if !wanted.contains(&name) {
-                let why = "of an interface that kernel.interfaces does not have";
-                removal::take_off(&pins.path.join(LINKS).join(name), why);
+        // Now, since an interface has room for one XDP program: under its other name it may be one
+        // that is to be served.
+        pins.take_off_links("its interface is gone, or has another name now", |name| {
+            let pinned = Pinned::open(&pins.path.join(LINKS).join(name)).ok();
+            let at = pinned.and_then(|it| host::name_of(it.ifindex()?));
+            at != interface_of(name).map(|(interface, _)| interface)
+        });
+        Some(pins)
+    }
+
+    /// Takes off the links that are not among these: of interfaces that the configuration does not
+    /// have any more, of former members of bonds, and of rungs that are not climbed now. The programs
+    /// are where they belong by then: nothing that is served on is interrupted.
+    pub fn keep_only(&self, held: impl Iterator<Item = (String, Rung)>) {
+        let held: HashSet<String> = held.map(|(name, rung)| file_of(&name, rung)).collect();
+        self.take_off_links("of an interface or a rung that is not wanted now", |name| {
+            !held.contains(name)
+        });
+    }
+
+    fn take_off_links(&self, why: &str, is_meant: impl Fn(&str) -> bool) {
+        let links = self.path.join(LINKS);
+        for name in names_in(&links) {
+            if is_meant(&name) {
+                removal::take_off(&links.join(name), why);
             }
         }
-        Some(pins)
+    }
+
+    /// The pins in a folder that is no BPF file system.
+    #[cfg(test)]
+    pub fn in_folder(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: Mutex::default(),
+            _claim: Claim::default(),
+        }
     }
 
     /// Whether a daemon before has left anything.
@@ -167,6 +199,26 @@ impl Pins {
     /// Takes everything off.
     pub fn take_off(&self, why: &str) -> Removed {
         removal::take_off(&self.path, why)
+    }
+
+    /// The link that is pinned for an interface.
+    pub fn open_link(&self, interface: &str, rung: Rung) -> Option<OwnedFd> {
+        let pinned = Pinned::open(&self.link(interface, rung)).ok()?;
+        Some(pinned.descriptor)
+    }
+
+    /// Whether there is anything for the daemon that comes next.
+    pub fn are_whole(&self) -> bool {
+        self.maps().exists()
+    }
+
+    /// Somebody has removed what this daemon had pinned.
+    fn lack(&self) -> Option<String> {
+        (!self.are_whole()).then(|| {
+            "the pins were removed, as `tftp-edge detach --force` does: the kernel path ends with the \
+             daemon; restart it to have them again"
+                .to_owned()
+        })
     }
 
     /// Takes the program off an interface, if there is a pin of it.
@@ -205,9 +257,6 @@ const MAPS: &str = "maps";
 const BANKS: &str = "banks";
 const LINKS: &str = "links";
 const NAMESPACE: &str = "netns";
-
-/// Where programs are attached.
-const RUNGS: [Rung; 2] = [Rung::Xdp, Rung::Tc];
 
 /// The name of a link's pin.
 fn file_of(interface: &str, rung: Rung) -> String {
@@ -263,7 +312,7 @@ mod tests {
     #[test]
     fn the_name_of_a_links_pin_has_no_dot_and_tells_the_interface() {
         for interface in ["eth0", "eth0.110", "br-lan", "a-b.c"] {
-            for rung in RUNGS {
+            for rung in [Rung::Xdp, Rung::Tc] {
                 let file = file_of(interface, rung);
                 assert!(!file.contains('.'), "{file}");
                 assert_eq!(

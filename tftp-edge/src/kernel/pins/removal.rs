@@ -5,7 +5,9 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use super::object::Kind;
-use super::{Pinned, interface_of};
+use super::reserved::{self, Kept, PORTS};
+use super::{NAMESPACE, Pinned, interface_of};
+use crate::kernel::ports::Ports;
 use crate::kernel::sys;
 
 /// What was taken off.
@@ -14,6 +16,8 @@ pub struct Removed {
     /// Interfaces, each with the rung.
     pub links: Vec<(String, String)>,
     pub maps: usize,
+    /// Ports that are not reserved any more.
+    pub ports: Ports,
     /// What could not be removed, and why.
     pub failed: Vec<String>,
 }
@@ -29,7 +33,7 @@ pub(super) fn take_off(path: &Path, why: &str) -> Removed {
         .collect();
     tracing::warn!(
         event = "kernel.pins_removed", file = %path.display(), problem = why,
-        interfaces = interfaces.join(", "), maps = removed.maps,
+        interfaces = interfaces.join(", "), maps = removed.maps, ports = %removed.ports,
         "took off what a daemon before had left"
     );
     for problem in &removed.failed {
@@ -42,12 +46,33 @@ pub(super) fn take_off(path: &Path, why: &str) -> Removed {
     removed
 }
 
+/// Removes what a daemon needs that serves, and leaves it the ports that it has reserved.
+pub(super) fn remove_of_running(version: &Path, removed: &mut Removed) {
+    for name in super::names_in(version) {
+        if name != PORTS && name != NAMESPACE {
+            remove(&version.join(name), removed);
+        }
+    }
+}
+
 /// Removes a pin or a directory of them. Links first: what they are attached to refers to the maps.
+/// Ports that are recorded in it are given back; if that is not possible, their record stays for
+/// whoever can.
 pub(super) fn remove(path: &Path, removed: &mut Removed) {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return;
     };
     let done = if metadata.is_dir() {
+        match reserved::give_back(path) {
+            Ok(ports) if ports.is_empty() => {}
+            Ok(ports) => removed.ports = removed.ports.with(&ports),
+            Err(kept) => {
+                removed.failed.push(kept.to_string());
+                if matches!(kept, Kept::Failed(..)) {
+                    return remove_of_running(path, removed);
+                }
+            }
+        }
         let mut names = super::names_in(path);
         names.sort_by_key(|name| (name != super::LINKS, name.clone()));
         for name in names {

@@ -134,6 +134,10 @@ pub(super) fn strangers() -> Vec<Case> {
         interface: InterfaceState::Elsewhere,
         ..Before::default()
     };
+    let reserve = Before {
+        interface: InterfaceState::Off,
+        ..Before::default()
+    };
     let untold = Before {
         interface: InterfaceState::Unknown,
         ..Before::default()
@@ -161,6 +165,7 @@ pub(super) fn strangers() -> Vec<Case> {
             Expected::Silence(Reason::NotOurs),
         ),
         not_ours("SYN that the other rung classifies", &syn()).with(other),
+        not_ours("SYN on a member of a bond in reserve", &syn()).with(reserve),
         not_ours("SYN on an interface nobody told of", &syn()).with(untold),
         not_ours("SYN while registrations are not looked at", &syn()).with(unclassified),
         Case::silence(
