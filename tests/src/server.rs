@@ -81,7 +81,7 @@ impl Server {
         let mut process = Process::start(self.name(), command, log)?;
         let server = SocketAddr::from((place.address(), port));
         process
-            .wait_until(Duration::from_secs(30), || {
+            .wait_until(Duration::from_secs(120), || {
                 place.enter(|| answers(server)).unwrap_or(false)
             })
             .with_context(|| format!("starting {}", self.name()))?;

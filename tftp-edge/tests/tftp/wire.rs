@@ -12,7 +12,7 @@ use tftp_edge::stats::StageCounter;
 use tftp_edge::tftp::sources::Sources;
 use tftp_edge::tftp::{Server, Settings, StartError};
 
-use crate::site::{Phone, Site, content, rrq};
+use crate::site::{PATIENCE, Phone, Site, content, rrq};
 
 const ILLEGAL_OPERATION: &[u8] = b"\0\x05\0\x04Illegal operation\0";
 const ACCESS_VIOLATION: &[u8] = b"\0\x05\0\x02Access violation\0";
@@ -451,7 +451,7 @@ fn a_file_that_is_being_read_is_served_when_it_is_there() {
         phone.send(site.v4(), &rrq("loading/f", b""));
         phone.send(site.v4(), &rrq("loading/f", b""));
     }
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + PATIENCE;
     while site.files.waiting() < phones.len() {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(1));
@@ -572,7 +572,7 @@ fn datagrams_the_kernel_dropped_are_counted() {
     }
     phone.receive();
     // The kernel tells with the next datagram.
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + PATIENCE;
     while site.server.gauges().receive_overflows == 0 {
         assert!(Instant::now() < until);
         Phone::new().ask(site.v4(), &rrq("f", b""));
@@ -607,7 +607,8 @@ fn the_server_stops_promptly_and_gives_its_port_back() {
     Phone::new().ask(address, &rrq("f", b""));
     let started = Instant::now();
     site.server.shutdown();
-    assert!(started.elapsed() < Duration::from_secs(1));
+    // Not when the transfer that runs is given up, half a minute later.
+    assert!(started.elapsed() < Duration::from_secs(10));
     std::net::UdpSocket::bind(address).expect("the port is free again");
 }
 
