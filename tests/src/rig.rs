@@ -23,6 +23,20 @@ use crate::site::Site;
 /// Names the daemon under test.
 const DAEMON_VARIABLE: &str = "TFTP_EDGE_DAEMON";
 
+/// How long is waited for what has to come; nothing waits as long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As long as a fleet may take on a busy machine.
+const BOOTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// For a wire that loses nothing: no machine stands still so long that anything is asked twice, and
+/// counted twice.
+pub const PATIENT: Retry = Retry {
+    first: Duration::from_secs(10),
+    longest: Duration::from_secs(10),
+    sends: 3,
+};
+
 /// The server's request port over IPv4 and over IPv6.
 pub const OVER_V4: SocketAddr = SocketAddr::new(IpAddr::V4(SERVER_V4), 69);
 pub const OVER_V6: SocketAddr = SocketAddr::new(IpAddr::V6(SERVER_V6), 69);
@@ -184,7 +198,7 @@ impl<'lab> Rig<'lab> {
             SocketAddr::V4(_) => CLIENT_V4.into(),
             SocketAddr::V6(_) => CLIENT_V6.into(),
         };
-        self.as_client(|| get(from, server, request, Retry::default()))
+        self.as_client(|| get(from, server, request, PATIENT))
     }
 
     /// Fetches a file over HTTP. None: the server sends us elsewhere.
@@ -210,7 +224,7 @@ impl<'lab> Rig<'lab> {
 
     /// Fails unless this rung has answered since `before`, and no other has.
     pub fn ensure_alone(&self, before: &Metrics) -> Result<()> {
-        let after = self.metrics()?;
+        let after = self.scrape_until(|after| answers(before, after, self.rung) > 0.0)?;
         for rung in Rung::ALL {
             let answers = answers(before, &after, rung);
             ensure!(
@@ -223,16 +237,81 @@ impl<'lab> Rig<'lab> {
         Ok(())
     }
 
-    /// Reads the counters until `reason` on `path` has grown by `wanted` since `before`, or a
-    /// second has passed; returns by how much it has grown.
+    /// Whether that is so by now.
+    pub fn was_alone(&self, before: &Metrics) -> Result<bool> {
+        let after = self.metrics()?;
+        let has_answered = |&rung: &Rung| answers(before, &after, rung) > 0.0;
+        Ok(Rung::ALL
+            .iter()
+            .filter(|rung| has_answered(rung))
+            .eq([&self.rung]))
+    }
+
+    /// Reads the counters until `reason` on `path` has grown by `wanted` since `before`, or the
+    /// patience is at its end; returns by how much it has grown.
     pub fn grown(&self, before: &Metrics, path: &str, reason: Reason, wanted: u64) -> Result<u64> {
-        let deadline = Instant::now() + Duration::from_secs(1);
+        let after = self.scrape_until(|after| counted(before, after, path, reason) >= wanted)?;
+        Ok(counted(before, &after, path, reason))
+    }
+
+    /// Fails unless each of these reasons is counted so often since `before`, on its path and all in
+    /// one scrape, which is returned: an answer may be here before its count is.
+    pub fn until_counted(
+        &self,
+        before: &Metrics,
+        expected: &[(&str, Reason, u64)],
+    ) -> Result<Metrics> {
+        let grown = |after: &Metrics, &(path, reason, _): &(&str, Reason, u64)| {
+            counted(before, after, path, reason)
+        };
+        let after =
+            self.scrape_until(|after| expected.iter().all(|it| grown(after, it) >= it.2))?;
+        for it in expected {
+            let (path, reason, times) = *it;
+            ensure!(
+                grown(&after, it) == times,
+                "{} and not {times} counted as {} by {path}",
+                grown(&after, it),
+                reason.as_str()
+            );
+        }
+        Ok(after)
+    }
+
+    /// The first scrape of which `holds` is true, or else the last one.
+    pub fn scrape_until(&self, holds: impl Fn(&Metrics) -> bool) -> Result<Metrics> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let grown = counted(before, &self.metrics()?, path, reason);
-            if grown >= wanted || Instant::now() > deadline {
-                return Ok(grown);
+            let metrics = self.metrics()?;
+            if holds(&metrics) || Instant::now() > deadline {
+                return Ok(metrics);
             }
             std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Asks for the beginning of a file until the rung under test answers: the kernel program comes
+    /// to know a moment later what the daemon has just read or generated.
+    pub fn until_first_rung_has(&self, name: &str) -> Result<()> {
+        let request = [b"\0\x01", name.as_bytes(), b"\0octet\0"].concat();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let before = self.metrics()?;
+            let phone = self.exchange(CLIENT_V4)?;
+            phone.send(OVER_V4, &request)?;
+            let (tid, packet) = phone.receive(PATIENCE)?.context("no answer")?;
+            ensure!(packet.starts_with(b"\0\x03\0\x01"), "{name}: {packet:?}");
+            phone.send(tid, b"\0\x05\0\0enough\0")?;
+            let after = self.metrics()?;
+            if counted(&before, &after, self.first_path(), Reason::FirstData) > 0 {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{name} does not come to {}",
+                self.first_path()
+            );
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -251,7 +330,7 @@ impl<'lab> Rig<'lab> {
         change: impl FnOnce(&mut FleetOptions),
     ) -> Result<Report> {
         let mut options = FleetOptions::new(OVER_V4);
-        options.limit = Duration::from_secs(8);
+        options.limit = BOOTED_WITHIN;
         change(&mut options);
         let fleet = Fleet {
             phones,
@@ -270,7 +349,7 @@ impl<'lab> Rig<'lab> {
         meanwhile: impl FnOnce() -> Result<T>,
     ) -> Result<(Report, T)> {
         let mut options = FleetOptions::new(OVER_V4);
-        options.limit = Duration::from_secs(8);
+        options.limit = BOOTED_WITHIN;
         options.registration = Some(registering);
         let fleet = Fleet {
             phones: &site.phones,
@@ -310,7 +389,7 @@ impl<'lab> Rig<'lab> {
     /// A phone's configuration, as it is fetched now.
     pub fn config(&self, phone: &PhoneSpec) -> Result<Fetched> {
         let request = phone.family.request(Family::config_file(&phone.device));
-        self.as_client(|| get(phone.address, OVER_V4, request, Retry::default()))
+        self.as_client(|| get(phone.address, OVER_V4, request, PATIENT))
     }
 }
 
@@ -377,7 +456,7 @@ pub fn ensure_all_left(report: &Report) -> Result<()> {
 
 /// Returns when `holds` does; fails, with what was waited for, after 30 seconds.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
         ensure!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));

@@ -85,7 +85,7 @@ impl Server {
         let mut process = Process::start(self.name(), command, log)?;
         let server = SocketAddr::from((place.address(), port));
         process
-            .wait_until(Duration::from_secs(30), || {
+            .wait_until(Duration::from_secs(120), || {
                 place.enter(|| answers(server)).unwrap_or(false)
             })
             .with_context(|| format!("starting {}", self.name()))?;
@@ -135,9 +135,12 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
     argument
 }
 
-/// Whether anything comes back for a name that does not exist.
+/// Whether anything comes back for a name that does not exist. Where nobody listens the host says so,
+/// and somebody who listens will answer: one question is under way at a time, and none is left behind
+/// that would be counted later.
 fn answers(server: SocketAddr) -> Result<bool> {
     let exchange = Exchange::new(server.ip(), 0)?;
+    exchange.hear_refusals()?;
     exchange.send(server, b"\0\x01is-anybody-there\0octet\0")?;
-    Ok(exchange.receive(Duration::from_millis(200))?.is_some())
+    Ok(exchange.receive(Duration::from_secs(2))?.is_some())
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> any
         step.run(&mut workspace.cargo(&["build", "--package", "tftp-edge"]))?;
         step.done("built");
 
-        // Each has namespaces of its own, and waits for half of its time.
+        // Each has namespaces of its own.
         let mut lab = workspace.cargo(&["test", "--package", LAB, "--no-fail-fast"]);
         lab.args(filter).arg("--");
         lab.arg(format!("--test-threads={}", at_once()));
@@ -73,9 +73,9 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, lab: bool) -> any
     Ok(())
 }
 
-/// How many of the lab's tests run at one time. Each starts a daemon and simulated phones: more than
-/// processors, and they would stand in the way of each other.
+/// How many of the lab's tests run at one time. Each starts a daemon and simulated phones, and waits
+/// for half of its time: one more than there are processors keeps these at work.
 fn at_once() -> usize {
     const MOST: usize = 4;
-    thread::available_parallelism().map_or(1, |it| it.get().min(MOST))
+    thread::available_parallelism().map_or(1, |it| (it.get() + 1).min(MOST))
 }

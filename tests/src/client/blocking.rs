@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv4RecvErr;
 
 use crate::lab::uninterrupted;
 
@@ -140,6 +142,12 @@ impl Exchange {
 
     pub fn local_port(&self) -> Result<u16> {
         Ok(self.socket.local_addr()?.port())
+    }
+
+    /// From now on a receive fails when the host that was sent to says that nobody listens there
+    /// (`IP_RECVERR` of ip(7)). Over IPv4.
+    pub fn hear_refusals(&self) -> Result<()> {
+        setsockopt(&self.socket, Ipv4RecvErr, &true).context("asking for refusals")
     }
 
     pub fn send(&self, to: SocketAddr, packet: &[u8]) -> Result<()> {

@@ -276,7 +276,8 @@ listen = {sip}
         snapshot.devices.values().map(render).collect()
     }
 
-    /// Starts the daemon and waits until its content is complete.
+    /// Starts the daemon and waits until its content is complete. The kernel program has it by then:
+    /// the daemon tells it everything before it opens its own sockets.
     pub fn start(&self) -> Result<Process> {
         let server = Server::Edge {
             under: self.under.clone(),
@@ -289,28 +290,7 @@ listen = {sip}
             self.metrics()
                 .is_ok_and(|metrics| metrics.sum("tftp_edge_ready", &[]) == 1.0)
         })?;
-        self.wait_for_kernel()?;
         Ok(process)
-    }
-
-    /// The kernel's directory fills behind the daemon's back: wait until it stands still.
-    fn wait_for_kernel(&self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let mut before = None;
-        loop {
-            let names = self
-                .metrics()?
-                .sum("tftp_edge_xdp_map_entries", &[("map", "files")]);
-            if before == Some(names) {
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "the kernel's directory never stands still"
-            );
-            before = Some(names);
-            std::thread::sleep(Duration::from_millis(300));
-        }
     }
 
     /// What the daemon says of a storm, in one line; nothing when there is none.

@@ -86,7 +86,7 @@ impl Metrics {
 pub fn page(address: &str, path: &str) -> Result<String> {
     let mut stream =
         TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
-    let limit = Some(Duration::from_secs(5));
+    let limit = Some(Duration::from_secs(20));
     stream.set_read_timeout(limit)?;
     stream.set_write_timeout(limit)?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");

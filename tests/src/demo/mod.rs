@@ -332,7 +332,7 @@ impl<'lab> Show<'lab> {
     /// Asks the phones and the daemon who is registered. What either has just done may not have
     /// reached the other: the last word is that of a few moments later.
     fn agreement(&self, all: &[PhoneSpec], progress: &Progress) -> Result<Agreement> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let (listed, metrics) = (self.edge.registrations()?, self.edge.metrics()?);
             let agreement = Agreement::new(all, progress, &listed, &metrics)?;

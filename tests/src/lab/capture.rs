@@ -1,13 +1,16 @@
 //! Captures of what went over the wire, judged by tshark.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::command::output;
 use super::{Namespace, Process};
+
+/// How long is waited for what tcpdump has to say; nothing waits as long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A capture that runs.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Capture {
         let log = file.with_extension("log");
         let mut process = Process::start("tcpdump", command, &log)?;
         let began = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("listening on"));
-        process.wait_until(Duration::from_secs(10), began)?;
+        process.wait_until(PATIENCE, began)?;
         Ok(Self {
             process,
             file: file.to_owned(),
@@ -47,8 +50,7 @@ impl Capture {
 
     /// Ends the capture and has it judged.
     pub fn finish(mut self) -> Result<Findings> {
-        // What has been seen on the interface may still be on its way to tcpdump.
-        std::thread::sleep(Duration::from_millis(200));
+        self.catch_up()?;
         self.process.end(Signal::SIGINT)?;
         let log = self.process.log();
         ensure!(
@@ -57,6 +59,51 @@ impl Capture {
         );
         Findings::read(&self.file)
     }
+
+    /// What has been seen on the interface may still be on its way to tcpdump, which tells on SIGUSR1
+    /// how much that is: returns when it has been given everything.
+    fn catch_up(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let told = told(&self.process.log()).len();
+            self.process.signal(Signal::SIGUSR1)?;
+            let last = loop {
+                let told_now = self::told(&self.process.log());
+                if told_now.len() > told {
+                    break told_now.last().copied();
+                }
+                ensure!(
+                    self.process.is_running() && Instant::now() < deadline,
+                    "tcpdump does not tell how far it is:\n{}",
+                    self.process.log_tail()
+                );
+                std::thread::sleep(Duration::from_millis(5));
+            };
+            if last.is_some_and(|[captured, received, dropped]| captured + dropped >= received) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "tcpdump lags behind: {last:?}");
+        }
+    }
+}
+
+/// What was told so far: packets that tcpdump has captured, those that the kernel had for it, and those
+/// that were dropped.
+fn told(log: &str) -> Vec<[u64; 3]> {
+    let numbers = |line: &str| {
+        let mut parts = line.strip_prefix("tcpdump: ")?.split(", ");
+        let mut next = |what| {
+            let part = parts.next()?;
+            part.contains(what).then_some(())?;
+            part.split(' ').next()?.parse().ok()
+        };
+        Some([
+            next("captured")?,
+            next("received by filter")?,
+            next("dropped by kernel")?,
+        ])
+    };
+    log.lines().filter_map(numbers).collect()
 }
 
 /// How tshark writes a checksum that is wrong, and one that is not there.

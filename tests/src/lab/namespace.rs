@@ -126,7 +126,7 @@ impl Drop for Namespace {
 
 /// Ends what runs in a namespace, then removes it.
 fn remove(name: &str) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let pids = pids(name)?;
         if pids.is_empty() {

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long a process may take to end by itself after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub struct Process {
@@ -89,12 +89,12 @@ impl Process {
         kill(pid, signal).with_context(|| format!("sending {signal} to {}", self.name))
     }
 
-    /// Sends SIGTERM, after five seconds SIGKILL, and waits for the end.
+    /// Sends SIGTERM, after twenty seconds SIGKILL, and waits for the end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.end(Signal::SIGTERM)
     }
 
-    /// Sends `signal` and waits for the end; after five seconds sends SIGKILL.
+    /// Sends `signal` and waits for the end; after twenty seconds sends SIGKILL.
     pub fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
         if self.is_running() {
             self.signal(signal)?;

@@ -147,6 +147,7 @@ fn large_files_wrap_too() {
         let got = rig.get(OVER_V4, request)?;
         ensure!(got.outcome == Outcome::Complete && got.bytes == content);
 
+        rig.until_first_rung_has("large.sbn")?;
         let before = rig.metrics()?;
         let client = &rig.lab.client;
         let got = RealClient::TftpHpa.get(client, SERVER_V4.into(), "large.sbn", 0)?;

@@ -64,7 +64,11 @@ fn a_storm_comes_through(rig: &mut Rig<'_>) -> Result<()> {
     })?;
     ensure!(served >= PHONES, "{served} answers for {PHONES} phones");
 
-    let metrics = rig.metrics()?;
+    // What the kernel program saw is told a moment later.
+    let registered = [("stage", "registered")];
+    let metrics = rig.scrape_until(|metrics| {
+        metrics.sum("tftp_edge_front_phones", &registered) == PHONES as f64
+    })?;
     let packets = |class: &str, verdict: &str| {
         let labels = [("class", class), ("verdict", verdict)];
         metrics.sum("tftp_edge_registration_packets_total", &labels)
@@ -74,7 +78,7 @@ fn a_storm_comes_through(rig: &mut Rig<'_>) -> Result<()> {
     let held_back = packets("sip_register", "drop");
     ensure!(held_back > 0.0, "nothing was held back");
     ensure!(metrics.sum("tftp_edge_storms_total", &[]) == 1.0);
-    let registered = metrics.sum("tftp_edge_front_phones", &[("stage", "registered")]);
+    let registered = metrics.sum("tftp_edge_front_phones", &registered);
     ensure!(
         registered == PHONES as f64,
         "{registered} phones were seen registered"

@@ -10,8 +10,12 @@ use tftp_ebpf::verdict::Rung;
 use tftp_edge_tests::client::{Outcome, Request};
 use tftp_edge_tests::demo::Metrics;
 use tftp_edge_tests::phones::{Expected, Oracle as _, PhoneSpec, Progress};
-use tftp_edge_tests::rig::{HTTP_V4, HTTP_V6, OVER_V4, Rig, content, ensure_all_booted, run};
+use tftp_edge_tests::rig::{
+    HTTP_V4, HTTP_V6, OVER_V4, Rig, content, ensure_all_booted, run, wait_for,
+};
 use tftp_edge_tests::site::{Site, SiteOptions};
+
+const RESPONSES: &str = "tftp_edge_tftp_responses_total";
 
 on_every_rung!(every_name_is_the_same_over_http_and_tftp);
 
@@ -28,6 +32,24 @@ fn site(phones: usize) -> Site {
 fn newer(site: &Site) -> Vec<PhoneSpec> {
     let phones = site.phones.iter().filter(|phone| phone.family.knows_http());
     phones.cloned().collect()
+}
+
+/// Fails unless a count over HTTP has grown by so much, a moment after the last byte has come.
+fn ensure_over_http(
+    rig: &Rig<'_>,
+    before: &Metrics,
+    family: &str,
+    labels: &[(&str, &str)],
+    wanted: f64,
+) -> Result<()> {
+    let grown = |after: &Metrics| over_http(after, before, family, labels);
+    let after = rig.scrape_until(|after| grown(after) >= wanted)?;
+    let grown = grown(&after);
+    ensure!(
+        grown == wanted,
+        "{family} {labels:?} has grown by {grown}, not {wanted}"
+    );
+    Ok(())
 }
 
 fn over_http(metrics: &Metrics, before: &Metrics, family: &str, labels: &[(&str, &str)]) -> f64 {
@@ -82,18 +104,11 @@ fn every_name_is_the_same_over_http_and_tftp(rig: &mut Rig<'_>) -> Result<()> {
         "{present} files, {absent} absent"
     );
     rig.ensure_alone(&before)?;
-    let after = rig.metrics()?;
-    let responses = |result| {
-        let family = "tftp_edge_tftp_responses_total";
-        over_http(&after, &before, family, &[("result", result)])
-    };
-    ensure!(
-        (responses("complete"), responses("not_found"))
-            == (f64::from(present * 2), f64::from(absent * 2)),
-        "{} complete and {} not found over HTTP",
-        responses("complete"),
-        responses("not_found")
-    );
+    for (result, names) in [("complete", present), ("not_found", absent)] {
+        let labels = [("result", result)];
+        let wanted = f64::from(names * 2);
+        ensure_over_http(rig, &before, RESPONSES, &labels, wanted)?;
+    }
     Ok(())
 }
 
@@ -110,12 +125,9 @@ fn newer_phones_boot_over_http_and_older_ones_over_tftp() {
         ensure_all_booted(&report)?;
         let of_newer = report.files_over_http();
         ensure!(of_newer > 1000, "{of_newer} files over HTTP");
+        let requests = "tftp_edge_tftp_requests_total";
+        ensure_over_http(rig, &before, requests, &[], of_newer as f64)?;
         let after = rig.metrics()?;
-        let requests = over_http(&after, &before, "tftp_edge_tftp_requests_total", &[]);
-        ensure!(
-            requests == of_newer as f64,
-            "{requests} requests for {of_newer} files"
-        );
         let sent = over_http(&after, &before, "tftp_edge_tftp_sent_bytes_total", &[]);
         ensure!(sent > 1e6, "{sent} bytes");
         Ok(())
@@ -156,15 +168,7 @@ fn a_storm_over_kept_connections_gets_every_byte() {
             report.files_over_http()
         );
         ensure!(report.stage(Stage::Config).bytes > 20_000_000);
-        let after = rig.metrics()?;
-        let responses = over_http(
-            &after,
-            &before,
-            "tftp_edge_tftp_responses_total",
-            &[("result", "complete")],
-        );
-        ensure!(responses == 5000.0, "{responses} complete");
-        Ok(())
+        ensure_over_http(rig, &before, RESPONSES, &[("result", "complete")], 5000.0)
     });
 }
 
@@ -202,7 +206,11 @@ fn phones_fall_back_to_tftp_while_http_is_held_by_others() {
             turned_away >= newer(&site).len() as f64,
             "{turned_away} turned away"
         );
-        ensure!(after.sum("tftp_edge_http_connections", &[("path", "http")]) == 20.0);
+        wait_for("those who hold the connections to be alone", || {
+            rig.metrics().is_ok_and(|metrics| {
+                metrics.sum("tftp_edge_http_connections", &[("path", "http")]) == 20.0
+            })
+        })?;
         drop(held);
         Ok(())
     });
@@ -210,7 +218,7 @@ fn phones_fall_back_to_tftp_while_http_is_held_by_others() {
 
 /// A connection whose request never ends.
 fn slow_loris(server: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
+    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(20))?;
     stream.write_all(b"GET /SEP001B54000000.cnf.xml HTTP/1.1\r\nHost: ")?;
     Ok(stream)
 }

@@ -13,7 +13,7 @@ use tftp_edge::journal::{EntryView, Fact, Outcome, PhoneView, Stage};
 use tftp_edge::ops::control;
 use tftp_edge_tests::lab::uninterrupted;
 use tftp_edge_tests::phones::{Expected, Oracle as _, PhoneSpec, Progress, Registering};
-use tftp_edge_tests::rig::{HTTP_V4, OVER_V4, Rig, ensure_all_registered, run, wait_for};
+use tftp_edge_tests::rig::{HTTP_V4, OVER_V4, PATIENT, Rig, ensure_all_registered, run, wait_for};
 use tftp_edge_tests::site::Site;
 
 use crate::trace::Trace;
@@ -93,12 +93,16 @@ fn what_finds_no_room_in_the_kernels_rings_is_counted_and_told_and_later_events_
             let metrics = rig.metrics()?;
             Ok(metrics.sum("tftp_edge_journal_events_total", &[("result", "lost")]))
         };
-        wait_for("lost events to be counted", || {
-            lost().is_ok_and(|it| it > 0.0)
-        })?;
-        let gaps = view(rig, phone)?.gaps;
-        let shown: u64 = gaps.iter().map(|gap| gap.events).sum();
-        ensure!(shown as f64 == lost()?, "{gaps:?}");
+        let shown = || -> Result<f64> {
+            let gaps = view(rig, phone)?.gaps;
+            Ok(gaps.iter().map(|gap| gap.events).sum::<u64>() as f64)
+        };
+        // The ring is emptied piece by piece.
+        wait_for(
+            "lost events to be counted and shown",
+            || matches!((lost(), shown()), (Ok(lost), Ok(shown)) if lost > 0.0 && lost == shown),
+        )
+        .with_context(|| format!("{:?} lost, {:?} shown", lost(), shown()))?;
         wait_for("the trace to say what it lacks", || {
             let told = trace.told("lost");
             let lacks = |it: &Value| ["ring", "socket", "reader"].iter().any(|of| it[of] != 0);
@@ -122,7 +126,7 @@ fn ask_in_vain(rig: &Rig<'_>, phone: &PhoneSpec) -> Result<()> {
     const REQUESTS: usize = 16_000;
     rig.as_client(|| {
         let socket = UdpSocket::bind((phone.address, 0))?;
-        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
         let request = format!("\0\u{1}CTL{}.tlv\0octet\0", phone.device);
         for number in 0..REQUESTS {
             socket.send_to(request.as_bytes(), OVER_V4)?;
@@ -142,6 +146,7 @@ fn booted(rig: &mut Rig<'_>) -> Result<Site> {
     rig.start()?;
     let report = rig.boot(&site, &site.phones, &Progress::default(), |options| {
         options.http = Some(HTTP_V4);
+        options.retry = PATIENT;
         options.registration = Some(Registering::default());
     })?;
     ensure_all_registered(&report)?;

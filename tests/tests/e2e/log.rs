@@ -66,12 +66,15 @@ fn follow_one(rig: &mut Rig<'_>, site: &Site, file: &Path) -> Result<()> {
     );
     rig.config(phone)?;
     rig.config(other)?;
+    // Nothing answers the last acknowledgement.
+    wait_for("the end of the transfer", || {
+        !lines(file, "transfer ended").is_empty()
+    })?;
     let followed = lines(file, "asked over TFTP");
     ensure!(
         followed.len() == 1 && followed[0].contains(&*phone.device),
         "{followed:?}"
     );
-    ensure!(!lines(file, "transfer ended").is_empty());
     ensure!(
         lines(file, "\"level\":\"DEBUG\"")
             .iter()
@@ -112,10 +115,9 @@ fn ensure_no_secrets(rig: &mut Rig<'_>, site: &Site, file: &Path) -> Result<()> 
     })?;
     ensure!(report.failed == 0, "{:#?}", report.failures);
     for message in ["over SIP", "over SCCP", "registered over", "asked over"] {
-        ensure!(
-            !lines(file, message).is_empty(),
-            "nothing was logged of {message}"
-        );
+        wait_for(&format!("a line of {message:?}"), || {
+            !lines(file, message).is_empty()
+        })?;
     }
     // What every password of the site begins with.
     let passwords = fs::read_to_string(rig.file("phones.csv"))?;

@@ -102,7 +102,7 @@ impl<'lab> Watcher<'lab> {
             .arg(format!("--web.listen-address={ADDRESS}"));
         let mut process = Process::start("prometheus", command, &rig.file("prometheus.log"))?;
         let is_up = |query: &str| value(namespace, query).is_some_and(|it| it == 1.0);
-        process.wait_until(Duration::from_secs(10), || is_up("up{job=\"tftp-edge\"}"))?;
+        process.wait_until(Duration::from_secs(60), || is_up("up{job=\"tftp-edge\"}"))?;
         Ok(Self {
             namespace,
             _process: process,

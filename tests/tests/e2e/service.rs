@@ -76,7 +76,7 @@ impl<'lab> Served<'lab> {
     fn ask(&self, page: &str) -> Result<(String, String)> {
         self.place().enter(|| {
             let mut stream = TcpStream::connect(METRICS)?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
             write!(stream, "GET {page} HTTP/1.0\r\n\r\n")?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;

@@ -76,12 +76,17 @@ fn a_site_boots_over_a_bad_wire(rig: &mut Rig<'_>) -> Result<()> {
     let mut site = site(200);
     rig.host(&mut site)?;
     rig.start()?;
-    // Hundreds of blocks in a row take many seconds on such a wire: a quarter of the phones shows it.
+    // Hundreds of blocks in a row take many seconds on such a wire: one file of that kind shows it,
+    // of a quarter of the phones.
     let mut phones = site.phones.clone();
     for (index, phone) in phones.iter_mut().enumerate() {
-        phone
-            .files
-            .retain(|name| index % 4 == 0 || !name.ends_with(".jar"));
+        let mut jars = if index % 4 == 0 { 1 } else { 0 };
+        phone.files.retain(|name| {
+            let is_jar = name.ends_with(".jar");
+            let is_kept = !is_jar || jars > 0;
+            jars -= usize::from(is_jar && is_kept);
+            is_kept
+        });
     }
     let client = &rig.lab.client;
     let impairment = Impairment::percent(5.0, 5.0);
@@ -120,7 +125,7 @@ fn a_throttled_registrar_takes_every_phone_of_a_storm_in_its_turn() {
         rig.start()?;
         let phones = site.configurations_only();
         let report = rig.boot(&site, &phones, &Progress::default(), |options| {
-            options.limit = Duration::from_secs(20);
+            options.limit = Duration::from_secs(60);
             options.registration = Some(Registering {
                 habits: Habits::default(),
                 says_farewell: false,
@@ -135,7 +140,7 @@ fn a_throttled_registrar_takes_every_phone_of_a_storm_in_its_turn() {
             "{STORMING} phones in {drain} s: nobody was held back"
         );
         ensure!(
-            drain < ideal * 2.0,
+            drain < ideal * 3.0,
             "{STORMING} phones in {drain} s, {ideal} s at best"
         );
         ensure!(

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
-use tftp_edge_tests::client::{Fault, Fetched, Outcome, Request, Retry, get_with};
+use tftp_edge_tests::client::{Fault, Fetched, Outcome, Request, get_with};
 use tftp_edge_tests::lab::CLIENT_V4;
 use tftp_edge_tests::phones::{Family, PhoneSpec};
-use tftp_edge_tests::rig::{OVER_V4, Rig};
+use tftp_edge_tests::rig::{OVER_V4, PATIENT, Rig, wait_for};
 use tftp_edge_tests::site::{Site, SiteOptions, TIME_ZONE};
 
 on_every_rung!(
@@ -47,16 +47,10 @@ fn number(content: &[u8]) -> Result<usize> {
 
 /// Fetches slowly. The calling thread must be among the clients.
 fn fetch(request: Request) -> Result<Fetched> {
-    let fetched = get_with(
-        CLIENT_V4.into(),
-        OVER_V4,
-        request,
-        Retry::default(),
-        |_, _| {
-            thread::sleep(PAUSE);
-            Fault::None
-        },
-    )?;
+    let fetched = get_with(CLIENT_V4.into(), OVER_V4, request, PATIENT, |_, _| {
+        thread::sleep(PAUSE);
+        Fault::None
+    })?;
     ensure!(
         fetched.outcome == Outcome::Complete,
         "{:?}",
@@ -140,14 +134,11 @@ fn a_file_replaced_a_thousand_times_is_never_mixed(rig: &mut Rig<'_>) -> Result<
         rig.first_path()
     );
 
-    let deadline = Instant::now() + Duration::from_secs(2);
-    loop {
-        let last = number(&rig.get_all(NAME)?)?;
-        if last == SWAPS {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "version {last} is still served");
-    }
+    let last = || number(&rig.get_all(NAME)?);
+    wait_for("the last version to be served", || {
+        last().is_ok_and(|number| number == SWAPS)
+    })
+    .with_context(|| format!("version {:?} is still served", last()))
 }
 
 fn configurations_change_as_a_whole(rig: &mut Rig<'_>) -> Result<()> {
@@ -190,15 +181,12 @@ fn configurations_change_as_a_whole(rig: &mut Rig<'_>) -> Result<()> {
         let fetches = seen.iter().filter(|&&seen| seen == zone).count();
         ensure!(fetches > 10, "{fetches} of {} had zone {zone}", seen.len());
     }
-    let deadline = Instant::now() + Duration::from_secs(2);
     for phone in phones {
-        while zone_of(phone, &rig.config(phone)?.bytes)? != CHANGES % 2 {
-            ensure!(
-                Instant::now() < deadline,
-                "{} has the old one",
-                phone.device
-            );
-        }
+        let zone = || zone_of(phone, &rig.config(phone)?.bytes);
+        wait_for("the last configuration", || {
+            zone().is_ok_and(|zone| zone == CHANGES % 2)
+        })
+        .with_context(|| format!("{} has zone {:?}", phone.device, zone()))?;
     }
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use tftp_ebpf::verdict::{Reason, Rung};
 use tftp_ebpf::wire::tftp::Options;
 use tftp_edge_tests::client::{Exchange, Failure, Fetched, Outcome, Request, Retry, get};
 use tftp_edge_tests::lab::{CLIENT_V4, Process};
-use tftp_edge_tests::rig::{OVER_V4, Rig, content, counted, run, wait_for};
+use tftp_edge_tests::rig::{OVER_V4, PATIENT, Rig, content, run, wait_for};
 
 use crate::faults::{problems, wait_for_no_alarm};
 
@@ -79,11 +79,8 @@ fn a_file_from_upstream_is_answered_by_the_kernel_once_it_is_hot(rig: &mut Rig<'
         let real = name.to_lowercase();
         let started = rig.metrics()?;
         ensure!(fetch(rig, &real)? == content(len), "{real}");
-        let by_socket = counted(&started, &rig.metrics()?, "socket", Reason::FirstData);
-        ensure!(
-            by_socket == 1,
-            "the first is the daemon's to answer: {by_socket}"
-        );
+        // The first is the daemon's to answer.
+        rig.until_counted(&started, &[("socket", Reason::FirstData, 1)])?;
         // The second makes it hot.
         ensure!(fetch(rig, name)? == content(len), "{name}");
         until_in_kernel(rig, &real)?;
@@ -109,7 +106,7 @@ fn a_file_from_upstream_is_answered_by_the_kernel_once_it_is_hot(rig: &mut Rig<'
         tail: b"cdn-loop\0tftp-edge\0",
         ..Request::plain("over-tftp.bin")
     };
-    let got = rig.as_client(|| get(PHONE, OVER_V4, forwarded, Retry::default()))?;
+    let got = rig.as_client(|| get(PHONE, OVER_V4, forwarded, PATIENT))?;
     ensure!(
         matches!(got.outcome, Outcome::Refused { code: 1, .. }),
         "{:?}",
@@ -159,31 +156,19 @@ fn an_upstream_that_is_gone_is_told_and_asked_again_when_it_is_back() {
 
 fn fetch(rig: &Rig<'_>, name: &str) -> Result<Vec<u8>> {
     let Fetched { outcome, bytes, .. } =
-        rig.as_client(|| get(PHONE, OVER_V4, Request::plain(name), Retry::default()))?;
+        rig.as_client(|| get(PHONE, OVER_V4, Request::plain(name), PATIENT))?;
     ensure!(outcome == Outcome::Complete, "{name}: {outcome:?}");
     Ok(bytes)
 }
 
-/// Asks until the rung under test answers.
+/// Asks until the rung under test answers alone.
 fn until_in_kernel(rig: &Rig<'_>, name: &str) -> Result<()> {
-    if rig.rung == Rung::Socket {
-        return Ok(());
-    }
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let before = rig.metrics()?;
-        fetch(rig, name)?;
-        let answered = counted(
-            &before,
-            &rig.metrics()?,
-            rig.first_path(),
-            Reason::FirstData,
-        );
-        if answered == 1 {
-            return Ok(());
-        }
-        (Instant::now() < deadline)
-            .then_some(())
-            .with_context(|| format!("{name} does not reach the kernel"))?;
-    }
+    wait_for(&format!("{name} to be in the kernel"), || {
+        let alone = || -> Result<bool> {
+            let before = rig.metrics()?;
+            fetch(rig, name)?;
+            rig.was_alone(&before)
+        };
+        alone().is_ok_and(|alone| alone)
+    })
 }

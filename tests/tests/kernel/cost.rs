@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
+use aya::programs::{SchedClassifier, Xdp};
 use bytes::Bytes;
 use tftp_ebpf::stage::Stage;
 use tftp_ebpf::testing::Site;
 use tftp_edge::content::{Change, State, Version};
-use tftp_edge::kernel::Settings;
 use tftp_edge::kernel::directory::Directory;
 use tftp_edge::kernel::object::{Object, Sizes, memory_of};
+use tftp_edge::kernel::programs::{
+    TC_PROGRAM, TRACED_TC_PROGRAM, TRACED_XDP_PROGRAM, XDP_PROGRAM, load_traced, program,
+};
 use tftp_edge::kernel::slabs::Slabs;
+use tftp_edge::kernel::{Ladder, Settings};
 use tftp_edge_tests::programs::{Programs, may_load};
 
 /// The kernel gives up after walking a million instructions. What it walks changes with every
@@ -34,6 +38,30 @@ fn the_verifier_walks_no_more_than_a_quarter_of_its_limit() {
         };
         println!("{program}: {count} instructions verified");
         assert!(count < VERIFIER_BUDGET, "{program}: {count}");
+    }
+}
+
+/// The verifier takes most of the time of a start.
+#[test]
+fn programs_of_a_rung_that_is_not_climbed_are_not_verified() {
+    if !may_load("the programs of TC alone") {
+        return;
+    }
+    let settings = Settings {
+        mode: Ladder::Tc,
+        ..Settings::default()
+    };
+    let mut object = Object::load(&settings, Sizes::default()).expect("the programs load");
+    let ebpf = &mut object.ebpf;
+    load_traced(ebpf).expect("the programs that trace load");
+    for (xdp, tc) in [
+        (XDP_PROGRAM, TC_PROGRAM),
+        (TRACED_XDP_PROGRAM, TRACED_TC_PROGRAM),
+    ] {
+        let loaded: &mut Xdp = program(ebpf, xdp).expect("it is in the object");
+        assert!(loaded.fd().is_err(), "{xdp} is loaded");
+        let loaded: &mut SchedClassifier = program(ebpf, tc).expect("it is in the object");
+        assert!(loaded.fd().is_ok(), "{tc} is not loaded");
     }
 }
 

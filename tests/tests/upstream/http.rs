@@ -204,14 +204,14 @@ fn nothing_that_is_not_whole_and_plain_is_served() {
 fn a_server_that_does_not_hang_up_is_not_waited_for() {
     let other = Other::http(|_, stream| {
         ok(stream, b"whole")?;
-        thread::sleep(Duration::from_secs(3));
+        thread::sleep(Duration::from_secs(60));
         Ok(())
     });
     let edge = Edge::behind(&[other.url()]);
     let began = Instant::now();
     assert_eq!(edge.get("file.txt"), Got::file("whole"));
     assert!(
-        began.elapsed() < Duration::from_secs(2),
+        began.elapsed() < Duration::from_secs(20),
         "{:?}",
         began.elapsed()
     );
@@ -314,7 +314,7 @@ fn without_an_answer_a_configuration_is_not_denied_and_the_boot_goes_on_without_
 #[test]
 fn a_server_that_keeps_silent_does_not_hold_up_the_others() {
     let silent = Other::http(|_, _| {
-        thread::sleep(Duration::from_secs(5));
+        thread::sleep(Duration::from_secs(60));
         Ok(())
     });
     let up = Other::http(|_, stream| ok(stream, b"second"));
@@ -322,7 +322,7 @@ fn a_server_that_keeps_silent_does_not_hold_up_the_others() {
     let began = Instant::now();
     assert_eq!(edge.get("one"), Got::file("second"));
     assert!(
-        began.elapsed() < Duration::from_secs(2),
+        began.elapsed() < Duration::from_secs(20),
         "{:?}",
         began.elapsed()
     );

@@ -31,8 +31,9 @@ fn two_edges_that_name_each_other_end_in_absent() {
         assert_eq!(got(&fetched), Got::Absent);
         assert_eq!(edge.outcomes("not_found"), 1);
     }
+    // Not when both have waited for each other.
     assert!(
-        began.elapsed() < Duration::from_millis(500),
+        began.elapsed() < Duration::from_secs(10),
         "{:?}",
         began.elapsed()
     );
@@ -100,7 +101,7 @@ fn a_deleted_file_does_not_live_on_between_two_edges() {
     second.remove("file.txt");
     let began = Instant::now();
     while (get(&first), get(&second)) != (Got::Absent, Got::Absent) {
-        assert!(began.elapsed() < Duration::from_secs(5), "it lives on");
+        assert!(began.elapsed() < Duration::from_secs(30), "it lives on");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -81,8 +81,7 @@ impl Other {
                 thread::spawn(move || {
                     let own = UdpSocket::bind(ADDRESS).unwrap();
                     own.connect(client).unwrap();
-                    own.set_read_timeout(Some(Duration::from_millis(500)))
-                        .unwrap();
+                    own.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
                     let _ = answer(&request, &own);
                 });
             }

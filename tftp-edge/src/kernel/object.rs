@@ -146,7 +146,7 @@ impl Object {
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(object)
             .map_err(|error| Error::Load(error.into()))?;
-        programs::load_plain(&mut ebpf)?;
+        programs::load_plain(&mut ebpf, settings.mode)?;
         let logger = if settings.diagnose {
             open_log(&mut ebpf)
         } else {

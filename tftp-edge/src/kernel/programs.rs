@@ -6,6 +6,7 @@ use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
 use tftp_ebpf::trace::Next;
 
 use super::error::Error;
+use super::settings::Ladder;
 
 pub const XDP_PROGRAM: &str = "tftp_edge_xdp";
 pub const TC_PROGRAM: &str = "tftp_edge_tc";
@@ -72,34 +73,72 @@ const TRACED: Set = Set {
     ],
 };
 
-/// Loads the programs that are there while no trace runs.
-pub(super) fn load_plain(ebpf: &mut Ebpf) -> Result<(), Error> {
-    load_all(ebpf, &PLAIN)
+/// Loads the programs that are there while no trace runs. Where the ladder has no XDP, its programs
+/// are not loaded: the verifier takes as long with them as with those of TC.
+pub(super) fn load_plain(ebpf: &mut Ebpf, ladder: Ladder) -> Result<(), Error> {
+    let has_xdp = matches!(ladder, Ladder::Auto | Ladder::Xdp);
+    load_all(ebpf, &PLAIN, has_xdp)
 }
 
-/// Loads the programs that trace, once: the object has brought them along, and until the first
-/// trace the kernel knows nothing of them. They refer to the maps by their descriptors: none of the
-/// maps of an [`Object`](super::object::Object) may be closed before.
+/// Loads the programs that trace, once, on the rungs that [`load_plain`] has loaded: the object has
+/// brought them along, and until the first trace the kernel knows nothing of them. They refer to the
+/// maps by their descriptors: none of the maps of an [`Object`](super::object::Object) may be closed
+/// before.
 pub fn load_traced(ebpf: &mut Ebpf) -> Result<(), Error> {
-    load_all(ebpf, &TRACED)
+    let has_xdp = program::<Xdp>(ebpf, PLAIN.xdp)?.fd().is_ok();
+    load_all(ebpf, &TRACED, has_xdp)
 }
 
-fn load_all(ebpf: &mut Ebpf, set: &Set) -> Result<(), Error> {
-    load::<Xdp>(ebpf, set.xdp, Xdp::load)?;
-    load::<SchedClassifier>(ebpf, set.tc, SchedClassifier::load)?;
-    for (place, xdp, tc) in set.following {
-        if *xdp != set.xdp {
-            load::<Xdp>(ebpf, xdp, Xdp::load)?;
-            load::<SchedClassifier>(ebpf, tc, SchedClassifier::load)?;
+fn load_all(ebpf: &mut Ebpf, set: &Set, has_xdp: bool) -> Result<(), Error> {
+    if has_xdp {
+        let following = set.following.iter().map(|&(place, xdp, _)| (place, xdp));
+        load_rung::<Xdp>(ebpf, set.xdp, following, NEXT_XDP_MAP, Xdp::load)?;
+    }
+    let following = set.following.iter().map(|&(place, _, tc)| (place, tc));
+    let load = SchedClassifier::load;
+    load_rung::<SchedClassifier>(ebpf, set.tc, following, NEXT_TC_MAP, load)
+}
+
+/// Loads the program that is attached and those that follow on it, and puts these in their places.
+fn load_rung<P: Follows>(
+    ebpf: &mut Ebpf,
+    attached: &'static str,
+    following: impl Iterator<Item = (Next, &'static str)>,
+    map: &'static str,
+    load: fn(&mut P) -> Result<(), ProgramError>,
+) -> Result<(), Error>
+where
+    for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut aya::programs::Program>,
+{
+    let load = |ebpf: &mut Ebpf, name| {
+        load(program(ebpf, name)?).map_err(|error| Error::Load(error.into()))
+    };
+    load(ebpf, attached)?;
+    for (place, name) in following {
+        if name != attached {
+            load(ebpf, name)?;
         }
-        let descriptor = program::<Xdp>(ebpf, xdp)?.fd();
-        let descriptor = descriptor.and_then(|it| Ok(it.try_clone()?));
-        place_in(ebpf, NEXT_XDP_MAP, *place, descriptor)?;
-        let descriptor = program::<SchedClassifier>(ebpf, tc)?.fd();
-        let descriptor = descriptor.and_then(|it| Ok(it.try_clone()?));
-        place_in(ebpf, NEXT_TC_MAP, *place, descriptor)?;
+        let descriptor = program::<P>(ebpf, name)?.descriptor();
+        place_in(ebpf, map, place, descriptor)?;
     }
     Ok(())
+}
+
+/// A program that another can go on to.
+trait Follows {
+    fn descriptor(&self) -> Result<ProgramFd, ProgramError>;
+}
+
+impl Follows for Xdp {
+    fn descriptor(&self) -> Result<ProgramFd, ProgramError> {
+        Ok(self.fd()?.try_clone()?)
+    }
+}
+
+impl Follows for SchedClassifier {
+    fn descriptor(&self) -> Result<ProgramFd, ProgramError> {
+        Ok(self.fd()?.try_clone()?)
+    }
 }
 
 /// Lets go of the programs that trace, which a daemon before has loaded. None of ours leads to them
@@ -115,17 +154,6 @@ pub(super) fn forget_traced(ebpf: &mut Ebpf) {
             let _ = array.clear_index(&(*place as u32));
         }
     }
-}
-
-fn load<P>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    load: fn(&mut P) -> Result<(), ProgramError>,
-) -> Result<(), Error>
-where
-    for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut aya::programs::Program>,
-{
-    load(program(ebpf, name)?).map_err(|error| Error::Load(error.into()))
 }
 
 /// Puts a program where others find it that go on to it. The array stays with `ebpf`: the kernel

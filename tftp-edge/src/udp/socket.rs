@@ -20,10 +20,16 @@ pub struct Options {
 }
 
 /// One worker's socket for requests; the kernel spreads clients over the sockets of one address.
+///
+/// A port that the system is to choose is shared only after it was chosen: among ports that may be
+/// shared it would choose one that another server of the same user has.
 pub fn listen(address: SocketAddr, options: Options) -> io::Result<Socket> {
     let socket = open(address, options)?;
-    socket.set_reuse_port(true)?;
+    if address.port() != 0 {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
+    socket.set_reuse_port(true)?;
     Ok(socket)
 }
 

@@ -24,7 +24,7 @@ use tftp_edge::stats::StageCounter;
 use tftp_edge::tftp::settings::BudgetSettings;
 use tftp_edge::tftp::sources::Sources;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is chosen about a site, beside the settings of HTTP.
 pub(crate) struct Choice {

@@ -97,7 +97,7 @@ impl Lab {
             .unwrap();
         let stream = TcpStream::from(socket);
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         stream.set_nodelay(true).unwrap();
         stream

@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 use tftp_edge::tftp::Settings;
 
-use crate::site::{Phone, Site, content, rrq};
+use crate::site::{PATIENCE, Phone, Site, content, rrq};
 
 /// Index of the server's interface.
 const SERVER_INTERFACE: u32 = 77;
@@ -90,16 +90,15 @@ fn ask_until_answered(phone: &Phone, server: SocketAddr, request: &[u8]) -> (Vec
     let short = Some(Duration::from_millis(200));
     phone.socket.set_read_timeout(short).unwrap();
     let mut buffer = [0; 2048];
-    for _ in 0..50 {
+    for _ in 0..150 {
         // Fails as long as there is no route.
         let _ = phone.socket.send_to(request, server);
         if let Ok((len, from)) = phone.socket.recv_from(&mut buffer) {
-            let long = Some(Duration::from_secs(5));
-            phone.socket.set_read_timeout(long).unwrap();
+            phone.socket.set_read_timeout(Some(PATIENCE)).unwrap();
             return (buffer[..len].to_vec(), from);
         }
     }
-    panic!("no answer from {server} in ten seconds");
+    panic!("no answer from {server} in half a minute");
 }
 
 #[test]

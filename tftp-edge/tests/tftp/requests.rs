@@ -7,7 +7,7 @@ use tftp_ebpf::verdict::Reason;
 use tftp_ebpf::wire::tftp::FILE_NOT_FOUND;
 use tftp_edge::stats::StageCounter;
 
-use crate::site::{Phone, Site, content, rrq};
+use crate::site::{PATIENCE, Phone, Site, content, rrq};
 use crate::wire::{ACCESS_VIOLATION, ILLEGAL_OPERATION, ack, site_with};
 
 #[test]
@@ -183,7 +183,7 @@ fn a_file_that_is_being_read_is_served_when_it_is_there() {
         phone.send(site.v4(), &rrq("loading/f", b""));
         phone.send(site.v4(), &rrq("loading/f", b""));
     }
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + PATIENCE;
     while site.files.waiting() < phones.len() {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(1));

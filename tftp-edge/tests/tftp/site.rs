@@ -17,6 +17,9 @@ use tftp_edge::stats::{Counters, Tally};
 use tftp_edge::tftp::sources::Sources;
 use tftp_edge::tftp::{Server, Settings};
 
+/// As long as an answer may take on a busy machine; nothing waits as long unless something is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
 type Wake = Box<dyn FnOnce() + Send>;
 
 /// Files by normalised name. `loading/x` is being read until [`Files::loaded`]; `slow/x` keeps the
@@ -143,7 +146,7 @@ impl Site {
 
     /// Waits until a reason was counted so often: an answer may be here before its count is.
     pub(crate) fn wait_for(&self, reason: Reason, count: u64) {
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + PATIENCE;
         while self.tally().reason(reason) < count {
             assert!(
                 Instant::now() < until,
@@ -154,6 +157,19 @@ impl Site {
         }
         assert_eq!(self.tally().reason(reason), count, "{reason:?}");
     }
+}
+
+/// Binds a socket, once more where the port that the system has just chosen is somebody else's by
+/// then.
+fn bind(address: &str) -> UdpSocket {
+    const MOST: usize = 20;
+    for _ in 0..MOST {
+        match UdpSocket::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            bound => return bound.unwrap(),
+        }
+    }
+    panic!("no port at {address} is free");
 }
 
 /// A socket that is a client.
@@ -167,10 +183,8 @@ impl Phone {
     }
 
     pub(crate) fn at(address: &str) -> Self {
-        let socket = UdpSocket::bind(address).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
+        let socket = bind(address);
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket }
     }
 
@@ -203,12 +217,14 @@ impl Phone {
             .set_read_timeout(Some(Duration::from_millis(150)))
             .unwrap();
         let mut buffer = [0; 2048];
-        if let Ok((len, _)) = self.socket.recv_from(&mut buffer) {
-            panic!("expected silence, got {:?}", &buffer[..len]);
+        loop {
+            match self.socket.recv_from(&mut buffer) {
+                Ok((len, _)) => panic!("expected silence, got {:?}", &buffer[..len]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
         }
-        self.socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     /// Reads a whole file with a request as given; acknowledges windows of this many blocks.

@@ -1,11 +1,11 @@
 //! Addresses, ports and marks of what is sent, and datagrams that never reach a worker.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tftp_ebpf::verdict::Reason;
 use tftp_edge::tftp::Settings;
 
-use crate::site::{Phone, Site, content, rrq};
+use crate::site::{PATIENCE, Phone, Site, content, rrq};
 use crate::wire::{ack, site_with};
 
 #[test]
@@ -119,7 +119,7 @@ fn datagrams_the_kernel_dropped_are_counted() {
     }
     phone.receive();
     // The kernel tells with the next datagram.
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + PATIENCE;
     while site.server.gauges().receive_overflows == 0 {
         assert!(Instant::now() < until);
         Phone::new().ask(site.v4(), &rrq("f", b""));

