@@ -106,7 +106,7 @@ const PROOFS: &[Proof] = &[
     proof(
         "content",
         &["memory_limit"],
-        "tftp-edge/src/content/tests.rs",
+        "tftp-edge/src/content/tests/memory.rs",
         &["a_smaller_memory_makes_room_at_once_and_a_larger_one_takes_in_what_was_refused"],
     ),
     proof(
@@ -136,7 +136,7 @@ const PROOFS: &[Proof] = &[
     proof(
         "inventory",
         &["defaults"],
-        "tftp-edge/src/content/tests.rs",
+        "tftp-edge/src/content/tests/regeneration.rs",
         &["other_defaults_of_sites_reach_every_configuration_they_touch"],
     ),
     proof(
