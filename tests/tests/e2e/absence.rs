@@ -14,7 +14,7 @@ on_every_rung!(
     devices_come_and_go_without_a_restart,
 );
 
-/// How long a change may take to reach phones: a tenth of it where nothing else has the machine.
+/// How long a change may take to reach phones, on a machine that others use as well.
 pub const SOON: Duration = Duration::from_secs(10);
 
 fn site() -> Site {

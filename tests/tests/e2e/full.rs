@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use tftp_ebpf::verdict::{Reason, Rung};
 use tftp_ebpf::wire::tftp::Options;
 use tftp_edge_tests::client::Request;
+use tftp_edge_tests::demo::Metrics;
 use tftp_edge_tests::phones::registration::Habits;
 use tftp_edge_tests::phones::{Fleet, FleetOptions, PhoneSpec, Progress, Registering, Report};
 use tftp_edge_tests::rig::{
@@ -69,7 +70,7 @@ fn make_room(rig: &Rig<'_>, site: &Site) -> Result<()> {
         let before = rig.metrics()?;
         let fetched = rig.config(phone)?;
         ensure!(!fetched.bytes.is_empty(), "{fetched:?}");
-        Ok(counted(&before, &rig.metrics()?, "tc", Reason::FirstData) == 1)
+        is_the_kernels(rig, &before, Reason::FirstData)
     };
     let mut waits = None;
     for phone in &site.phones {
@@ -87,6 +88,14 @@ fn make_room(rig: &Rig<'_>, site: &Site) -> Result<()> {
         "the phone that is left to be answered by the kernel",
         || by_kernel(waits).is_ok_and(|it| it),
     )
+}
+
+/// Whether the kernel has answered what was asked for since: by then one of the two has.
+fn is_the_kernels(rig: &Rig<'_>, before: &Metrics, reason: Reason) -> Result<bool> {
+    let paths = [Rung::Tc, Rung::Socket].map(Rung::as_str);
+    let answered = |after: &Metrics| paths.map(|path| counted(before, after, path, reason) > 0);
+    let after = rig.scrape_until(|after| answered(after).contains(&true))?;
+    Ok(answered(&after)[0])
 }
 
 #[test]
@@ -113,7 +122,7 @@ fn content_that_finds_no_room_in_the_kernel_is_served_by_sockets_and_comes_in_wh
                 "{name}: {:?}",
                 fetched.outcome
             );
-            Ok(counted(&before, &rig.metrics()?, "tc", Reason::Oack) == 1)
+            is_the_kernels(rig, &before, Reason::Oack)
         };
         let are_inside = names.iter().map(by_kernel).collect::<Result<Vec<_>>>()?;
         let inside = are_inside.iter().filter(|it| **it).count();
@@ -168,10 +177,8 @@ fn a_full_table_of_registered_phones_refuses_the_others_until_there_is_room() {
                 ensure!(metrics.sum("tftp_edge_xdp_map_capacity", &sources) == few as f64);
                 Ok(())
             })?;
-            ensure!(
-                report.booted == report.phones || report.failed > 0,
-                "{report:?}"
-            );
+            // They have all their files, and fail only in that nobody registers them.
+            ensure!(report.booted == report.phones, "{report:?}");
             ensure!(
                 report.registration.phones() == 0,
                 "{:?}",

@@ -16,8 +16,8 @@ use tftp_edge_tests::site::Site;
 use crate::faults::{wait_for_alarm, wait_for_no_alarm};
 
 const PHONES: usize = 20;
-/// A file that is held in memory once it was asked for.
-const LARGE_BYTES: u64 = 48 << 20;
+/// A file that is held in memory once it was asked for: so large that what phones take is little.
+const LARGE_BYTES: u64 = 192 << 20;
 const PLENTY_BYTES: u64 = 4 << 30;
 /// What the daemon uses then, of what it may. It raises the alarm from 90 on.
 const USED_PERCENT: u64 = 93;

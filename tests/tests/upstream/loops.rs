@@ -22,8 +22,12 @@ fn two_addresses() -> [String; 2] {
 #[test]
 fn two_edges_that_name_each_other_end_in_absent() {
     let [one, other] = two_addresses();
-    let first = Edge::at(&one, settings(&[format!("tftp://{other}")]));
-    let second = Edge::at(&other, settings(&[format!("tftp://{one}")]));
+    let patient = |server: String| Settings {
+        timeout_ms: 60_000,
+        ..settings(&[server])
+    };
+    let first = Edge::at(&one, patient(format!("tftp://{other}")));
+    let second = Edge::at(&other, patient(format!("tftp://{one}")));
     let client = "127.0.0.5".parse().unwrap();
     let began = Instant::now();
     for edge in [&first, &second] {

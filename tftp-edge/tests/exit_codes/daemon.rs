@@ -105,6 +105,7 @@ fn conversation(scene: &Scene, request: &Request) -> BufReader<UnixStream> {
     loop {
         let mut stream = UnixStream::connect(scene.path("control.sock")).unwrap();
         let line = serde_json::to_string(request).unwrap() + "\n";
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(line.as_bytes()).unwrap();
         let mut stream = BufReader::new(stream);
         let mut told = String::new();
@@ -122,6 +123,7 @@ fn ask_for_a_configuration(scene: &Scene, device: &str) {
     let server: SocketAddr = status.sockets[0].parse().unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let request = format!("\0\x01{device}.cnf.xml\0octet\0");
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(request.as_bytes(), server).unwrap();
     socket.recv_from(&mut [0; 600]).unwrap();
 }

@@ -87,7 +87,7 @@ pub fn transfers_are_not_disturbed(rig: &mut Rig<'_>) -> Result<()> {
 /// What is not acknowledged in time is sent again, and then there is no silence. A case is played once
 /// more if that was so, because the machine stood still meanwhile.
 fn before_anything_is_due(rig: &Rig<'_>, case: fn(&Rig<'_>) -> Result<()>) -> Result<()> {
-    const MOST: usize = 5;
+    const MOST: usize = 3;
     let mut played = Ok(());
     for _ in 0..MOST {
         let began = Instant::now();
