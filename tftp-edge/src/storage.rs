@@ -76,7 +76,7 @@ impl Fault {
             .map(|it| access(it, MAY_USE).err());
         match may.flatten().find(|&it| it != Errno::ENOENT) {
             Some(errno) => Self::of_io(&errno.into()),
-            None if room.is_some_and(|room| room.free_bytes < NO_ROOM_BYTES) => Self::Full,
+            None if room.is_some_and(Room::is_full) => Self::Full,
             None => Self::Other,
         }
     }
@@ -115,7 +115,7 @@ impl Fault {
 /// That the file system of a file at `path` is full, and what to do, whether or not something was lost to
 /// it. What only root may still use counts as used, as in `df`.
 pub fn no_room(path: &Path) -> Option<String> {
-    let room = Room::at(path).filter(|room| room.free_bytes < NO_ROOM_BYTES)?;
+    let room = Room::at(path).filter(|room| room.is_full())?;
     Some(room.told(path))
 }
 
@@ -156,6 +156,11 @@ impl Room {
             size_bytes: bytes(stat.blocks()),
             is_read_only: stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY),
         })
+    }
+
+    /// A file system without a size says nothing: one in memory without a limit, `/proc`, some of FUSE.
+    fn is_full(self) -> bool {
+        self.size_bytes > 0 && self.free_bytes < NO_ROOM_BYTES
     }
 
     /// That there is none.
@@ -406,6 +411,13 @@ mod tests {
             assert!(fault.told(&path, &error).contains("dmesg"));
             disk.set_writable(true);
         });
+    }
+
+    #[test]
+    fn a_file_system_without_a_size_is_no_full_one() {
+        let path = Path::new("/proc/none");
+        assert_eq!(Room::at(path).unwrap().size_bytes, 0);
+        assert_eq!(no_room(path), None);
     }
 
     #[test]

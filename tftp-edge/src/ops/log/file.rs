@@ -34,13 +34,15 @@ pub(super) struct LogFile {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// None while it cannot be opened; tried anew by [`LogFile::look`].
-    file: Option<File>,
+    /// The last one that could be opened.
+    file: File,
     lost: u64,
     /// Of the last line.
     problem: Option<String>,
+    /// Why it cannot be opened anew; tried again by [`LogFile::look`].
+    unopened: Option<String>,
     /// What the file system says, whether or not a line was lost to it.
     no_room: Option<String>,
     /// Of the last rotation.
@@ -51,8 +53,12 @@ impl LogFile {
     /// Fails if there can be no such file.
     pub(super) fn open(path: &Path, max_bytes: u64, keep: u32) -> io::Result<Self> {
         let state = State {
-            file: Some(append_to(path)?),
-            ..State::default()
+            file: append_to(path)?,
+            lost: 0,
+            problem: None,
+            unopened: None,
+            no_room: None,
+            unkept: None,
         };
         Ok(Self {
             path: path.to_owned(),
@@ -78,18 +84,12 @@ impl LogFile {
     }
 
     fn try_write(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
-        let Some(file) = &state.file else {
-            return Err(io::Error::other("it cannot be opened"));
-        };
         // Asked each time: somebody may have truncated it.
-        let len = file.metadata()?.len();
+        let len = state.file.metadata()?.len();
         if len > 0 && len + line.len() as u64 > self.max_bytes {
-            let (next, unkept) = self.rotate(file)?;
-            state.unkept = unkept;
-            append(state.file.insert(next), line)?;
-        } else {
-            append(file, line)?;
+            (state.file, state.unkept) = self.rotate(&state.file)?;
         }
+        append(&state.file, line)?;
         state.problem = None;
         Ok(())
     }
@@ -130,8 +130,11 @@ impl LogFile {
         let opened = append_to(&self.path);
         let mut state = self.state.lock();
         match opened {
-            Ok(file) => state.file = Some(file),
-            Err(error) => state.problem = Some(self.told(&error)),
+            Ok(file) => {
+                state.file = file;
+                state.unopened = None;
+            }
+            Err(error) => state.unopened = Some(self.told(&error)),
         }
     }
 
@@ -150,11 +153,11 @@ impl LogFile {
 
     fn look_for_the_file(&self) {
         let there = fs::metadata(&self.path).ok();
-        let open = self.state.lock().file.as_ref().map(File::metadata);
+        let open = self.state.lock().file.metadata();
         let same =
             |one: &Metadata, other: &Metadata| one.dev() == other.dev() && one.ino() == other.ino();
         match (there, open) {
-            (Some(there), Some(Ok(open))) if same(&there, &open) => {}
+            (Some(there), Ok(open)) if same(&there, &open) => {}
             _ => self.reopen(),
         }
     }
@@ -162,7 +165,12 @@ impl LogFile {
     /// What is wrong with it, if there is something.
     pub(super) fn problem(&self) -> Option<String> {
         let state = self.state.lock();
-        let problems = [&state.no_room, &state.problem, &state.unkept];
+        let problems = [
+            &state.no_room,
+            &state.unopened,
+            &state.problem,
+            &state.unkept,
+        ];
         problems.into_iter().flatten().next().cloned()
     }
 
@@ -290,12 +298,7 @@ mod tests {
         assert_eq!(log.lost(), 2);
         let problem = log.problem().unwrap();
         assert!(problem.contains("/dev/full: the disk is full"), "{problem}");
-        *log.state.lock() = State {
-            file: Some(tempfile::tempfile().unwrap()),
-            lost: 2,
-            problem: Some(problem),
-            ..State::default()
-        };
+        log.state.lock().file = tempfile::tempfile().unwrap();
         log.write(b"three\n");
         assert_eq!((log.lost(), log.problem()), (2, None));
     }
@@ -332,6 +335,28 @@ mod tests {
             log.look();
             assert_eq!((log.lost(), log.problem()), (2, None));
             assert!(read(&path).starts_with("one\ntwo\nthree\n-----"));
+        });
+    }
+
+    #[test]
+    fn room_that_is_back_does_not_bring_back_a_file_that_is_gone() {
+        SmallDisk::with(1 << 20, |disk| {
+            let folder = disk.path().join("log");
+            fs::create_dir(&folder).unwrap();
+            let log = LogFile::open(&folder.join("edge.log"), 1 << 30, 1).unwrap();
+            disk.fill();
+            fs::remove_dir_all(&folder).unwrap();
+            log.look();
+            assert!(log.problem().unwrap().contains("the disk is full"));
+            disk.free();
+            log.look();
+            assert!(log.problem().unwrap().contains("No such file"));
+            // The file that is open still takes a line, and nobody will find it there.
+            log.write(b"one\n");
+            assert!(log.problem().unwrap().contains("No such file"));
+            fs::create_dir(&folder).unwrap();
+            log.look();
+            assert_eq!(log.problem(), None);
         });
     }
 
