@@ -1,6 +1,6 @@
 //! A listener for a port that is not the daemon's business: few connections, none for long.
 //!
-//! A connection over the bound waits in the system's queue; one that lives too long is ended,
+//! One connection over the bound waits here for a place, and others in the system's queue; one that lives too long is ended,
 //! whatever it is doing. No client can tie up memory or tasks by sending slowly, or not at all.
 //! Only who writes a stream to a reader that keeps up takes a [`Lease`]: the connection then lasts.
 
@@ -59,8 +59,9 @@ impl Bounded {
 }
 
 impl Bounded {
-    /// The next connection, once there is a place for it; `waits` is told if there is none now.
+    /// The next connection, once there is a place for it; `waits` is told if it has to wait for one.
     pub(super) async fn accept(&mut self, waits: impl FnOnce()) -> (Connection, SocketAddr) {
+        let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
         let slots = || Arc::clone(&self.slots);
         let slot = match slots().try_acquire_owned() {
             Ok(slot) => slot,
@@ -70,7 +71,6 @@ impl Bounded {
                 slot.expect("the semaphore is never closed")
             }
         };
-        let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
         let connection = Connection {
             stream,
             end: Box::pin(tokio::time::sleep(self.lifetime)),

@@ -409,11 +409,16 @@ mod tests {
         let feeds: Vec<_> = (0..FOLLOWERS)
             .map(|_| sources.export.follow(Filter::default()).unwrap())
             .collect();
+        let refusals = Arc::clone(&sources.refusals);
         let server = Server::start(any_port(), sources).await.unwrap();
         let answer = fetch(&server, "GET /registrations/stream").await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let too_many = crate::ops::serve::Refusal::TooManyStreams;
+        let counts = refusals.counts()[Port::Metrics as usize];
+        assert_eq!(counts[too_many as usize], 1);
         drop(feeds);
     }
+
     #[tokio::test]
     async fn whatever_is_wrong_is_counted_and_the_port_serves_again() {
         use crate::ops::serve::Refusal as R;

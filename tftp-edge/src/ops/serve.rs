@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::task::JoinSet;
 
 use super::bounded::{Bounded, Connection};
 use super::streamed::Peer;
@@ -64,10 +65,12 @@ pub enum Refusal {
     Denied,
     /// Too often: 429.
     TooOften,
+    /// As many as may be follow a stream: 503. The answer says so by having this as an extension.
+    TooManyStreams,
 }
 
 impl Refusal {
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
     pub const ALL: [Self; Self::COUNT] = [
         Self::Waited,
         Self::Malformed,
@@ -77,6 +80,7 @@ impl Refusal {
         Self::Method,
         Self::Denied,
         Self::TooOften,
+        Self::TooManyStreams,
     ];
 
     /// The metric label.
@@ -90,12 +94,16 @@ impl Refusal {
             Self::Method => "method",
             Self::Denied => "denied",
             Self::TooOften => "too_often",
+            Self::TooManyStreams => "too_many_streams",
         }
     }
 
-    /// None if the answer is no fault of who asks. That the daemon is not ready is none.
-    fn of(status: StatusCode) -> Option<Self> {
-        match status {
+    /// None if the answer refuses nothing. That the daemon is not ready is no refusal.
+    fn of<B>(answer: &Response<B>) -> Option<Self> {
+        if let Some(refusal) = answer.extensions().get::<Self>() {
+            return Some(*refusal);
+        }
+        match answer.status() {
             StatusCode::NOT_FOUND => Some(Self::Absent),
             StatusCode::METHOD_NOT_ALLOWED => Some(Self::Method),
             StatusCode::PAYLOAD_TOO_LARGE
@@ -128,14 +136,17 @@ impl Refusals {
     }
 }
 
-/// Serves until it is aborted.
+/// Serves until it is aborted, which ends its connections, too.
 pub(super) async fn serve(
     mut listener: Bounded,
     router: Router,
     port: Port,
     refusals: Arc<Refusals>,
 ) {
+    // No more than there are places, and those that ended since the last one came.
+    let mut conversations = JoinSet::new();
     loop {
+        while conversations.try_join_next().is_some() {}
         let waited = || refusals.count(port, Refusal::Waited);
         let (connection, peer) = listener.accept(waited).await;
         let peer = Peer {
@@ -143,7 +154,7 @@ pub(super) async fn serve(
             leases: connection.leases(),
         };
         let router = router.clone().layer(Extension(ConnectInfo(peer)));
-        tokio::spawn(converse(connection, router, port, Arc::clone(&refusals)));
+        conversations.spawn(converse(connection, router, port, Arc::clone(&refusals)));
     }
 }
 
@@ -151,13 +162,14 @@ async fn converse(connection: Connection, router: Router, port: Port, refusals: 
     let heard = connection.heard();
     let pages = TowerToHyperService::new(router);
     let service = service_fn(|request: Request<Incoming>| {
-        // What comes from here on is of the next one.
+        // What comes from here on is its body, or of the next one.
         heard.store(false, Ordering::Relaxed);
-        let (answering, refusals) = (pages.call(request), &refusals);
+        let (answering, heard, refusals) = (pages.call(request), &heard, &refusals);
         async move {
             let answer = answering.await;
+            heard.store(false, Ordering::Relaxed);
             if let Ok(answer) = &answer
-                && let Some(refusal) = Refusal::of(answer.status())
+                && let Some(refusal) = Refusal::of(answer)
             {
                 refusals.count(port, refusal);
             }
@@ -169,7 +181,6 @@ async fn converse(connection: Connection, router: Router, port: Port, refusals: 
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADER_LINES)
-        .half_close(true)
         .serve_connection(TokioIo::new(connection), service)
         .await;
     let Err(error) = served else { return };
@@ -188,7 +199,89 @@ async fn converse(connection: Connection, router: Router, port: Port, refusals: 
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use axum::body::Bytes;
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+    use tokio::task::JoinHandle;
+
     use super::*;
+    use crate::ops::streamed;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    async fn serving(
+        router: Router,
+        lifetime: Duration,
+    ) -> (SocketAddr, JoinHandle<()>, Arc<Refusals>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let refusals = Arc::new(Refusals::default());
+        let bounded = Bounded::new(listener, 4, lifetime);
+        let task = tokio::spawn(serve(bounded, router, Port::Web, Arc::clone(&refusals)));
+        (address, task, refusals)
+    }
+
+    async fn read_until(stream: &mut TcpStream, end: &str) {
+        let mut read = Vec::new();
+        while !read.ends_with(end.as_bytes()) {
+            assert!(stream.read_buf(&mut read).await.unwrap() > 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_follows_a_stream_and_leaves_is_noticed_though_nothing_is_written() {
+        let gone = Arc::new(Notify::new());
+        let tell = Arc::clone(&gone);
+        let stream = async move |ConnectInfo(peer): ConnectInfo<Peer>| {
+            streamed::answer("text/plain", peer.leases.take(), async move |pages| {
+                pages.closed().await;
+                tell.notify_one();
+            })
+        };
+        let router = Router::new().route("/", get(stream));
+        let (address, _task, refusals) = serving(router, LONG * 3).await;
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        reader.write_all(head).await.unwrap();
+        read_until(&mut reader, "\r\n\r\n").await;
+        drop(reader);
+        tokio::time::timeout(LONG, gone.notified()).await.unwrap();
+        assert_eq!(refusals.counts(), Counts::default());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_ends_its_connections() {
+        let router = Router::new().route("/", get(async || "page"));
+        let (address, task, _) = serving(router, LONG * 3).await;
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        kept.write_all(head).await.unwrap();
+        read_until(&mut kept, "page").await;
+        task.abort();
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(LONG, kept.read_to_end(&mut rest));
+        assert_eq!(ended.await.unwrap().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_kept_after_a_form_is_no_request_begun() {
+        let router = Router::new().route("/", post(async |form: Bytes| form));
+        let (address, _task, refusals) = serving(router, Duration::from_millis(300)).await;
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        let head =
+            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+        kept.write_all(head).await.unwrap();
+        // So the form comes in a segment of its own.
+        read_until(&mut kept, "100 Continue\r\n\r\n").await;
+        kept.write_all(b"form").await.unwrap();
+        read_until(&mut kept, "form").await;
+        let _ = kept.read_to_end(&mut Vec::new()).await;
+        assert_eq!(refusals.counts(), Counts::default());
+    }
 
     #[test]
     fn labels_are_unique_and_in_the_order_of_the_numbers() {

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc::Sender;
 
+use crate::ops::serve::Refusal;
 use crate::ops::streamed::{Peer, answer, send};
 use crate::register::export::{Export, FOLLOWERS, Feed, Filter};
 
@@ -85,7 +86,8 @@ async fn stream(
     };
     let Some(feed) = export.follow(filter) else {
         let text = format!("{FOLLOWERS} others follow the registrations, and no more may\n");
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        let refusal = Extension(Refusal::TooManyStreams);
+        return (StatusCode::SERVICE_UNAVAILABLE, refusal, text).into_response();
     };
     let lease = peer.leases.take();
     answer("application/x-ndjson", lease, async move |pages| {

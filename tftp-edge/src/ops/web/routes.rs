@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ use super::session::Seen;
 use super::{Web, changes};
 use crate::inventory::DeviceName;
 use crate::journal::Stage;
+use crate::ops::serve::Refusal;
 use crate::ops::streamed::{Peer, answer};
 use crate::provisioning::{Knockers, Knocking};
 
@@ -268,7 +269,8 @@ async fn api_now(State(web): Shared) -> Response {
 async fn api_events(State(web): Shared, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     let Some(viewer) = web.live.view() else {
         let text = format!("{VIEWERS} others look, and no more may\n");
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        let refusal = Extension(Refusal::TooManyStreams);
+        return (StatusCode::SERVICE_UNAVAILABLE, refusal, text).into_response();
     };
     let first: Arc<Frame> = match web.live.now().await {
         Ok(frame) => frame,

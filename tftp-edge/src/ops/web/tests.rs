@@ -301,6 +301,9 @@ async fn viewers_are_sent_events_and_are_bounded() {
     }
     let answer = site.get("/api/events").await;
     assert_eq!(status(&answer), "503", "{answer}");
+    let counts = site.server.web.parts.sources.refusals.counts();
+    let too_many = crate::ops::serve::Refusal::TooManyStreams;
+    assert_eq!(counts[Port::Web as usize][too_many as usize], 1);
     // Who only looks at a page still can.
     assert_eq!(status(&site.get("/").await), "200");
 }
@@ -387,7 +390,6 @@ async fn whatever_is_wrong_is_counted_and_the_page_is_served_again() {
         let before = count();
         let mut stream = TcpStream::connect(site.server.address()).await.unwrap();
         let _ = stream.write_all(request.as_bytes()).await;
-        let _ = stream.shutdown().await;
         let _ = stream.read_to_end(&mut Vec::new()).await;
         let shown: String = request.chars().take(30).collect();
         let counted = tokio::time::timeout(Duration::from_secs(20), async {
