@@ -100,7 +100,11 @@ impl Attachment {
             }
             match self.attach::<Xdp>(ebpf, device)? {
                 Ok(held) => self.xdp.push(held),
-                Err(no) => refused.push(no),
+                Err(no) => {
+                    // The others would be taken off again: their drivers are left alone.
+                    refused.push(no);
+                    break;
+                }
             }
         }
         // All devices or none: TC behind them must know whether XDP has seen a packet before.

@@ -93,9 +93,12 @@ fn bring_up(
     }
     let mut failed = 0;
     for (address, _) in changed.iter().filter(|(_, is_there)| *is_there) {
-        if !map.put(address) {
-            outside.insert(*address);
-            failed += 1;
+        match map.put(address) {
+            true => {
+                outside.remove(address);
+            }
+            // One that has left and come again is none more.
+            false => failed += u64::from(outside.insert(*address)),
         }
     }
     // The first that finds no room speaks for the others.
@@ -291,6 +294,9 @@ mod tests {
         let (mut map, mut outside) = (Two::default(), HashSet::new());
         let came = [a, b, c, d].map(|address| (address, true));
         assert_eq!(bring_up(&mut map, &came, &mut outside), 2);
+        assert_eq!(outside, HashSet::from([c, d]));
+        // Told once more, it is still one.
+        assert_eq!(bring_up(&mut map, &[(c, true)], &mut outside), 0);
         assert_eq!(outside, HashSet::from([c, d]));
         // One of them has left before there was room.
         assert_eq!(bring_up(&mut map, &[(d, false)], &mut outside), 0);

@@ -4,8 +4,8 @@
 //! [`Snapshot`] of how it is doing. Without the kernel program it is there all the same, takes
 //! nothing in, and says why.
 //!
-//! [`object`], [`slabs`], [`directory`], [`mirror`] and [`programs`] are public for the tests and benchmarks of the kernel
-//! program, which load it as the daemon does.
+//! [`object`], [`slabs`], [`directory`], [`mirror`] and [`programs`] are public for the tests and
+//! benchmarks of the kernel program, which load it as the daemon does.
 
 mod adoption;
 mod attach;

@@ -54,8 +54,19 @@ impl Reservation {
         {
             tracing::warn!(event = "kernel.ports_unrecorded", %range, %error, "if the daemon is killed, the ports of kernel.tid_ports stay reserved");
         }
-        let written = listed.without(&before).with(&wanted).write(list);
-        written.inspect_err(|_| reservation.ours = Ports::default())?;
+        let new = listed.without(&before).with(&wanted);
+        if new == listed {
+            return Ok(reservation);
+        }
+        new.write(list).inspect_err(|_| {
+            // Else whoever comes next would give back what others have reserved meanwhile.
+            if let Some(pins) = pins
+                && let Err(error) = pins.record_ports(&before)
+            {
+                tracing::warn!(event = "kernel.ports_unrecorded", %range, %error, "the record has ports that were not reserved");
+            }
+            reservation.ours = Ports::default();
+        })?;
         Ok(reservation)
     }
 
@@ -282,6 +293,29 @@ mod tests {
         fs::remove_file(&host.list).unwrap();
         drop(reservation);
         assert_eq!(host.pins.ports().to_string(), "57344-65535");
+    }
+
+    #[test]
+    fn what_could_not_be_reserved_is_not_on_record() {
+        let host = Host::new("8080\n");
+        host.take().keep();
+        let before = host.pins.ports();
+        let other = PortRange {
+            first: 40_000,
+            last: 40_100,
+        };
+        // A file that even root cannot write, with no port in it.
+        let list = Path::new("/proc/version");
+        Reservation::take_in(list, other, Some(&host.pins)).unwrap_err();
+        assert_eq!(host.pins.ports(), before);
+    }
+
+    #[test]
+    fn a_list_that_is_as_it_has_to_be_is_not_written() {
+        let host = Host::new("57344-65535");
+        drop(host.take());
+        // A line end would have been written behind it.
+        assert_eq!(host.reserved(), "57344-65535");
     }
 
     #[test]

@@ -48,6 +48,10 @@ pub(super) fn load(
 const MIN_INTERFACES: usize = 64;
 const MIN_CLIENTS: usize = 1024;
 
+/// The most addresses of registered phones that the kernel is told. Its table of them takes memory when
+/// it is made; a phone beyond is a newcomer there, and counted.
+const MAX_REGISTERED: usize = 1 << 20;
+
 /// Room for what there is, for interfaces that come and go, and for members of bonds; and for all phones
 /// that may be registered, should each have an address of its own.
 pub(super) fn sizes(
@@ -65,11 +69,18 @@ pub(super) fn sizes(
                 .max(MIN_CLIENTS),
         ),
         sources: at_least_one(tftp.budget.sources),
-        registered: at_least_one(match register.mode {
-            register::Mode::Front => register.front.max_phones as usize,
-            register::Mode::Registrar | register::Mode::Off => register.max_registrations,
-        }),
+        registered: at_least_one(registered(register)),
     }
+}
+
+fn registered(register: &register::Settings) -> usize {
+    let phones = match register.mode {
+        register::Mode::Front => register.front.max_phones as usize,
+        register::Mode::Registrar => register.max_registrations,
+        // Nobody tells the kernel of any.
+        register::Mode::Off => 0,
+    };
+    phones.min(MAX_REGISTERED)
 }
 
 /// That the ports cannot be reserved is said, and no reason to do without the kernel path.
@@ -93,4 +104,23 @@ pub(super) fn reserve(
             tracing::warn!(event = "kernel.ports_unreserved", %range, %error, "the ports of kernel.tid_ports could not be reserved");
         })
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_told_of_as_many_phones_as_may_register_up_to_a_bound() {
+        let room = |mode, max_registrations| {
+            registered(&register::Settings {
+                mode,
+                max_registrations,
+                ..register::Settings::default()
+            })
+        };
+        assert_eq!(room(register::Mode::Registrar, 300), 300);
+        assert_eq!(room(register::Mode::Registrar, usize::MAX), MAX_REGISTERED);
+        assert_eq!(room(register::Mode::Off, 300), 0);
+    }
 }

@@ -57,6 +57,8 @@ struct Tally {
     packets: u64,
     bytes: u64,
     lost: Lost,
+    /// What was told of it while the trace ran.
+    lost_told: Lost,
 }
 
 impl Session {
@@ -229,11 +231,26 @@ impl Session {
             socket: self.tap.dropped() + merge.lost,
             reader: tally.lost.reader,
         };
-        if lost == tally.lost || self.out.capacity() == 0 {
+        tally.tell_lost(lost, &self.out)
+    }
+}
+
+impl Tally {
+    /// Notes what is lost by now, and tells it if there is room; else a later reading does, and the
+    /// end. `false`: nobody listens.
+    fn tell_lost(&mut self, lost: Lost, out: &Sender<Told>) -> bool {
+        self.lost = lost;
+        if lost == self.lost_told {
             return true;
         }
-        tally.lost = lost;
-        self.out.try_send(Told::Lost(lost)).is_ok() || !self.out.is_closed()
+        match out.try_send(Told::Lost(lost)) {
+            Ok(()) => {
+                self.lost_told = lost;
+                true
+            }
+            Err(TrySendError::Full(_)) => true,
+            Err(TrySendError::Closed(_)) => false,
+        }
     }
 }
 
@@ -266,6 +283,32 @@ fn epoch_ns(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_lost_is_told_once_as_soon_as_there_is_room() {
+        let (out, mut told) = tokio::sync::mpsc::channel(1);
+        let mut tally = Tally::default();
+        let lost = |ring, reader| Lost {
+            ring,
+            reader,
+            ..Lost::default()
+        };
+        let mut next = || match told.try_recv() {
+            Ok(Told::Lost(lost)) => Some(lost),
+            _ => None,
+        };
+        assert!(tally.tell_lost(lost(1, 0), &out));
+        // Noted, but there is no room to tell it.
+        assert!(tally.tell_lost(lost(2, 7), &out));
+        assert_eq!(tally.lost, lost(2, 7));
+        assert_eq!(next(), Some(lost(1, 0)));
+        for _ in 0..2 {
+            assert!(tally.tell_lost(lost(2, 7), &out));
+        }
+        assert_eq!((next(), next()), (Some(lost(2, 7)), None));
+        drop(told);
+        assert!(!tally.tell_lost(lost(3, 7), &out));
+    }
 
     #[test]
     fn a_trace_ends_at_the_first_bound_it_meets() {

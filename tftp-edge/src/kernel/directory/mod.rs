@@ -7,8 +7,7 @@
 //! What does not fit is the daemon's until there is room; who gets it is in `room`. A name keeps
 //! its version all the time. That holds no memory of its own: the catalog has the same one, and
 //! tells of each version it drops, at which the name drops it too. The same goes for a name that
-//! found no room: it comes in when another is forgotten,
-//! the first first.
+//! found no room: it comes in when another is forgotten, in the order of their coming.
 
 mod adoption;
 mod compaction;

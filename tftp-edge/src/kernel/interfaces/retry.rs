@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use tftp_ebpf::verdict::Rung;
+
 use crate::kernel::attach::Refused;
 
 /// The first wait; each failure doubles it.
@@ -17,9 +19,16 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// What an attempt has come to.
-    pub fn attempted(&mut self, refused: &[Refused], now: Instant) {
-        let may_pass = refused.iter().any(|it| may_pass(it.os_error));
+    /// What an attempt has come to. `is_taken` tells of a device by its index whether a program of
+    /// another is in the place of XDP there: that it goes is seen, and worth an attempt at once.
+    pub fn attempted(&mut self, refused: &[Refused], is_taken: &dyn Fn(u32) -> bool, now: Instant) {
+        let is_in_the_way = |it: &Refused| {
+            it.rung == Rung::Xdp
+                && matches!(it.os_error, Some(libc::EBUSY | libc::EEXIST))
+                && is_taken(it.device.index)
+        };
+        let may_pass = |it: &Refused| may_pass(it.os_error) && !is_in_the_way(it);
+        let may_pass = refused.iter().any(may_pass);
         self.next = may_pass.then(|| {
             let wait = match self.next {
                 Some((_, before)) => (before * 2).min(LONGEST),
@@ -58,10 +67,10 @@ fn may_pass(os_error: Option<i32>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tftp_ebpf::verdict::Rung;
-
     use super::super::plan::Device;
     use super::*;
+
+    const FREE: &dyn Fn(u32) -> bool = &|_| false;
 
     fn refused(os_error: i32) -> [Refused; 1] {
         let device = Device {
@@ -83,16 +92,16 @@ mod tests {
         let (mut retry, mut now) = (Retry::default(), Instant::now());
         assert!(!retry.is_due(now));
         for wait in [2, 4, 8, 16, 32, 60, 60] {
-            retry.attempted(&refused(libc::ENOMEM), now);
+            retry.attempted(&refused(libc::ENOMEM), FREE, now);
             let last = now + Duration::from_secs(wait) - Duration::from_millis(1);
             assert!(!retry.is_due(last), "before {wait} s");
             now += Duration::from_secs(wait);
             assert!(retry.is_due(now), "after {wait} s");
         }
         // It has worked, and fails again later.
-        retry.attempted(&[], now);
+        retry.attempted(&[], FREE, now);
         assert!(!retry.is_due(now + LONGEST));
-        retry.attempted(&refused(libc::EBUSY), now);
+        retry.attempted(&refused(libc::EBUSY), FREE, now);
         assert!(retry.is_due(now + FIRST));
     }
 
@@ -101,8 +110,22 @@ mod tests {
         let now = Instant::now();
         for error in [libc::EOPNOTSUPP, libc::ERANGE, libc::EPERM] {
             let mut retry = Retry::default();
-            retry.attempted(&refused(error), now);
+            retry.attempted(&refused(error), FREE, now);
             assert!(!retry.is_due(now + 10 * LONGEST), "{error}");
         }
+    }
+
+    #[test]
+    fn a_program_of_another_is_not_run_against() {
+        let now = Instant::now();
+        for error in [libc::EBUSY, libc::EEXIST] {
+            let mut retry = Retry::default();
+            retry.attempted(&refused(error), &|device| device == 4, now);
+            assert!(!retry.is_due(now + 10 * LONGEST), "{error}");
+        }
+        // It is another's program, and another reason.
+        let mut retry = Retry::default();
+        retry.attempted(&refused(libc::ENOMEM), &|device| device == 4, now);
+        assert!(retry.is_due(now + FIRST));
     }
 }

@@ -134,13 +134,15 @@ impl Interfaces {
                     standing.is_due = false;
                     standing.attempted = Some(now);
                     let refused = attachment.climb(ebpf, &plan)?;
-                    standing.retry.attempted(&refused, now);
                     // Somebody may have come a moment before us.
                     for it in &refused {
                         self.monitor.refresh(it.device.index);
                     }
                     let links = self.monitor.links();
-                    standing.ground = Some(Ground::of(&plan, links, &ours));
+                    let ground = Ground::of(&plan, links, &ours);
+                    let is_taken = |device| ground.is_taken(device);
+                    standing.retry.attempted(&refused, &is_taken, now);
+                    standing.ground = Some(ground);
                     let explain = |it: &Refused| explained(it, links, &ours);
                     standing.refused = refused.iter().map(explain).collect();
                     if is_traced && let Err(error) = attachment.exchange(ebpf, true) {
@@ -176,15 +178,7 @@ impl Interfaces {
                 Mode::Xdp => Rung::Xdp,
                 Mode::Tc | Mode::Off => Rung::Tc,
             };
-            // A member that has no XDP is below the bond, and TC is not at it.
-            for device in plan.xdp.iter().chain([&plan.device]) {
-                let entry = Entry {
-                    mtu: device.mtu,
-                    is_in_use: device.is_in_use || device.index == plan.device.index,
-                    classifies,
-                };
-                entries.insert(device.index, entry);
-            }
+            enter(&mut entries, plan, classifies);
         }
         entries
     }
@@ -204,7 +198,36 @@ impl Interfaces {
     }
 }
 
+/// Enters the devices of one interface.
+///
+/// A member that is named beside its bond is entered by both. It is in reserve if either has it so. XDP
+/// classifies if either has it there: it sees a packet before TC does.
+fn enter(entries: &mut HashMap<u32, Entry>, plan: &Plan, classifies: Rung) {
+    // A member that has no XDP is below the bond, and TC is not at it.
+    for device in plan.xdp.iter().chain([&plan.device]) {
+        let entry = Entry {
+            mtu: device.mtu,
+            is_in_use: device.is_in_use,
+            classifies,
+        };
+        let merge = |it: &mut Entry| {
+            it.is_in_use &= entry.is_in_use;
+            if classifies == Rung::Xdp {
+                it.classifies = Rung::Xdp;
+            }
+        };
+        let entered = entries.entry(device.index).and_modify(merge);
+        entered.or_insert(entry);
+    }
+}
+
 impl Ground {
+    /// Whether a program of another is where XDP is to be.
+    fn is_taken(&self, device: u32) -> bool {
+        let mut devices = self.xdp.iter();
+        devices.any(|(index, _, others)| *index == device && !others.is_empty())
+    }
+
     fn of(plan: &Plan, links: &Links, ours: &[u32]) -> Self {
         let device = |device: &Device| {
             let programs = links.get(device.index).map(|link| &*link.xdp);
@@ -378,6 +401,7 @@ fn joined<'text>(texts: impl Iterator<Item = &'text String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::link::Link;
     use super::super::refusal::testing::{links, refused};
     use super::*;
 
@@ -388,7 +412,8 @@ mod tests {
         let plan = Plan::new(&links, link, Ladder::Auto, &|_| false);
         let mut standing = Standing::new("eth0");
         standing.ground = Some(Ground::of(&plan, &links, &[]));
-        standing.retry.attempted(&[refused(1500, os_error)], at);
+        let refused = [refused(1500, os_error)];
+        standing.retry.attempted(&refused, &|_| false, at);
         (standing, plan, links)
     }
 
@@ -406,6 +431,43 @@ mod tests {
         assert!(is_worth(&standing, &plan, &links, later));
         let (standing, plan, links) = refused_once(libc::EOPNOTSUPP, now);
         assert!(!is_worth(&standing, &plan, &links, later));
+    }
+
+    #[test]
+    fn a_member_in_reserve_stays_so_when_it_is_named_beside_its_bond() {
+        let mut links = Links::default();
+        let bond = Link {
+            index: 9,
+            name: "bond0".to_owned(),
+            kind: "bond".to_owned(),
+            ..Link::default()
+        };
+        let member = |index, name: &str, is_in_reserve| Link {
+            index,
+            name: name.to_owned(),
+            master: Some(9),
+            is_in_reserve,
+            ..Link::default()
+        };
+        links.put(bond);
+        links.put(member(4, "eth0", false));
+        links.put(member(5, "eth1", true));
+        let plan = |name| Plan::new(&links, links.named(name).unwrap(), Ladder::Auto, &|_| false);
+        // XDP is at the member by the bond, so that the member itself has TC alone.
+        let named = [(plan("bond0"), Rung::Xdp), (plan("eth1"), Rung::Tc)];
+        for order in [[0, 1], [1, 0]] {
+            let mut entries = HashMap::new();
+            for at in order {
+                enter(&mut entries, &named[at].0, named[at].1);
+            }
+            let told = |index| {
+                let entry: Entry = entries[&index];
+                (entry.is_in_use, entry.classifies)
+            };
+            assert_eq!(told(9), (true, Rung::Xdp));
+            assert_eq!(told(4), (true, Rung::Xdp));
+            assert_eq!(told(5), (false, Rung::Xdp), "{order:?}");
+        }
     }
 
     #[test]

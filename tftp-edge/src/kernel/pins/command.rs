@@ -30,6 +30,11 @@ pub enum DetachError {
     #[error("these pins could not be removed: {}", .0.join("; "))]
     Left(Vec<String>),
     #[error(
+        "reserved ports could not be given back; their record stays, so that `tftp-edge detach` can \
+         do it later"
+    )]
+    PortsKept,
+    #[error(
         "{} is in no BPF file system: nothing is pinned there, and nothing was removed; name the \
          kernel.pin_path of the daemon",
         .0.display()
@@ -45,7 +50,7 @@ impl DetachError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Taken(_) => Exit::Unavailable,
-            Self::Left(_) => Exit::Os,
+            Self::Left(_) | Self::PortsKept => Exit::Os,
             Self::NotBpf(_) => Exit::NoInput,
             Self::Unreadable { source, .. } => Exit::of_io(source),
             Self::Output(_) => Exit::Io,
@@ -73,7 +78,7 @@ pub fn detach(path: &Path, force: bool, out: &mut dyn Write) -> Result<(), Detac
     for version in versions_in(path).iter().map(|name| path.join(name)) {
         match is_running {
             true => removal::remove_of_running(&version, &mut removed),
-            false => removal::remove(&version, &mut removed),
+            false => removal::remove_by_hand(&version, &mut removed),
         }
     }
     for (interface, rung) in &removed.links {
@@ -82,15 +87,20 @@ pub fn detach(path: &Path, force: bool, out: &mut dyn Write) -> Result<(), Detac
     if !removed.ports.is_empty() {
         writeln!(out, "gave back the reserved ports {}", removed.ports)?;
     }
+    for kept in &removed.kept {
+        writeln!(out, "{kept}")?;
+    }
+    let has_ports = !removed.ports.is_empty() || !removed.kept.is_empty();
     match removed.maps {
-        0 if removed.links.is_empty() && removed.ports.is_empty() => {
+        0 if removed.links.is_empty() && !has_ports => {
             writeln!(out, "nothing is pinned under {}", path.display())?
         }
         0 => {}
         maps => writeln!(out, "removed {maps} maps under {}", path.display())?,
     }
     match removed.failed {
-        failed if failed.is_empty() => Ok(()),
-        failed => Err(DetachError::Left(failed)),
+        failed if !failed.is_empty() => Err(DetachError::Left(failed)),
+        _ if !removed.kept.is_empty() => Err(DetachError::PortsKept),
+        _ => Ok(()),
     }
 }

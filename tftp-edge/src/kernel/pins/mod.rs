@@ -236,7 +236,9 @@ impl Pins {
 
     /// Takes the maps off when no link is left, in the ordinary course of things.
     pub fn end(&self) {
-        removal::remove(&self.path, &mut Removed::default());
+        let mut removed = Removed::default();
+        removal::remove(&self.path, &mut removed);
+        removed.log_left();
     }
 
     /// Something could not be pinned. It is said once.
@@ -288,7 +290,9 @@ fn names_in(directory: &Path) -> Vec<String> {
 fn versions_in(root: &Path) -> Vec<String> {
     let is_version = |name: &String| {
         let number = name.strip_prefix('v');
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
+        // A number that is parsed may have a sign.
+        let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
+        number.is_some_and(|it| is_number(it) && it.parse::<u32>().is_ok())
     };
     let mut names = names_in(root);
     names.retain(is_version);
@@ -302,7 +306,7 @@ mod tests {
     #[test]
     fn what_others_have_beside_the_versions_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["v4", "v12", "vlan", "v", "xdp", "v4x", "tftp-edge"] {
+        for name in ["v4", "v12", "vlan", "v", "xdp", "v4x", "v+5", "tftp-edge"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         assert_eq!(versions_in(folder.path()), ["v12", "v4"]);

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::object::Kind;
 use super::reserved::{self, Kept, PORTS};
-use super::{NAMESPACE, Pinned, interface_of};
-use crate::kernel::ports::Ports;
+use super::{LINKS, NAMESPACE, Pinned, interface_of};
+use crate::kernel::ports::{Ports, RESERVED};
 use crate::kernel::sys;
 
 /// What was taken off.
@@ -18,8 +18,29 @@ pub struct Removed {
     pub maps: usize,
     /// Ports that are not reserved any more.
     pub ports: Ports,
-    /// What could not be removed, and why.
+    /// Ports that stay reserved.
+    pub kept: Vec<Kept>,
+    /// Pins that could not be removed, and why.
     pub failed: Vec<String>,
+}
+
+impl Removed {
+    /// Says in the log what is still there.
+    pub(super) fn log_left(&self) {
+        for Kept { ports, error, .. } in &self.kept {
+            tracing::warn!(
+                event = "kernel.ports_kept", range = %ports, error, file = RESERVED,
+                "the ports stay reserved"
+            );
+        }
+        for problem in &self.failed {
+            tracing::error!(
+                event = "kernel.pin_left",
+                problem,
+                "a pin could not be removed"
+            );
+        }
+    }
 }
 
 /// Removes a pin or a directory of them, and says so in the log.
@@ -36,13 +57,7 @@ pub(super) fn take_off(path: &Path, why: &str) -> Removed {
         interfaces = interfaces.join(", "), maps = removed.maps, ports = %removed.ports,
         "took off what a daemon before had left"
     );
-    for problem in &removed.failed {
-        tracing::error!(
-            event = "kernel.pin_left",
-            problem,
-            "a pin could not be removed"
-        );
-    }
+    removed.log_left();
     removed
 }
 
@@ -57,25 +72,35 @@ pub(super) fn remove_of_running(version: &Path, removed: &mut Removed) {
 
 /// Removes a pin or a directory of them. Links first: what they are attached to refers to the maps.
 /// Ports that are recorded in it are given back; if that is not possible, their record stays for
-/// whoever can.
+/// whoever can. That of another network namespace makes room for the pins of this one.
 pub(super) fn remove(path: &Path, removed: &mut Removed) {
+    remove_pins(path, removed, |kept| !kept.is_elsewhere);
+}
+
+/// The same for a version that no daemon takes the place of: its record stays in any case.
+pub(super) fn remove_by_hand(version: &Path, removed: &mut Removed) {
+    remove_pins(version, removed, |_| true);
+}
+
+fn remove_pins(path: &Path, removed: &mut Removed, stays: fn(&Kept) -> bool) {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return;
     };
     let done = if metadata.is_dir() {
+        remove(&path.join(LINKS), removed);
+        // Not before: the programs answer from these ports as long as they are attached.
         match reserved::give_back(path) {
             Ok(ports) if ports.is_empty() => {}
             Ok(ports) => removed.ports = removed.ports.with(&ports),
             Err(kept) => {
-                removed.failed.push(kept.to_string());
-                if matches!(kept, Kept::Failed(..)) {
+                let stays = stays(&kept);
+                removed.kept.push(kept);
+                if stays {
                     return remove_of_running(path, removed);
                 }
             }
         }
-        let mut names = super::names_in(path);
-        names.sort_by_key(|name| (name != super::LINKS, name.clone()));
-        for name in names {
+        for name in super::names_in(path) {
             remove(&path.join(name), removed);
         }
         fs::remove_dir(path)
@@ -109,5 +134,41 @@ fn detach(path: &Path, removed: &mut Removed) {
             let _ = sys::detach_link(pinned.descriptor.as_fd());
             removed.links.push((interface, rung));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The directory of a version whose ports are of a network namespace that is not this one.
+    fn elsewhere() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let version = folder.path().join("v5");
+        for pin in ["links", "maps", "netns/1", "ports/40000-40100"] {
+            fs::create_dir_all(version.join(pin)).unwrap();
+        }
+        (folder, version)
+    }
+
+    #[test]
+    fn by_hand_the_record_of_ports_of_another_namespace_stays() {
+        let (_folder, version) = elsewhere();
+        let mut removed = Removed::default();
+        remove_by_hand(&version, &mut removed);
+        assert!(removed.failed.is_empty(), "{removed:?}");
+        let text = removed.kept[0].to_string();
+        assert!(text.contains("40000-40100 stay reserved"), "{text}");
+        assert_eq!(super::super::names_in(&version), [NAMESPACE, PORTS]);
+    }
+
+    #[test]
+    fn a_daemon_takes_the_place_of_one_of_another_namespace() {
+        let (_folder, version) = elsewhere();
+        let mut removed = Removed::default();
+        remove(&version, &mut removed);
+        assert!(removed.failed.is_empty() && removed.ports.is_empty());
+        assert!(removed.kept[0].is_elsewhere);
+        assert!(!version.exists());
     }
 }

@@ -37,11 +37,14 @@ fn recorded(version: &Path) -> Ports {
     Ports::parse(&names_in(&version.join(PORTS)).join(","))
 }
 
-/// Why ports stay reserved.
-pub(super) enum Kept {
+/// Ports that stay reserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub(super) ports: Ports,
     /// They are of another network namespace, which has a list of its own.
-    Elsewhere(Ports),
-    Failed(Ports, io::Error),
+    pub(super) is_elsewhere: bool,
+    /// Why, and what to do.
+    pub(super) error: String,
 }
 
 /// Gives back the ports that are recorded in the directory of a version, if there are any.
@@ -50,31 +53,34 @@ pub(super) fn give_back(version: &Path) -> Result<Ports, Kept> {
     if ports.is_empty() {
         return Ok(ports);
     }
-    match namespace() {
-        Ok(here) if names_in(&version.join(NAMESPACE)) == [&*here] => {}
-        Ok(_) => return Err(Kept::Elsewhere(ports)),
-        Err(error) => return Err(Kept::Failed(ports, error)),
-    }
-    match ports::give_back(Path::new(ports::RESERVED), &ports) {
+    let file = ports::RESERVED;
+    let given = match namespace() {
+        Ok(here) if names_in(&version.join(NAMESPACE)) == [&*here] => {
+            ports::give_back(Path::new(file), &ports)
+        }
+        Ok(_) => {
+            let error = format!("of another network namespace: take them off {file} there");
+            return Err(Kept {
+                ports,
+                is_elsewhere: true,
+                error,
+            });
+        }
+        Err(error) => Err(error),
+    };
+    match given {
         Ok(()) => Ok(ports),
-        Err(error) => Err(Kept::Failed(ports, error)),
+        Err(error) => Err(Kept {
+            ports,
+            is_elsewhere: false,
+            error: format!("{file}: {error}"),
+        }),
     }
 }
 
 impl std::fmt::Display for Kept {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let file = ports::RESERVED;
-        match self {
-            Self::Elsewhere(ports) => write!(
-                formatter,
-                "the ports {ports} stay reserved in another network namespace: take them off {file} there"
-            ),
-            Self::Failed(ports, error) => {
-                write!(
-                    formatter,
-                    "the ports {ports} stay reserved: {file}: {error}"
-                )
-            }
-        }
+        let Self { ports, error, .. } = self;
+        write!(formatter, "the ports {ports} stay reserved: {error}")
     }
 }
