@@ -13,6 +13,7 @@ use crate::config::command::ConfigCommand;
 use crate::dhcp::command::{DhcpArgs, LldpArgs};
 use crate::inventory::command::{DeviceCommand, InventoryCommand};
 use crate::kernel::pins::command::DetachArgs;
+use crate::ops::bans::BansCommand;
 use crate::ops::exit;
 use crate::ops::log::command::LogCommand;
 use crate::ops::orders::OrderCommand;
@@ -70,6 +71,9 @@ pub enum Command {
     Report(ReportArgs),
     /// Show the phones that are registered, and follow who comes and goes
     Registrations(RegistrationsArgs),
+    /// Who is shut out from registration, and letting them in again.
+    #[command(subcommand, after_help = exit::HELP)]
+    Bans(BansCommand),
     /// Follow the daemon that runs on a terminal: phones, sites, storm and rates.
     Top(TopArgs),
     /// Show and change what the daemon that runs logs.

@@ -14,6 +14,7 @@ use tftp_edge::dhcp::command::{DhcpArgs, DhcpError, LldpArgs};
 use tftp_edge::edge;
 use tftp_edge::inventory::command::{CommandError, InventoryCommand};
 use tftp_edge::kernel::pins::command::{self as pins, DetachArgs};
+use tftp_edge::ops::bans::BansCommand;
 use tftp_edge::ops::control;
 use tftp_edge::ops::exit::Exit;
 use tftp_edge::ops::log;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         Command::Why(arguments) => why(&cli.config, &arguments),
         Command::Report(arguments) => report(&cli.config, &arguments),
         Command::Registrations(arguments) => registrations(&cli.config, &arguments),
+        Command::Bans(command) => bans(&cli.config, &command),
         Command::Top(arguments) => top(&cli.config, &arguments),
         Command::Log(command) => log_command(&cli.config, command),
         Command::Detach(arguments) => detach(&cli.config, arguments),
@@ -252,6 +254,16 @@ fn registrations(file: &Path, arguments: &RegistrationsArgs) -> Result<Exit, Fai
         .run(&socket, &mut io::stdout())
         .map_err(|error| Failure::new(error.exit(), error))?;
     Ok(Exit::Ok)
+}
+
+fn bans(file: &Path, command: &BansCommand) -> Result<Exit, Failure> {
+    let socket = match command.socket() {
+        Some(socket) => socket.to_owned(),
+        None => configured(file)?.control.socket,
+    };
+    command
+        .run(&socket, &mut io::stdout())
+        .map_err(|error| Failure::new(error.exit(), error))
 }
 
 fn top(file: &Path, arguments: &TopArgs) -> Result<Exit, Failure> {

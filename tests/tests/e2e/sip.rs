@@ -231,11 +231,11 @@ fn sipp_with_wrong_passwords_stays_out() {
 }
 
 #[test]
-fn sipp_with_wrong_passwords_for_many_lines_is_shut_out() {
+fn sipp_with_wrong_passwords_for_many_lines_is_shut_out_until_it_is_let_in() {
     with_sipp(|rig| {
         start(rig, &guesses(PHONES))?;
         sipp(rig, WRONG)?;
-        let bans = |rig: &Rig<'_>| -> Result<(f64, f64)> {
+        let counted = |rig: &Rig<'_>| -> Result<(f64, f64)> {
             let metrics = rig.metrics()?;
             let ended = [("reason", "banned")];
             Ok((
@@ -245,9 +245,9 @@ fn sipp_with_wrong_passwords_for_many_lines_is_shut_out() {
         };
         let wait_for_bans = |rig: &Rig<'_>, wanted| {
             wait_for("the ban to be counted", || {
-                bans(rig).is_ok_and(|it| it == wanted)
+                counted(rig).is_ok_and(|it| it == wanted)
             })
-            .with_context(|| format!("{:?}, not {wanted:?}", bans(rig)))
+            .with_context(|| format!("{:?}, not {wanted:?}", counted(rig)))
         };
         wait_for_bans(rig, (1.0, 0.0))?;
         // Not even with the right password.
@@ -259,6 +259,20 @@ fn sipp_with_wrong_passwords_for_many_lines_is_shut_out() {
             ensure!(read == 0, "somebody talks to a source that is shut out");
             Ok(())
         })?;
+        wait_for_bans(rig, (1.0, 1.0))?;
+        let client = CLIENT_V4.to_string();
+        let bans = |words: &[&str]| -> Result<String> {
+            let words = [&["bans"], words].concat();
+            Ok(String::from_utf8(rig.edge.command(&words)?)?)
+        };
+        let listed = bans(&["list"])?;
+        ensure!(listed.contains(&format!("{client:<28} guess ")), "{listed}");
+        // An operator lets it in before its time.
+        let lifted = bans(&["lift", &client])?;
+        ensure!(lifted == format!("{client}: let in again\n"), "{lifted}");
+        sipp(rig, Run::new("digest", "tn"))?;
+        let listed = bans(&["list"])?;
+        ensure!(listed == "nobody is shut out\n", "{listed}");
         wait_for_bans(rig, (1.0, 1.0))
     });
 }

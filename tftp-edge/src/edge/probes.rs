@@ -16,6 +16,7 @@ use crate::journal::{self, Board};
 use crate::kernel::Kernel;
 use crate::ops::log::Log;
 use crate::ops::sources::Sources;
+use crate::register::bans::Bans;
 use crate::register::export::Export;
 use crate::register::pacer::{self, Orders};
 use crate::register::{self, Keeper, Registrars};
@@ -42,6 +43,7 @@ pub(super) struct Probes {
     pub(super) registrars: Weak<Registrars>,
     pub(super) export: Arc<Export>,
     pub(super) orders: Arc<Orders>,
+    pub(super) bans: Arc<Bans>,
     pub(super) board: Arc<Board>,
     pub(super) tracer: Arc<Tracer>,
     pub(super) alarms: Arc<Alarms>,
@@ -112,6 +114,7 @@ impl Probes {
             knocking: Arc::new(move |who| knocked.knocking(who)),
             export: self.export,
             orders,
+            bans: self.bans,
             board: self.board,
             tracer: self.tracer,
             journal: Arc::new(move || {

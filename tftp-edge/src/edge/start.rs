@@ -253,7 +253,7 @@ pub(super) fn start(
             totals: Box::new(move || Totals::of(&counted.registrations())),
         }
     });
-    let storm = Arc::clone(&desk.storm);
+    let (storm, shut_out) = (Arc::clone(&desk.storm), Arc::clone(&desk.bans));
     let registrars = Arc::new(Registrars::start(
         &config.register,
         (live.sccp.clone(), live.sip.clone()),
@@ -326,6 +326,7 @@ pub(super) fn start(
             registrars: registering,
             export,
             orders,
+            bans: shut_out,
             board,
             tracer,
             alarms,

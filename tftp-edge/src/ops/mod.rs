@@ -1,5 +1,6 @@
 //! What an operator sees of the daemon: log, metrics, health, the control socket, exit codes.
 
+pub mod bans;
 mod bounded;
 mod colour;
 pub mod control;

@@ -19,6 +19,7 @@ use crate::ops::log::{self, Log};
 use crate::ops::reload::{self, Reloaded};
 use crate::provisioning::{Knockers, Knocking};
 use crate::register;
+use crate::register::bans::Bans;
 use crate::register::export::Export;
 use crate::register::pacer::Orders;
 use crate::service::pulse::LoopStatus;
@@ -101,6 +102,8 @@ pub struct Sources {
     pub knocking: Arc<dyn Fn(Knockers) -> Vec<Knocking> + Send + Sync>,
     pub export: Arc<Export>,
     pub orders: Arc<Orders>,
+    /// Who is shut out from registration.
+    pub bans: Arc<Bans>,
     /// What every phone did.
     pub board: Arc<Board>,
     pub tracer: Arc<Tracer>,
@@ -132,6 +135,7 @@ impl Default for Sources {
             knocking: Arc::new(|_| Vec::new()),
             export: Arc::default(),
             orders: Arc::default(),
+            bans: Arc::default(),
             board: Arc::default(),
             tracer: Arc::default(),
             journal: Arc::new(journal::StoreSnapshot::default),

@@ -22,12 +22,14 @@ pub fn one_that_serves(seen: &Seen) {
     scene.set("20.toml", "journal.stuck_after_s = 1\n");
     let daemon = Daemon::start(&scene, Command::new(PROGRAM));
     scene.await_end(seen, Exit::Ok, &["status"]);
-    let asking: [&[&str]; 7] = [
+    let asking: [&[&str]; 9] = [
         &["status", "--json"],
         &["phones"],
         &["why", DEVICE],
         &["report"],
         &["registrations"],
+        &["bans", "list"],
+        &["bans", "lift", "--all", "--json"],
         &["log", "level"],
         &["reload"],
     ];
@@ -42,6 +44,7 @@ pub fn one_that_serves(seen: &Seen) {
 
     scene.expect(seen, Exit::Data, &["why", "192.0.2.9"]);
     scene.expect(seen, Exit::Data, &["phones", "reset", STRANGER]);
+    scene.expect(seen, Exit::Data, &["bans", "lift", "192.0.2.9"]);
     // Nobody is registered: nothing is to be done, and that is well.
     scene.expect(seen, Exit::Ok, &["phones", "reset", DEVICE]);
     let names: Vec<String> = (0..20).map(|it| format!("SEP00AABBCC{it:04}")).collect();

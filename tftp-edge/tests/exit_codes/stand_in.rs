@@ -10,13 +10,14 @@ use tftp_edge::ops::reload::Reloaded;
 
 use super::scene::{DEVICE, OF_FILES, PROGRAM, Scene, Seen, restricted};
 
-const ASKING: [&[&str]; 8] = [
+const ASKING: [&[&str]; 9] = [
     &["status"],
     &["reload"],
     &["phones"],
     &["why", DEVICE],
     &["report"],
     &["registrations"],
+    &["bans", "list"],
     &["log", "level"],
     &["trace", "192.0.2.9"],
 ];

@@ -69,6 +69,7 @@ pub fn a_configuration_that_is_wrong(seen: &Seen) {
         &["why", DEVICE],
         &["report"],
         &["registrations"],
+        &["bans", "list"],
         &["log", "level"],
         &["trace", "10.0.0.9"],
         &["top"],

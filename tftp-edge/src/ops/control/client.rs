@@ -1,6 +1,7 @@
 //! The asking side, for the command line.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::ops::log;
 use crate::ops::reload::Reloaded;
 use crate::ops::status::Status;
 use crate::provisioning::{Knockers, Knocking};
+use crate::register::bans::Banned;
 use crate::register::export::{Event, Filter, HEARTBEAT, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
 use crate::trace::{self, Told};
@@ -168,6 +170,26 @@ pub fn order(socket: &Path, command: Command) -> Result<Ordered, ClientError> {
 pub fn orders(socket: &Path, ticket: Option<u64>) -> Result<Progress, ClientError> {
     match ask(socket, Request::Orders { ticket })? {
         Response::Orders(progress) => Ok(progress),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// Who is shut out from registration, the first to be let in again first.
+pub fn bans(socket: &Path) -> Result<Vec<Banned>, ClientError> {
+    match ask(socket, Request::Bans)? {
+        Response::Bans(banned) => Ok(banned),
+        _ => Err(ClientError::Other {
+            socket: socket.to_owned(),
+        }),
+    }
+}
+
+/// Lets a source in again, or without one all of them; those that it was.
+pub fn lift(socket: &Path, source: Option<IpAddr>) -> Result<Vec<Banned>, ClientError> {
+    match ask(socket, Request::Lift { source })? {
+        Response::Lifted(lifted) => Ok(lifted),
         _ => Err(ClientError::Other {
             socket: socket.to_owned(),
         }),

@@ -12,6 +12,8 @@
 //! {"request":"order","order":"reset","phones":{"names":["SEP001122334455"]}}
 //!                                                           {"ordered":{…}}
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
+//! {"request":"bans"}                                        {"bans":[…]}
+//! {"request":"lift","source":"10.66.6.6"}                   {"lifted":[…]}; all without a source
 //! {"request":"log","change":{"level":"debug"},"for_seconds":600}
 //!                                                           {"log":{…}}
 //! {"request":"overview"}                                    {"overview":{…}}
@@ -35,6 +37,7 @@ mod client;
 mod stream;
 
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,8 +53,8 @@ use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
 pub use self::client::{
-    ClientError, follow, knocking, log, order, orders, overview, phone, phones, registrations,
-    reload, status, trace,
+    ClientError, bans, follow, knocking, lift, log, order, orders, overview, phone, phones,
+    registrations, reload, status, trace,
 };
 use super::exit::Exit;
 use super::log;
@@ -62,6 +65,7 @@ use crate::clock::steady;
 use crate::inventory::DeviceName;
 use crate::journal::{self, Overview, Page, PhoneView};
 use crate::provisioning::{Knockers, Knocking};
+use crate::register::bans::{Banned, Bans};
 use crate::register::export::{Filter, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
 use crate::trace;
@@ -134,6 +138,13 @@ pub enum Request {
         #[serde(default)]
         ticket: Option<u64>,
     },
+    /// Who is shut out from registration.
+    Bans,
+    /// Let a source in again, or all that are shut out.
+    Lift {
+        #[serde(default)]
+        source: Option<IpAddr>,
+    },
     /// What is logged now, after the change if there is one.
     Log {
         #[serde(default)]
@@ -172,6 +183,9 @@ pub enum Response {
     },
     Ordered(Ordered),
     Orders(Progress),
+    Bans(Vec<Banned>),
+    /// Those that it was.
+    Lifted(Vec<Banned>),
     Log(Box<log::Now>),
     Overview(Box<Overview>),
     Phones(Page),
@@ -313,6 +327,8 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
         Request::Knocking { who } => Response::Knocking((sources.knocking)(who)),
         Request::Order(command) => Response::Ordered(sources.orders.command(&command, steady())),
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
+        Request::Bans => Response::Bans(sources.bans.list(Instant::now())),
+        Request::Lift { source } => Response::Lifted(let_in(&sources.bans, source)),
         Request::Log {
             change,
             for_seconds,
@@ -328,6 +344,18 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
         Ok(response) => response,
         Err(error) => Response::Error(format!("the request failed: {error}")),
     }
+}
+
+fn let_in(bans: &Bans, source: Option<IpAddr>) -> Vec<Banned> {
+    let lifted = bans.lift(source, Instant::now());
+    for banned in &lifted {
+        tracing::info!(
+            event = "ban.lifted",
+            source = banned.source,
+            "let in again by an operator"
+        );
+    }
+    lifted
 }
 
 fn logged(log: &log::Log, change: Option<log::Change>, for_seconds: Option<u64>) -> Response {

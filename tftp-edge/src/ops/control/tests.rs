@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::access::Access;
 use crate::inventory::{DeviceName, Protocol};
+use crate::register::bans;
 use crate::register::export::{Event, Export};
 use crate::register::pacer::{self, Orders, Which};
 use crate::register::{Departure, Directory, Edit, Order, Registration, Table, Transport};
@@ -17,6 +18,7 @@ struct Running {
     _server: Server,
     _runtime: tokio::runtime::Runtime,
     table: Arc<Table>,
+    bans: Arc<Bans>,
 }
 
 fn serve(path: &Path) -> Running {
@@ -33,7 +35,9 @@ fn serve(path: &Path) -> Running {
     }
     let nobody = Access::from_nets(Vec::new());
     let directory: Arc<Directory> = Arc::default();
+    let bans: Arc<Bans> = Arc::default();
     let sources = Sources {
+        bans: Arc::clone(&bans),
         export: Arc::new(Export::new(
             Arc::clone(&table),
             Arc::clone(&directory),
@@ -56,6 +60,7 @@ fn serve(path: &Path) -> Running {
         _server: server,
         _runtime: runtime,
         table,
+        bans,
     }
 }
 
@@ -330,4 +335,35 @@ fn phones_are_ordered_and_the_queue_tells_how_far_it_is() {
     // Nobody sends them: no server runs here.
     let progress = super::orders(&path, ordered.ticket).unwrap();
     assert_eq!((progress.left, progress.waiting, progress.sent), (2, 2, 0));
+}
+
+#[test]
+fn a_ban_is_listed_and_lifted_by_name_or_with_all_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let server = serve(&path);
+    let shut_out = |ip: &str| {
+        let now = Instant::now();
+        for line in 0..bans::Settings::default().guesses {
+            let ip = ip.parse().unwrap();
+            server.bans.guessed(ip, &line.to_string(), true, now);
+        }
+    };
+    for ip in ["10.66.6.6", "10.66.6.7", "2001:db8::6"] {
+        shut_out(ip);
+    }
+    assert_eq!(super::bans(&path).unwrap().len(), 3);
+    let lift = |ip: Option<&str>| {
+        let source = ip.map(|it| it.parse().unwrap());
+        let lifted = super::lift(&path, source).unwrap().into_iter();
+        lifted.map(|it| it.source).collect::<Vec<_>>()
+    };
+    assert_eq!(lift(Some("10.66.6.6")), ["10.66.6.6"]);
+    assert!(lift(Some("10.66.6.6")).is_empty());
+    let mut others = lift(None);
+    others.sort_unstable();
+    assert_eq!(others, ["10.66.6.7", "2001:db8::/64"]);
+    assert!(super::bans(&path).unwrap().is_empty());
+    let wrong = ask(&path, b"{\"request\":\"lift\",\"source\":\"phone\"}\n");
+    assert!(wrong[0].starts_with("{\"error\":"), "{wrong:?}");
 }

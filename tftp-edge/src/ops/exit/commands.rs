@@ -22,7 +22,7 @@ impl Group {
 const EVERY: [Exit; 4] = [Exit::Ok, Exit::Usage, Exit::Io, Exit::Config];
 
 /// `tests/exit_codes` provokes each of these, and finds no other.
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group {
         commands: &["run"],
         also: &[
@@ -56,6 +56,15 @@ const GROUPS: [Group; 10] = [
     Group {
         commands: &["log", "report", "top"],
         also: &[Exit::Unavailable, Exit::Software, Exit::NoPermission],
+    },
+    Group {
+        commands: &["bans"],
+        also: &[
+            Exit::Data,
+            Exit::Unavailable,
+            Exit::Software,
+            Exit::NoPermission,
+        ],
     },
     Group {
         commands: &["why"],

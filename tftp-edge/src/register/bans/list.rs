@@ -67,8 +67,15 @@ impl List {
         true
     }
 
-    pub(super) fn lift(&mut self, source: &Source) -> bool {
-        self.sources.remove(source).is_some()
+    /// Takes one source out, or all; those that were in it, the first to leave first.
+    pub(super) fn lift(&mut self, source: Option<Source>, now: Instant) -> Vec<Banned> {
+        self.expire(now);
+        let mut lifted = Self::new(self.most);
+        match source {
+            Some(source) => lifted.sources.extend(self.sources.remove_entry(&source)),
+            None => lifted.sources.extend(self.sources.drain()),
+        }
+        lifted.told(now)
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

@@ -205,16 +205,28 @@ impl Bans {
         }
     }
 
-    /// Lets a source in again before its time; whether it was shut out.
-    pub fn lift(&self, source: IpAddr) -> bool {
-        self.list.lock().lift(&source_of(source))
+    /// All that are shut out now, the first to be let in again first; and those that are spared.
+    pub fn list(&self, now: Instant) -> Vec<Banned> {
+        let mut list = self.list.lock();
+        list.expire(now);
+        list.told(now)
     }
 
-    /// Ends what is over, and keeps the alarms as they are; to be called about every second.
+    /// Lets a source in again before its time, or without one all of them; those that it was.
+    pub fn lift(&self, source: Option<IpAddr>, now: Instant) -> Vec<Banned> {
+        self.list.lock().lift(source.map(source_of), now)
+    }
+
+    /// Ends what is over, all of it where nobody is to be shut out any more, and keeps the alarms as
+    /// they are; to be called about every second.
     pub fn review(&self, alarms: &Alarms, now: Instant) {
+        let is_enabled = self.settings.get().enabled;
         let told = {
             let mut list = self.list.lock();
             list.expire(now);
+            if !is_enabled {
+                list.lift(None, now);
+            }
             let told = list.told(now);
             self.listed.store(told.len() as u64, Ordering::Relaxed);
             told
@@ -235,8 +247,10 @@ impl Bans {
             ),
             false => format!(
                 "{did}; shut out from registration for {} s: look for the program behind it, or \
-                 name its network in the subnets of its site",
-                self.settings.get().ban_s
+                 name its network in the subnets of its site; `tftp-edge bans lift {}` lets it in \
+                 again",
+                self.settings.get().ban_s,
+                banned.source
             ),
         }
     }
@@ -402,8 +416,31 @@ mod tests {
         assert_eq!(snapshot.banned.len(), 64);
         assert_eq!(snapshot.overflowed, 200 - 64);
         let first = IpAddr::V4(0x0a42_0000_u32.into());
-        assert!(bans.is_banned(first, now) && bans.lift(first));
-        assert!(!bans.is_banned(first, now) && !bans.lift(first));
+        assert!(bans.is_banned(first, now));
+        let [lifted] = &bans.lift(Some(first), now)[..] else {
+            panic!("one source is one entry")
+        };
+        assert_eq!((&*lifted.source, lifted.refused), ("10.66.0.0", 1));
+        assert!(!bans.is_banned(first, now) && bans.lift(Some(first), now).is_empty());
+        // What it did before counts no more.
+        guess(&bans, first, &["1", "2"], now);
+        assert!(!bans.is_banned(first, now));
+        guess(&bans, first, &["3"], now);
+        assert!(bans.is_banned(first, now));
+        assert_eq!(bans.lift(None, now).len(), 64);
+        assert!(bans.list(now).is_empty());
+        assert!(bans.lift(None, now + Duration::from_secs(900)).is_empty());
+    }
+
+    #[test]
+    fn any_address_of_a_prefix_lifts_its_ban() {
+        let (bans, now) = bans();
+        let of = |text: &str| text.parse::<IpAddr>().unwrap();
+        guess(&bans, of("2001:db8:6::1"), &["1", "2", "3"], now);
+        assert!(bans.is_banned(of("2001:db8:6::2"), now));
+        assert_eq!(bans.list(now)[0].source, "2001:db8:6::/64");
+        assert_eq!(bans.lift(Some(of("2001:db8:6::3")), now).len(), 1);
+        assert!(!bans.is_banned(of("2001:db8:6::2"), now));
     }
 
     #[test]
@@ -416,6 +453,27 @@ mod tests {
         let bans = Bans::new(&settings, Box::new(|_| false));
         let now = Instant::now();
         guess(&bans, SCANNER, &["1", "2"], now);
+        assert!(!bans.is_banned(SCANNER, now));
+    }
+
+    #[test]
+    fn switching_it_off_lets_all_in_again() {
+        let settings = Live::new(Settings {
+            guesses: 1,
+            ..Settings::default()
+        });
+        let bans = Bans::new(settings.clone(), Box::new(|_| false));
+        let (alarms, now) = (Alarms::default(), Instant::now());
+        guess(&bans, SCANNER, &["1"], now);
+        bans.review(&alarms, now);
+        assert_eq!(alarms.count(AlarmKind::Ban), 1);
+        assert!(bans.is_banned(SCANNER, now));
+        settings.set(Settings {
+            enabled: false,
+            ..Settings::default()
+        });
+        bans.review(&alarms, now);
+        assert_eq!(alarms.count(AlarmKind::Ban), 0);
         assert!(!bans.is_banned(SCANNER, now));
     }
 }
