@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::control::{self, ClientError};
+use super::control::{self, AskError};
 use super::exit::Exit;
 use super::status::duration;
 use crate::register::bans::Banned;
@@ -50,23 +50,6 @@ fn source(text: &str) -> Result<IpAddr, &'static str> {
     ip.map_err(|_| "expected an address, or an IPv6 prefix as `tftp-edge bans list` has it")
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum BansError {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl BansError {
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Client(error) => error.exit(),
-            Self::Output(_) => Exit::Io,
-        }
-    }
-}
-
 /// What came of `lift`.
 #[derive(Debug, Default, Serialize)]
 struct Lifted {
@@ -82,7 +65,7 @@ impl BansCommand {
     }
 
     /// Ends with [`Exit::Data`] if a source was named that is not shut out; the others are let in.
-    pub fn run(&self, socket: &Path, out: &mut dyn Write) -> Result<Exit, BansError> {
+    pub fn run(&self, socket: &Path, out: &mut dyn Write) -> Result<Exit, AskError> {
         match self {
             Self::List(how) => {
                 let banned = control::bans(socket)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::control::{self, ClientError};
+use super::control::{self, AskError};
 use super::exit::Exit;
 use super::phones::Which;
 use crate::inventory::DeviceName;
@@ -51,27 +51,10 @@ pub struct OrderArgs {
     pub socket: Option<PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum OrderError {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl OrderError {
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Client(error) => error.exit(),
-            Self::Output(_) => Exit::Io,
-        }
-    }
-}
-
 impl OrderCommand {
     /// Ends with [`Exit::Data`] if a device was named that nobody knows, or a site without any; the
     /// others are told.
-    pub fn run(self, socket: &Path, out: &mut dyn Write) -> Result<Exit, OrderError> {
+    pub fn run(self, socket: &Path, out: &mut dyn Write) -> Result<Exit, AskError> {
         let (order, args) = match self {
             Self::Reset(args) => (Order::Reset, args),
             Self::Restart(args) => (Order::Restart, args),
@@ -161,7 +144,7 @@ fn wait(
     tickets: &[u64],
     is_json: bool,
     out: &mut dyn Write,
-) -> Result<(), OrderError> {
+) -> Result<(), AskError> {
     let mut before = None;
     loop {
         let mut left = 0;

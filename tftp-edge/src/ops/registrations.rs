@@ -8,8 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::control::{self, ClientError};
-use super::exit::Exit;
+use super::control::{self, AskError};
 use super::status::duration;
 use crate::inventory::{DeviceName, Protocol};
 use crate::provisioning::since_epoch;
@@ -43,25 +42,8 @@ fn protocol(text: &str) -> Result<Protocol, &'static str> {
     text.parse().map_err(|()| "expected sip or sccp")
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum RegistrationsError {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl RegistrationsError {
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Client(error) => error.exit(),
-            Self::Output(_) => Exit::Io,
-        }
-    }
-}
-
 impl RegistrationsArgs {
-    pub fn run(&self, socket: &Path, out: &mut dyn Write) -> Result<(), RegistrationsError> {
+    pub fn run(&self, socket: &Path, out: &mut dyn Write) -> Result<(), AskError> {
         let filter = Filter {
             device: self.device,
             site: self.site.clone(),
@@ -81,12 +63,7 @@ impl RegistrationsArgs {
         }
     }
 
-    fn list(
-        &self,
-        socket: &Path,
-        filter: Filter,
-        out: &mut dyn Write,
-    ) -> Result<(), RegistrationsError> {
+    fn list(&self, socket: &Path, filter: Filter, out: &mut dyn Write) -> Result<(), AskError> {
         let mut rows = Vec::new();
         control::registrations(socket, filter, |row| rows.push(row))?;
         rows.sort_unstable_by_key(|row| row.device);

@@ -71,6 +71,24 @@ impl ClientError {
     }
 }
 
+/// Why a command that prints what the daemon answers did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl AskError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.exit(),
+            Self::Output(_) => Exit::Io,
+        }
+    }
+}
+
 /// Asks the daemon behind `socket` how it is.
 pub fn status(socket: &Path) -> Result<Status, ClientError> {
     match ask(socket, Request::Status)? {

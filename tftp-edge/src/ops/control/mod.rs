@@ -53,8 +53,8 @@ use tokio::time::timeout;
 
 pub use self::claim::{Claim, ClaimError};
 pub use self::client::{
-    ClientError, bans, follow, knocking, lift, log, order, orders, overview, phone, phones,
-    registrations, reload, status, trace,
+    AskError, ClientError, bans, follow, knocking, lift, log, order, orders, overview, phone,
+    phones, registrations, reload, status, trace,
 };
 use super::exit::Exit;
 use super::log;
