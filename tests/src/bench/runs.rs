@@ -6,21 +6,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use aya::programs::loaded_programs;
+use tftp_edge::kernel::programs::{TC_PROGRAM, XDP_PROGRAM};
 
 use crate::lab::Runs;
 
-/// `BPF_PROG_TYPE_*` of `linux/bpf.h`.
+/// Where a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Tc = 3,
-    Xdp = 6,
+    Tc,
+    Xdp,
 }
 
 /// A program that a process holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     pub id: u32,
-    kind: u64,
     pub runs: Runs,
 }
 
@@ -29,25 +30,31 @@ pub fn programs_of(pid: u32) -> Result<Vec<Program>> {
     let mut programs = HashMap::new();
     for info in descriptors_of(pid)? {
         let field = |name: &str| field(&info, name);
-        let (Some(id), Some(kind)) = (field("prog_id"), field("prog_type")) else {
+        // A link's has the number of its program, and no counts.
+        let (Some(id), Some(count)) = (field("prog_id"), field("run_cnt")) else {
             continue;
         };
-        let runs = Runs {
-            count: field("run_cnt").unwrap_or(0),
-            time: Duration::from_nanos(field("run_time_ns").unwrap_or(0)),
-        };
+        let time = Duration::from_nanos(field("run_time_ns").unwrap_or(0));
+        let runs = Runs { count, time };
         let id = id as u32;
-        programs.insert(id, Program { id, kind, runs });
+        programs.insert(id, Program { id, runs });
     }
     Ok(programs.into_values().collect())
 }
 
-/// The program of that kind a process holds; the daemon has one of each.
+/// The program a daemon attaches there. Those that it calls from there have no runs of their own.
 pub fn program_of(pid: u32, kind: Kind) -> Result<Program> {
+    let name = match kind {
+        Kind::Tc => TC_PROGRAM,
+        Kind::Xdp => XDP_PROGRAM,
+    };
+    let named = loaded_programs().flatten();
+    let named = named.filter(|info| info.name_as_str() == Some(name));
+    let named: Vec<u32> = named.map(|info| info.id()).collect();
     programs_of(pid)?
         .into_iter()
-        .find(|program| program.kind == kind as u64)
-        .with_context(|| format!("process {pid} has no {kind:?} program"))
+        .find(|program| named.contains(&program.id))
+        .with_context(|| format!("process {pid} has no program {name}"))
 }
 
 /// Bytes of the BPF maps this process holds, by map id, as the kernel accounts them.
