@@ -208,8 +208,8 @@ fn ensure_boots_stand_in_order(rig: &Rig<'_>, phones: &[PhoneSpec]) -> Result<()
             let entries = boot.entries.iter().filter(|it| !is_alarm(&it.what));
             let times: Vec<_> = entries.map(|it| it.at_ms).collect();
             ensure!(times.is_sorted(), "{boot:#?}");
-            let last_ms = times.last().copied().unwrap_or_default();
-            let lasted_ms = last_ms.saturating_sub(boot.began_ms);
+            ensure!(!times.is_empty(), "{boot:#?}");
+            let lasted_ms = boot.last_ms.saturating_sub(boot.began_ms);
             ensure!(lasted_ms < 60_000, "{lasted_ms} ms: {boot:#?}");
         }
         ensure!(view.gaps.is_empty(), "{:?}", view.gaps);

@@ -148,9 +148,17 @@ impl Boot {
         }
     }
 
-    /// When it was last heard of.
+    /// When it was last heard of. What a phone says of itself when it starts does not count: it may be
+    /// here before the kernel's word of the boot that it is of, and then stands in the boot before.
     pub fn last_ms(&self) -> u64 {
-        let last = self.entries.iter().map(|entry| entry.last_ms).max();
+        let of_itself = |it: &Entry| {
+            matches!(
+                it.what,
+                What::Fact(Fact::Alarm { .. } | Fact::TrustLists { .. })
+            )
+        };
+        let entries = self.entries.iter().filter(|it| !of_itself(it));
+        let last = entries.map(|entry| entry.last_ms).max();
         self.began_ms + u64::from(last.unwrap_or_default())
     }
 

@@ -251,6 +251,21 @@ fn a_boot_of_which_the_registration_is_told_first_is_one_boot() {
 }
 
 #[test]
+fn an_alarm_that_is_told_before_its_boot_neither_keeps_it_nor_lengthens_the_one_before() {
+    let mut played = Played::new();
+    played.boots();
+    let ended_ms = played.at_ms;
+    let alarm = Fact::Alarm {
+        code: Some(20),
+        text: "Last=Initialized".into(),
+    };
+    played.after(3_600_000).fact(alarm);
+    played.at_ms -= 5;
+    played.gets(CTL, Outcome::Absent).is_at(Stage::Trust, 2);
+    assert_eq!(played.phone.boots[0].last_ms(), ended_ms);
+}
+
+#[test]
 fn a_clock_that_was_set_back_keeps_no_boot_from_beginning() {
     let mut played = Played::new();
     played.boots().is_at(Stage::Registered, 1);
