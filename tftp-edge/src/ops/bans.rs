@@ -1,5 +1,6 @@
 //! `tftp-edge bans`: who is shut out from registration, and letting them in again before their time.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,11 @@ use serde::Serialize;
 use super::control::{self, AskError};
 use super::exit::Exit;
 use super::status::duration;
-use crate::register::bans::Banned;
+use crate::recent::{name_of, source_of};
+use crate::register::bans::{Banned, Lift};
+
+/// Sources in one request: it has to fit into a line of the control socket.
+const MOST: usize = 64;
 
 #[derive(Debug, Subcommand)]
 pub enum BansCommand {
@@ -25,7 +30,7 @@ pub enum BansCommand {
 #[derive(Debug, Args)]
 pub struct LiftArgs {
     /// `10.66.6.6`; over IPv6 any address of the prefix, or the prefix: `2001:db8::/64`
-    #[arg(required_unless_present = "all", value_parser = source)]
+    #[arg(required_unless_present = "all", num_args = 1..=MOST, value_parser = source)]
     pub sources: Vec<IpAddr>,
     /// All that are shut out
     #[arg(long, conflicts_with = "sources")]
@@ -55,7 +60,18 @@ fn source(text: &str) -> Result<IpAddr, &'static str> {
 struct Lifted {
     lifted: Vec<Banned>,
     /// Nothing was to be done for them.
-    not_banned: Vec<IpAddr>,
+    not_banned: BTreeSet<String>,
+}
+
+impl Lifted {
+    fn new(asked: &[IpAddr], lifted: Vec<Banned>) -> Self {
+        let was_banned = |name: &String| lifted.iter().any(|it| it.source == *name);
+        let names = asked.iter().map(|&ip| name_of(&source_of(ip)));
+        Self {
+            not_banned: names.filter(|it| !was_banned(it)).collect(),
+            lifted,
+        }
+    }
 }
 
 impl BansCommand {
@@ -73,17 +89,11 @@ impl BansCommand {
                 Ok(Exit::Ok)
             }
             Self::Lift(args) => {
-                let mut came = Lifted::default();
-                if args.all {
-                    came.lifted = control::lift(socket, None)?;
-                }
-                for &source in &args.sources {
-                    let lifted = control::lift(socket, Some(source))?;
-                    if lifted.is_empty() {
-                        came.not_banned.push(source);
-                    }
-                    came.lifted.extend(lifted);
-                }
+                let which = match args.all {
+                    true => Lift::All,
+                    false => Lift::Sources(args.sources.clone()),
+                };
+                let came = Lifted::new(&args.sources, control::lift(socket, which)?);
                 print(out, &args.how, &came, || told(&came))?;
                 Ok(match came.not_banned.is_empty() {
                     true => Exit::Ok,
@@ -184,14 +194,26 @@ mod tests {
 
     #[test]
     fn what_came_of_it_for_people() {
-        let came = Lifted {
-            lifted: vec![banned("10.66.6.6", false), banned("10.1.0.1", true)],
-            not_banned: vec!["10.66.6.7".parse().unwrap()],
-        };
+        let asked = [
+            "10.66.6.6",
+            "10.66.6.6",
+            "10.1.0.1",
+            "10.66.6.7",
+            "10.66.6.7",
+            "2001:db8:6:7::1",
+            "2001:db8:6:7::2",
+        ];
+        let asked = asked.map(|it| it.parse().unwrap());
+        let lifted = vec![
+            banned("10.66.6.6", false),
+            banned("10.1.0.1", true),
+            banned("2001:db8:6:7::/64", false),
+        ];
+        let came = Lifted::new(&asked, lifted);
         assert_eq!(
             told(&came),
             "10.66.6.6: let in again\n10.1.0.1: was not shut out, and is told of no more\n\
-             10.66.6.7: is not shut out; see `tftp-edge bans list`\n"
+             2001:db8:6:7::/64: let in again\n10.66.6.7: is not shut out; see `tftp-edge bans list`\n"
         );
         assert_eq!(told(&Lifted::default()), "nobody is shut out\n");
     }
@@ -205,6 +227,10 @@ mod tests {
         ] {
             assert_eq!(source(text), Ok(ip.parse().unwrap()));
         }
+        let longest = vec!["2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap(); MOST];
+        let which = Lift::Sources(longest);
+        let line = serde_json::to_string(&control::Request::Lift { which }).unwrap();
+        assert!(line.len() < 4_096, "{}", line.len());
         for text in ["", "10.66.6.0/24", "10.66.6.6/64", "2001:db8::/48", "phone"] {
             assert!(source(text).unwrap_err().contains("expected"), "{text}");
         }

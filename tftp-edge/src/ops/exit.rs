@@ -41,9 +41,10 @@ Exit status:
       `firmware check`, `files check`: phones are told to run firmware that is not here;
       `why`: something is the matter with the phone, or it is not known whether there is
   64  wrong usage
-  65  wrong inventory data, or something that does not fit the inventory
+  65  wrong inventory data, or something that does not fit the inventory;
+      `bans lift`: a source that is not shut out
   66  an input file is missing
-  69  an address, port or interface is not available; `status`: no daemon answers
+  69  an address, port or interface is not available; no daemon answers
   70  a fault in the program, or a daemon of another version
   71  the system refused something
   74  reading or writing failed

@@ -1,7 +1,6 @@
 //! The asking side, for the command line.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::ops::log;
 use crate::ops::reload::Reloaded;
 use crate::ops::status::Status;
 use crate::provisioning::{Knockers, Knocking};
-use crate::register::bans::Banned;
+use crate::register::bans::{Banned, Lift};
 use crate::register::export::{Event, Filter, HEARTBEAT, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
 use crate::trace::{self, Told};
@@ -204,9 +203,9 @@ pub fn bans(socket: &Path) -> Result<Vec<Banned>, ClientError> {
     }
 }
 
-/// Lets a source in again, or without one all of them; those that it was.
-pub fn lift(socket: &Path, source: Option<IpAddr>) -> Result<Vec<Banned>, ClientError> {
-    match ask(socket, Request::Lift { source })? {
+/// Lets sources in again; those that it was.
+pub fn lift(socket: &Path, which: Lift) -> Result<Vec<Banned>, ClientError> {
+    match ask(socket, Request::Lift { which })? {
         Response::Lifted(lifted) => Ok(lifted),
         _ => Err(ClientError::Other {
             socket: socket.to_owned(),

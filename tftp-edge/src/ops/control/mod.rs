@@ -13,7 +13,8 @@
 //!                                                           {"ordered":{…}}
 //! {"request":"orders","ticket":7}                           {"orders":{…}}
 //! {"request":"bans"}                                        {"bans":[…]}
-//! {"request":"lift","source":"10.66.6.6"}                   {"lifted":[…]}; all without a source
+//! {"request":"lift","which":{"sources":["10.66.6.6"]}}       {"lifted":[…]}, those that it was
+//! {"request":"lift","which":"all"}
 //! {"request":"log","change":{"level":"debug"},"for_seconds":600}
 //!                                                           {"log":{…}}
 //! {"request":"overview"}                                    {"overview":{…}}
@@ -37,7 +38,6 @@ mod client;
 mod stream;
 
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ use crate::clock::steady;
 use crate::inventory::DeviceName;
 use crate::journal::{self, Overview, Page, PhoneView};
 use crate::provisioning::{Knockers, Knocking};
-use crate::register::bans::{Banned, Bans};
+use crate::register::bans::{Banned, Bans, Lift};
 use crate::register::export::{Filter, Row};
 use crate::register::pacer::{Command, Ordered, Progress};
 use crate::trace;
@@ -140,10 +140,9 @@ pub enum Request {
     },
     /// Who is shut out from registration.
     Bans,
-    /// Let a source in again, or all that are shut out.
+    /// Let them in again.
     Lift {
-        #[serde(default)]
-        source: Option<IpAddr>,
+        which: Lift,
     },
     /// What is logged now, after the change if there is one.
     Log {
@@ -328,7 +327,7 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
         Request::Order(command) => Response::Ordered(sources.orders.command(&command, steady())),
         Request::Orders { ticket } => Response::Orders(sources.orders.progress(ticket)),
         Request::Bans => Response::Bans(sources.bans.list(Instant::now())),
-        Request::Lift { source } => Response::Lifted(let_in(&sources.bans, source)),
+        Request::Lift { which } => Response::Lifted(let_in(&sources.bans, &which)),
         Request::Log {
             change,
             for_seconds,
@@ -346,8 +345,8 @@ async fn answer(request: Request, sources: &Arc<Sources>) -> Response {
     }
 }
 
-fn let_in(bans: &Bans, source: Option<IpAddr>) -> Vec<Banned> {
-    let lifted = bans.lift(source, Instant::now());
+fn let_in(bans: &Bans, which: &Lift) -> Vec<Banned> {
+    let lifted = bans.lift(which, Instant::now());
     for banned in &lifted {
         tracing::info!(
             event = "ban.lifted",

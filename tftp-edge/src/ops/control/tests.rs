@@ -354,16 +354,29 @@ fn a_ban_is_listed_and_lifted_by_name_or_with_all_others() {
     }
     assert_eq!(super::bans(&path).unwrap().len(), 3);
     let lift = |ip: Option<&str>| {
-        let source = ip.map(|it| it.parse().unwrap());
-        let lifted = super::lift(&path, source).unwrap().into_iter();
+        let which = ip.map(|it| bans::Lift::Sources(vec![it.parse().unwrap()]));
+        let lifted = super::lift(&path, which.unwrap_or(bans::Lift::All)).unwrap();
+        let lifted = lifted.into_iter();
         lifted.map(|it| it.source).collect::<Vec<_>>()
     };
+    for wrong in [
+        r#"{"request":"lift"}"#,
+        r#"{"request":"lift","sources":["10.66.6.6"]}"#,
+        r#"{"request":"lift","which":{"source":"10.66.6.6"}}"#,
+        r#"{"request":"lift","which":{"sources":["phone"]}}"#,
+        r#"{"request":"lift","which":null}"#,
+    ] {
+        let answers = ask(&path, format!("{wrong}\n").as_bytes());
+        assert!(
+            answers[0].starts_with("{\"error\":"),
+            "{wrong}: {answers:?}"
+        );
+    }
+    assert_eq!(super::bans(&path).unwrap().len(), 3);
     assert_eq!(lift(Some("10.66.6.6")), ["10.66.6.6"]);
     assert!(lift(Some("10.66.6.6")).is_empty());
     let mut others = lift(None);
     others.sort_unstable();
     assert_eq!(others, ["10.66.6.7", "2001:db8::/64"]);
     assert!(super::bans(&path).unwrap().is_empty());
-    let wrong = ask(&path, b"{\"request\":\"lift\",\"source\":\"phone\"}\n");
-    assert!(wrong[0].starts_with("{\"error\":"), "{wrong:?}");
 }

@@ -67,14 +67,16 @@ impl List {
         true
     }
 
-    /// Takes one source out, or all; those that were in it, the first to leave first.
-    pub(super) fn lift(&mut self, source: Option<Source>, now: Instant) -> Vec<Banned> {
+    /// Takes out those that are named; which of them were in it, the first to leave first.
+    pub(super) fn lift(
+        &mut self,
+        mut is_named: impl FnMut(&Source) -> bool,
+        now: Instant,
+    ) -> Vec<Banned> {
         self.expire(now);
         let mut lifted = Self::new(self.most);
-        match source {
-            Some(source) => lifted.sources.extend(self.sources.remove_entry(&source)),
-            None => lifted.sources.extend(self.sources.drain()),
-        }
+        let named = self.sources.extract_if(|source, _| is_named(source));
+        lifted.sources.extend(named);
         lifted.told(now)
     }
 

@@ -53,6 +53,15 @@ impl Offence {
     }
 }
 
+/// Who is to be let in again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lift {
+    All,
+    /// Over IPv6 any address of the prefix names it.
+    Sources(Vec<IpAddr>),
+}
+
 /// Says of a source that it is not to be shut out.
 pub type Trust = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
@@ -212,9 +221,16 @@ impl Bans {
         list.told(now)
     }
 
-    /// Lets a source in again before its time, or without one all of them; those that it was.
-    pub fn lift(&self, source: Option<IpAddr>, now: Instant) -> Vec<Banned> {
-        self.list.lock().lift(source.map(source_of), now)
+    /// Lets sources in again before their time; those that it was.
+    pub fn lift(&self, which: &Lift, now: Instant) -> Vec<Banned> {
+        let mut list = self.list.lock();
+        match which {
+            Lift::All => list.lift(|_| true, now),
+            Lift::Sources(ips) => {
+                let named: Vec<_> = ips.iter().copied().map(source_of).collect();
+                list.lift(|source| named.contains(source), now)
+            }
+        }
     }
 
     /// Ends what is over, all of it where nobody is to be shut out any more, and keeps the alarms as
@@ -225,7 +241,7 @@ impl Bans {
             let mut list = self.list.lock();
             list.expire(now);
             if !is_enabled {
-                list.lift(None, now);
+                list.lift(|_| true, now);
             }
             let told = list.told(now);
             self.listed.store(told.len() as u64, Ordering::Relaxed);
@@ -417,19 +433,34 @@ mod tests {
         assert_eq!(snapshot.overflowed, 200 - 64);
         let first = IpAddr::V4(0x0a42_0000_u32.into());
         assert!(bans.is_banned(first, now));
-        let [lifted] = &bans.lift(Some(first), now)[..] else {
+        let lift = |ip: IpAddr| bans.lift(&Lift::Sources(vec![ip]), now);
+        let [lifted] = &lift(first)[..] else {
             panic!("one source is one entry")
         };
         assert_eq!((&*lifted.source, lifted.refused), ("10.66.0.0", 1));
-        assert!(!bans.is_banned(first, now) && bans.lift(Some(first), now).is_empty());
+        assert!(!bans.is_banned(first, now) && lift(first).is_empty());
         // What it did before counts no more.
         guess(&bans, first, &["1", "2"], now);
         assert!(!bans.is_banned(first, now));
         guess(&bans, first, &["3"], now);
         assert!(bans.is_banned(first, now));
-        assert_eq!(bans.lift(None, now).len(), 64);
+        assert_eq!(bans.lift(&Lift::All, now).len(), 64);
         assert!(bans.list(now).is_empty());
-        assert!(bans.lift(None, now + Duration::from_secs(900)).is_empty());
+    }
+
+    #[test]
+    fn what_is_over_is_neither_listed_nor_lifted() {
+        let end = Duration::from_secs(900);
+        let over: [fn(&Bans, Instant) -> Vec<Banned>; 3] = [
+            |bans, now| bans.list(now),
+            |bans, now| bans.lift(&Lift::All, now),
+            |bans, now| bans.lift(&Lift::Sources(vec![SCANNER]), now),
+        ];
+        for told in over {
+            let (bans, now) = bans();
+            guess(&bans, SCANNER, &["1", "2", "3"], now);
+            assert!(told(&bans, now + end).is_empty());
+        }
     }
 
     #[test]
@@ -439,7 +470,8 @@ mod tests {
         guess(&bans, of("2001:db8:6::1"), &["1", "2", "3"], now);
         assert!(bans.is_banned(of("2001:db8:6::2"), now));
         assert_eq!(bans.list(now)[0].source, "2001:db8:6::/64");
-        assert_eq!(bans.lift(Some(of("2001:db8:6::3")), now).len(), 1);
+        let named = ["2001:db8:6::3", "2001:db8:6::4"].map(of).to_vec();
+        assert_eq!(bans.lift(&Lift::Sources(named), now).len(), 1);
         assert!(!bans.is_banned(of("2001:db8:6::2"), now));
     }
 

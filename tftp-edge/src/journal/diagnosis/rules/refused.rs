@@ -122,8 +122,9 @@ fn advice(refusal: Refusal, case: &Case<'_>) -> String {
         }
         Refusal::Denied => "put its network into access.allow and reload the daemon".into(),
         Refusal::Banned => {
-            "`tftp-edge status` tells until when, and for what; several wrong passwords do it \
-             (register.bans)"
+            "`tftp-edge bans list` tells until when, and for what: many lines or devices tried in \
+             vain, or what is no message of a phone. Name its network in the subnets of its site, \
+             and `tftp-edge bans lift` its address"
                 .into()
         }
         Refusal::Storm | Refusal::Stale => {
