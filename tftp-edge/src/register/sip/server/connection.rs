@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::counters::End;
 use super::hub::Hub;
-use super::link::Link;
+use super::link::{Link, Reach};
 use crate::register::sip::stream::{Event, Framer};
 use crate::register::sip::{Incoming, Outgoing};
 
@@ -123,18 +123,22 @@ impl Reader<'_> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), End> {
         let now = Instant::now();
         let mut pinged = false;
+        let mut ended = false;
         let mut out = Vec::new();
         let (link, hub) = (self.link, self.hub);
-        let fed = self.framer.feed(bytes, |event| match event {
-            Event::Message(message) => {
-                let incoming = incoming(link, message, now);
-                hub.receive(&incoming, Instant::now(), &mut out, |outgoing| {
-                    send(hub, link, outgoing);
-                });
-            }
-            Event::Ping => {
-                pinged = true;
-                hub.counters.keepalives.fetch_add(1, Ordering::Relaxed);
+        let fed = self.framer.feed(bytes, |event| {
+            ended = true;
+            match event {
+                Event::Message(message) => {
+                    let incoming = incoming(link, message, now);
+                    hub.receive(&incoming, Instant::now(), &mut out, |outgoing| {
+                        send(hub, link, outgoing);
+                    });
+                }
+                Event::Ping => {
+                    pinged = true;
+                    hub.counters.keepalives.fetch_add(1, Ordering::Relaxed);
+                }
             }
         });
         // One for all of this read: it says that the connection holds.
@@ -145,7 +149,12 @@ impl Reader<'_> {
             hub.garbage(&incoming(link, bytes, now), broken.into(), now);
             return Err(End::Unreadable);
         }
-        link.heard(now, self.framer.is_inside());
+        let reach = match (self.framer.is_inside(), ended) {
+            (false, _) => Reach::Whole,
+            (true, true) => Reach::Next,
+            (true, false) => Reach::Same,
+        };
+        link.heard(now, reach);
         let held = self.framer.held();
         let before = std::mem::replace(&mut self.held, held);
         match hub.room.resize(before, held) {

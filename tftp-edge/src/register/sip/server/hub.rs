@@ -224,8 +224,11 @@ impl Hub {
         self.registry.each(|link| {
             let since = link.since();
             let passed = |at: Instant| now.saturating_duration_since(at);
-            if since.stalled.is_some_and(|at| passed(at) > write) {
-                link.end(End::SlowReader);
+            if let Some(at) = since.stalled {
+                // What it sends waits as well: it is judged by this alone.
+                if passed(at) > write {
+                    link.end(End::SlowReader);
+                }
             } else if since.inside.is_some_and(|at| passed(at) > message) {
                 link.end(End::SlowMessage);
             } else if passed(since.heard) > idle && !self.core.is_registered_over(link.id) {

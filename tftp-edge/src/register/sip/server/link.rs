@@ -39,8 +39,19 @@ struct State {
     heard: Instant,
     /// Since when nothing of the queue could be sent.
     stalled: Option<Instant>,
-    /// Since when half a message is there.
+    /// Since when the half of a message that is there could have been more.
     inside: Option<Instant>,
+}
+
+/// Where what was read ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// With a whole message.
+    Whole,
+    /// Inside a message that follows one that was ended.
+    Next,
+    /// Inside the message that it began with.
+    Same,
 }
 
 /// The times by which a link is judged.
@@ -116,13 +127,14 @@ impl Link {
         state.end
     }
 
-    /// Something was read; `inside` if it ended within a message.
-    pub(super) fn heard(&self, now: Instant, inside: bool) {
+    /// Something was read: how far it went.
+    pub(super) fn heard(&self, now: Instant, reach: Reach) {
         let mut state = self.state.lock();
         state.heard = now;
-        state.inside = match inside {
-            true => state.inside.or(Some(now)),
-            false => None,
+        state.inside = match reach {
+            Reach::Whole => None,
+            Reach::Next => Some(now),
+            Reach::Same => state.inside.or(Some(now)),
         };
     }
 
@@ -141,7 +153,10 @@ impl Link {
                 return Ok(false);
             }
             state.sent += taken;
-            state.stalled = None;
+            if state.stalled.take().is_some() {
+                // Meanwhile it was not read, so its message could not go on.
+                state.inside = state.inside.map(|_| now);
+            }
         }
         // Given back: most connections have nothing to say most of the time.
         self.room.resize(state.queue.capacity(), 0);
@@ -173,6 +188,8 @@ impl Drop for Link {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn link(room: &Arc<Room>) -> Link {
@@ -212,6 +229,30 @@ mod tests {
         assert_eq!(link.drain(now, |bytes| Ok::<_, ()>(bytes.len())), Ok(true));
         assert_eq!(link.since().stalled, None);
         assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn half_a_message_counts_from_when_it_could_go_on() {
+        let link = link(&Arc::new(Room::new(1 << 20)));
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let inside = || link.since().inside;
+        link.heard(at(0), Reach::Same);
+        link.heard(at(1), Reach::Same);
+        assert_eq!(inside(), Some(at(0)), "drop by drop");
+        link.heard(at(2), Reach::Next);
+        assert_eq!(inside(), Some(at(2)), "another one");
+        link.push(b"answer").unwrap();
+        assert_eq!(link.drain(at(3), |_| Ok::<_, ()>(0)), Ok(false));
+        assert_eq!(inside(), Some(at(2)));
+        assert_eq!(link.drain(at(4), |it| Ok::<_, ()>(it.len())), Ok(true));
+        assert_eq!(inside(), Some(at(4)), "read again");
+        link.heard(at(5), Reach::Whole);
+        assert_eq!(inside(), None);
+        link.push(b"answer").unwrap();
+        assert_eq!(link.drain(at(6), |_| Ok::<_, ()>(0)), Ok(false));
+        assert_eq!(link.drain(at(7), |it| Ok::<_, ()>(it.len())), Ok(true));
+        assert_eq!(inside(), None);
     }
 
     #[test]
