@@ -3,7 +3,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
@@ -16,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{Gid, Uid, chown};
 
-use crate::lab::uninterrupted;
+use crate::lab::receive_within;
 use crate::server::Place;
 
 /// Nobody else's: it has no name, no home and no files but those it is given.
@@ -86,15 +85,12 @@ impl Notifications {
     /// What is said within a time; nothing is none.
     pub fn next(&self, within: Duration) -> Result<Option<String>> {
         let mut bytes = [0; 4096];
-        let within = within.max(Duration::from_millis(1));
-        self.socket.set_read_timeout(Some(within))?;
-        match uninterrupted(|| self.socket.recv(&mut bytes)) {
-            Ok(len) => Ok(Some(String::from_utf8_lossy(&bytes[..len]).into_owned())),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Ok(None)
-            }
-            Err(error) => Err(error).context("listening to the daemon"),
-        }
+        let came = receive_within(within, |left| {
+            self.socket.set_read_timeout(Some(left))?;
+            self.socket.recv(&mut bytes)
+        });
+        let len = came.context("listening to the daemon")?;
+        Ok(len.map(|len| String::from_utf8_lossy(&bytes[..len]).into_owned()))
     }
 
     /// Listens until a line is said that begins so; returns everything up to it.

@@ -1,6 +1,5 @@
 //! One transfer on a blocking socket, with hooks for faults, and raw exchanges.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Ipv4RecvErr;
 
-use crate::lab::uninterrupted;
+use crate::lab::receive_within;
 
 use super::{Collect, Fetch, Outcome, Reaction, Request, Retry, Tally};
 
@@ -76,9 +75,12 @@ pub fn get_with(
             break;
         }
         let wait = fetch.deadline().saturating_duration_since(Instant::now());
-        socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
-        reaction = match uninterrupted(|| socket.recv_from(&mut incoming)) {
-            Ok((len, peer)) => {
+        let came = receive_within(wait, |left| {
+            socket.set_read_timeout(Some(left))?;
+            socket.recv_from(&mut incoming)
+        });
+        reaction = match came.context("receiving")? {
+            Some((len, peer)) => {
                 let packet = &incoming[..len];
                 let now = Instant::now();
                 match fault(false, packet) {
@@ -97,8 +99,7 @@ pub fn get_with(
                     }
                 }
             }
-            Err(error) if is_timeout(&error) => fetch.on_deadline(Instant::now()),
-            Err(error) => return Err(error).context("receiving"),
+            None => fetch.on_deadline(Instant::now()),
         };
     }
     Ok(Fetched {
@@ -113,13 +114,6 @@ pub fn get_with(
         took: started.elapsed(),
         bytes: fetch.into_sink().0,
     })
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
 }
 
 fn bind(from: IpAddr) -> Result<UdpSocket> {
@@ -160,15 +154,14 @@ impl Exchange {
     /// The next datagram, or `None` if none comes `within` that time.
     pub fn receive(&self, within: Duration) -> Result<Option<(SocketAddr, Vec<u8>)>> {
         let mut incoming = vec![0; 65_536];
-        self.socket
-            .set_read_timeout(Some(within.max(Duration::from_millis(1))))?;
-        match uninterrupted(|| self.socket.recv_from(&mut incoming)) {
-            Ok((len, peer)) => {
-                incoming.truncate(len);
-                Ok(Some((peer, incoming)))
-            }
-            Err(error) if is_timeout(&error) => Ok(None),
-            Err(error) => Err(error).context("receiving"),
-        }
+        let came = receive_within(within, |left| {
+            self.socket.set_read_timeout(Some(left))?;
+            self.socket.recv_from(&mut incoming)
+        });
+        let Some((len, peer)) = came.context("receiving")? else {
+            return Ok(None);
+        };
+        incoming.truncate(len);
+        Ok(Some((peer, incoming)))
     }
 }

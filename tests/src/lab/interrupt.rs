@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -39,5 +40,67 @@ pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             ended => return ended,
         }
+    }
+}
+
+/// What `receive` brings within a time; nothing is none. It is given what is left of that time, at
+/// least a millisecond: each stop of the process would begin the whole of it anew.
+pub fn receive_within<T>(
+    time: Duration,
+    mut receive: impl FnMut(Duration) -> io::Result<T>,
+) -> io::Result<Option<T>> {
+    let deadline = Instant::now() + time;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receive(left.max(Duration::from_millis(1))) {
+            Ok(came) => return Ok(Some(came)),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(None),
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receive_that_is_interrupted_goes_on_for_what_is_left() {
+        const TIME: Duration = Duration::from_secs(3600);
+        let mut given = Vec::new();
+        let came = receive_within(TIME, |left| {
+            given.push(left);
+            match given.len() {
+                1..=3 => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    Err(ErrorKind::Interrupted.into())
+                }
+                _ => Ok(7),
+            }
+        });
+        assert_eq!(came.unwrap(), Some(7));
+        assert!(
+            given.is_sorted_by(|before, after| before > after),
+            "{given:?}"
+        );
+        assert!(given[0] <= TIME);
+    }
+
+    #[test]
+    fn a_time_that_is_over_is_no_fault() {
+        for kind in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
+            let came = receive_within(Duration::ZERO, |left| {
+                assert_eq!(left, Duration::from_millis(1));
+                Err::<(), _>(kind.into())
+            });
+            assert_eq!(came.unwrap(), None);
+        }
+        let fault = receive_within(Duration::ZERO, |_| {
+            Err::<(), _>(ErrorKind::ConnectionRefused.into())
+        });
+        assert_eq!(fault.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     }
 }

@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result};
 pub use bpffs::BpfFs;
 pub use capture::{Capture, Findings};
 pub use command::{output, run};
-pub use interrupt::{interrupted, uninterrupted, watch_for_interrupt};
+pub use interrupt::{interrupted, receive_within, uninterrupted, watch_for_interrupt};
 pub use namespace::{Namespace, is_root, sweep_stale};
 pub use process::Process;
 pub use programs::{

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tftp_ebpf::verdict::Rung;
-use tftp_edge_tests::lab::{CLIENT_V4, Namespace, SERVER_IF, SERVER_V4, run, uninterrupted};
+use tftp_edge_tests::lab::{CLIENT_V4, Namespace, SERVER_IF, SERVER_V4, receive_within, run};
 use tftp_edge_tests::rig::{self, Rig};
 
 const UPLINK: &str = "up0";
@@ -127,15 +127,14 @@ fn wire(rig: &Rig<'_>) -> Result<Namespace> {
 
 /// Answers one REGISTER after the other, as fast as it can; says how many.
 fn serve(socket: &UdpSocket, is_over: &AtomicBool) -> Result<usize> {
-    socket.set_read_timeout(Some(Duration::from_millis(50)))?;
     let (mut buffer, mut served) = ([0; 2048], 0);
     while !is_over.load(Ordering::Relaxed) {
-        let (len, phone) = match uninterrupted(|| socket.recv_from(&mut buffer)) {
-            Ok(came) => came,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                continue;
-            }
-            Err(error) => return Err(error).context("the registrar's socket"),
+        let came = receive_within(Duration::from_millis(50), |left| {
+            socket.set_read_timeout(Some(left))?;
+            socket.recv_from(&mut buffer)
+        });
+        let Some((len, phone)) = came.context("the registrar's socket")? else {
+            continue;
         };
         let request = std::str::from_utf8(&buffer[..len])?;
         // The work of it.
