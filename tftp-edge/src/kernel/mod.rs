@@ -41,6 +41,7 @@ pub mod slabs;
 mod snapshot;
 mod sweeper;
 mod sys;
+mod verifier;
 mod worker;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use caps::Capability;
 
+use super::verifier;
 use crate::service::capabilities;
 
 /// Where `bpf_skb_store_bytes` and all else that the programs use is there.
@@ -263,38 +264,49 @@ fn nothing_found(surroundings: &Surroundings) -> String {
     )
 }
 
-/// What the kernel said, and why. What the verifier wrote is of use only if nothing else is found.
+/// What the kernel said, and why. What the verifier wrote is of use only if nothing else is found, and
+/// of that the end.
 pub fn refused(call: Call, error: &(dyn std::error::Error + 'static)) -> String {
+    refused_in(&Surroundings::read(), call, error)
+}
+
+fn refused_in(
+    surroundings: &Surroundings,
+    call: Call,
+    error: &(dyn std::error::Error + 'static),
+) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
+        let cause_text = cause.to_string();
+        // Some say what is behind them by themselves.
+        if !text.contains(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
         next = cause.source();
     }
-    let surroundings = Surroundings::read();
+    let (said, verdict) = match text.split_once(". Verifier output:") {
+        Some((said, log)) => (said, verifier::verdict(log)),
+        None => (&*text, None),
+    };
     // What the verifier says is of use, unless it misses a capability. So is an error that is none of
     // rights: the filters that are always on in the unit have no part in it.
-    let has_verified = text
-        .split_once("Verifier output:")
-        .is_some_and(|(_, told)| !told.trim().is_empty());
-    if surroundings.missing(call).is_none() && (has_verified || !is_refusal(error)) {
-        return text;
+    if surroundings.missing(call).is_none() && (verdict.is_some() || !is_refusal(error)) {
+        return match verdict {
+            Some(verdict) => format!("{said}; the verifier ends with: {verdict}"),
+            None => said.to_owned(),
+        };
     }
     let findings = surroundings.findings(call);
     if findings.is_empty() {
         // Not a matter of rights: busy, no memory, a mistake of ours.
         return match is_refusal(error) {
-            true => format!("{text}; {}", nothing_found(&surroundings)),
-            false => text,
+            true => format!("{said}; {}", nothing_found(surroundings)),
+            false => said.to_owned(),
         };
     }
-    let first = text.split(" Verifier output:").next().unwrap_or_default();
-    let first = first
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches('.');
-    format!("{first}; {}", findings.join("; "))
+    let first = said.lines().next().unwrap_or_default();
+    format!("{}; {}", first.trim_end_matches('.'), findings.join("; "))
 }
 
 /// Whether an error, or what is behind it, is one of missing rights.

@@ -7,6 +7,7 @@ use tftp_ebpf::trace::Next;
 
 use super::error::Error;
 use super::settings::Ladder;
+use super::verifier;
 
 pub const XDP_PROGRAM: &str = "tftp_edge_xdp";
 pub const TC_PROGRAM: &str = "tftp_edge_tc";
@@ -111,7 +112,11 @@ where
     for<'ebpf> &'ebpf mut P: TryFrom<&'ebpf mut aya::programs::Program>,
 {
     let load = |ebpf: &mut Ebpf, name| {
-        load(program(ebpf, name)?).map_err(|error| Error::Load(error.into()))
+        let program = program(ebpf, name)?;
+        verifier::load(|| load(program)).map_err(|error| {
+            tracing::debug!(program = name, %error, "a program was refused");
+            Error::Load(error.into())
+        })
     };
     load(ebpf, attached)?;
     for (place, name) in following {

@@ -1,3 +1,6 @@
+use aya::programs::ProgramError;
+use aya_obj::VerifierLog;
+
 use super::*;
 
 const ALL: &str = "CapEff:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\nSeccomp:\t0\n";
@@ -206,4 +209,49 @@ fn a_refusal_is_found_behind_other_errors() {
     assert!(is_refusal(&behind(libc::EPERM)));
     assert!(is_refusal(&behind(libc::EACCES)));
     assert!(!is_refusal(&behind(libc::EBUSY)));
+}
+
+fn not_loaded(errno: i32, log: &str) -> ProgramError {
+    ProgramError::LoadError {
+        io_error: std::io::Error::from_raw_os_error(errno),
+        verifier_log: VerifierLog::new(log.to_owned()),
+    }
+}
+
+#[test]
+fn a_refused_program_is_told_by_the_end_of_what_the_verifier_wrote() {
+    let log = format!("{}R2 is no pointer\n", "22: (b7) r9 = 2\n".repeat(50_000));
+    let told = |errno| refused_in(&free(), Call::Load, &not_loaded(errno, &log));
+    assert_eq!(
+        told(libc::EINVAL),
+        "the BPF_PROG_LOAD syscall returned Invalid argument (os error 22); the verifier ends with: \
+         22: (b7) r9 = 2 / 22: (b7) r9 = 2 / R2 is no pointer"
+    );
+    // The verifier's own word for a program that may not do what it does is EACCES.
+    assert!(told(libc::EACCES).ends_with("R2 is no pointer"));
+}
+
+#[test]
+fn a_capability_that_is_missing_goes_before_what_the_verifier_wrote() {
+    let status = "CapEff:\t0000008000003400\nCapBnd:\t000001ffffffffff\nSeccomp:\t0\n";
+    let without_perfmon = Surroundings {
+        status: status.to_owned(),
+        ..free()
+    };
+    let error = not_loaded(libc::EACCES, "R3 pointer arithmetic prohibited\n");
+    assert_eq!(
+        refused_in(&without_perfmon, Call::Load, &error),
+        "the BPF_PROG_LOAD syscall returned Permission denied (os error 13); the process lacks \
+         CAP_PERFMON; add AmbientCapabilities=CAP_PERFMON to its unit"
+    );
+}
+
+#[test]
+fn what_is_no_matter_of_rights_is_told_as_it_is() {
+    let told = |errno| refused_in(&free(), Call::Load, &not_loaded(errno, ""));
+    assert_eq!(
+        told(libc::ENOMEM),
+        "the BPF_PROG_LOAD syscall returned Cannot allocate memory (os error 12)"
+    );
+    assert!(told(libc::EPERM).contains("; no capability is missing, no filter is on"));
 }
