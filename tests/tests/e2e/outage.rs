@@ -37,11 +37,12 @@ fn phones_finish_when_a_killed_daemon_is_back(rig: &mut Rig<'_>) -> Result<()> {
         let boot = scope.spawn(|| {
             shared.boot(&site, &site.phones, watched, |options| {
                 options.ramp = Duration::from_secs(2);
-                // Less patient than real phones, or the test would take as long as they do.
+                // They ask more often than real phones, or the test would take as long as those do,
+                // and are as patient: on a busy machine a daemon starts in some seconds.
                 options.retry = Retry {
                     first: Duration::from_millis(200),
                     longest: Duration::from_secs(1),
-                    sends: 5,
+                    sends: 20,
                 };
                 options.limit = Duration::from_secs(60);
             })
