@@ -114,7 +114,7 @@ where
     let load = |ebpf: &mut Ebpf, name| {
         let program = program(ebpf, name)?;
         verifier::load(|| load(program)).map_err(|error| {
-            tracing::debug!(program = name, %error, "a program was refused");
+            tracing::debug!(%error, "the kernel refused {name}");
             Error::Load(error.into())
         })
     };
